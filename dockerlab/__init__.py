@@ -1,0 +1,80 @@
+"""Containers, learned and used from a Jupyter notebook.
+
+    %load_ext dockerlab            the magics: %%dockerfile, %%context, %container, %image, %engine
+
+    dockerlab.connect()            a docker-py client to the engine that answers
+    dockerlab.build(text, …)       an Image, from a Dockerfile
+    dockerlab.run(image, …)        a Container, from an image
+    dockerlab.containers, .images  the other verbs: ps, logs, exec, …; pull, tag, history, …
+    dockerlab.prepare(name, …)     base images: found, pulled, or made from this machine's files
+    dockerlab.errors               the one error tree
+
+Names are imported when they are first used: `%load_ext dockerlab` neither connects nor prints.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from IPython.core.interactiveshell import InteractiveShell
+
+    from dockerlab import containers, errors, images
+    from dockerlab.builds import Build, build
+    from dockerlab.client import Client, connect, use
+    from dockerlab.containers import Container, run
+    from dockerlab.images import Image
+    from dockerlab.standins import prepare
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "Build": "dockerlab.builds",
+    "Client": "dockerlab.client",
+    "Container": "dockerlab.containers",
+    "Image": "dockerlab.images",
+    "build": "dockerlab.builds",
+    "connect": "dockerlab.client",
+    "containers": "",
+    "errors": "",
+    "images": "",
+    "prepare": "dockerlab.standins",
+    "run": "dockerlab.containers",
+    "use": "dockerlab.client",
+}
+
+__all__ = [
+    "Build",
+    "Client",
+    "Container",
+    "Image",
+    "build",
+    "connect",
+    "containers",
+    "errors",
+    "images",
+    "prepare",
+    "run",
+    "use",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'dockerlab' has no attribute '{name}'")
+    home = _HOMES[name]
+    value = getattr(import_module(home), name) if home else import_module(f"dockerlab.{name}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOMES})
+
+
+def load_ipython_extension(shell: InteractiveShell) -> None:
+    """What `%load_ext dockerlab` calls: registers the magics, nothing more."""
+    from dockerlab.notebook import load
+
+    load(shell)

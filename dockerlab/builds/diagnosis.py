@@ -1,0 +1,181 @@
+"""What an engine said when a build failed → a `BuildError` that a reader can act on. Pure.
+
+The engine judges, our parser explains: it gives the line, the caret and the suggestion. Messages are the same on every engine whose
+words are known here (Docker Engine 20.10 and 28, Podman 4.3); the engine's own words stay as evidence.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from itertools import islice
+
+from dockerlab.builds.record import Build, Step
+from dockerlab.dockerfile import INSTRUCTIONS, Dockerfile, Node, excerpt, nearest, stages
+from dockerlab.errors import BuildError, DockerfileError, printable
+
+_TAIL = 12
+_LISTED = 10
+
+_PARSE_LINE = re.compile(r"parse error (?:on )?line (\d+): (.*)", re.DOTALL)
+_MISSING_FILE = re.compile(
+    r"(?:excluded by \.dockerignore: stat (?P<a>.+?): file does not exist|no source files were specified"
+    r"|copier: stat: \[?\"?/?(?P<b>[^\"]+)\"?\]?: no such file|/?(?P<c>[^:\s]+): no such file or directory$)"
+)
+_NO_IMAGE = re.compile(
+    r"pull access denied for (?P<a>\S+?),|manifest for (?P<b>\S+) not found|(?P<c>\S+): not found"
+    r"|manifest unknown|requested access to the resource is denied|repository does not exist|no stage or image found with that name"
+)
+_NO_REGISTRY = re.compile(r"dial tcp|no such host|i/o timeout|connection refused|TLS handshake|Client\.Timeout|proxyconnect|x509:")
+_NO_STAGE = re.compile(r'target stage "(.+?)" could not be found|reach build target (\S+) in Dockerfile|The target "(.+?)" was not found')
+_STEP_PREFIX = re.compile(r'^building at STEP ".*?": ', re.DOTALL)
+_MOUNT = re.compile(r"the --(\w+) option requires BuildKit")
+_UNKNOWN = re.compile(r"unknown instruction: \"?(\w+)", re.IGNORECASE)
+
+_EXIT_HINTS = {
+    126: "126: the program is there but cannot be executed. Is it executable, and made for this platform?",
+    127: "127: the shell did not find a program of that name. Is it installed in an earlier line, and spelt right?",
+    137: "137: killed, usually for want of memory.",
+}
+
+
+def refuse_heredocs(dockerfile: Dockerfile, builder: str) -> None:
+    """Raises DockerfileError for a heredoc on a builder that has none.
+
+    The one case in which we do not leave the judgement to the engine: Docker's classic builder runs `RUN <<EOF` as an empty command
+    and calls it a success.
+    """
+    node = next((node for node in dockerfile.nodes if node.heredocs), None)
+    if node is not None:
+        raise DockerfileError(
+            f"line {node.line}: a heredoc needs BuildKit, and this build runs on the {builder} builder",
+            line=node.line,
+            place=excerpt(dockerfile.source, node.line, column=_column(dockerfile, node, "<<")),
+            hint="Write the commands into one RUN with && and \\, or put them into a file with %%context and COPY it.",
+        )
+
+
+def diagnose(said: str, exit_code: int | None, dockerfile: Dockerfile, build: Build, paths: Iterable[str]) -> BuildError:
+    """The error for what the engine said. exit_code: of the failing command, or None. paths: the files of the build context."""
+    said = printable(_STEP_PREFIX.sub("", said.strip()))
+    step = build.failed_step
+    if step is None:
+        return _before_any_step(said, dockerfile, build)
+    if step.line is None:
+        return BuildError(
+            f"a step that is not in the Dockerfile failed: {step.text}",
+            instruction=step.text,
+            exit_code=exit_code,
+            log="\n".join(step.output),
+            build=build,
+            evidence=step.output[-_TAIL:] or (f"the engine says: {said.splitlines()[0] if said else 'nothing'}",),
+            hint="It comes from a flag such as --label, or from an ONBUILD of the base image.",
+        )
+    node = next(node for node in dockerfile.nodes if node.line == step.line)
+    evidence = (f"the engine says: {said.splitlines()[0]}" if said else "the engine gave no reason",)
+    if exit_code is not None:
+        program = "the command" if node.keyword == "RUN" else node.keyword
+        hint = _EXIT_HINTS.get(exit_code, "The output above tells what the command did not like; the whole of it is error.log.")
+        tail = step.output[-_TAIL:] or ("(it printed nothing)",)
+        return _error(f"line {step.line}: {program} ended with exit code {exit_code}", node, 0, dockerfile, build, step, tail, hint, exit_code)
+    if node.keyword in ("COPY", "ADD") and (match := _MISSING_FILE.search(said)):
+        missing = next((v for v in match.groupdict().values() if v), "").removeprefix("/") or node.arguments.split()[0]
+        column = _column(dockerfile, node, missing)
+        return _error(
+            f"line {step.line}: {node.keyword} finds no '{missing}'",
+            node, column, dockerfile, build, step, evidence, _context_hint(paths, node),
+        )  # fmt: skip
+    if node.keyword == "ADD" and (url := re.search(r"https?://\S+", node.arguments)) and "--from" not in node.text:
+        column = _column(dockerfile, node, url[0])
+        hint = "The engine fetches it, not this machine: is the address right, and reachable from there?"
+        return _error(f"line {step.line}: ADD cannot fetch '{url[0]}'", node, column, dockerfile, build, step, evidence, hint)
+    if node.keyword in ("FROM", "COPY", "ADD") and (_NO_IMAGE.search(said) or _NO_REGISTRY.search(said)):
+        return _no_image(said, node, dockerfile, build, step, evidence)
+    if match := _MOUNT.search(said):
+        hint = "Leave the flag out: this build runs on the engine's classic builder, which does not have it."
+        column = _column(dockerfile, node, f"--{match[1]}")
+        return _error(f"line {step.line}: --{match[1]} needs BuildKit", node, column, dockerfile, build, step, evidence, hint)
+    first = re.sub(r"\b[0-9a-f]{12,64}\b", "…", said.splitlines()[0]) if said else "the engine gave no reason"
+    hint = "The engine's words are all there is; the step's output is in error.log." if step.output else None
+    return _error(f"line {step.line}: {first}", node, 0, dockerfile, build, step, step.output[-_TAIL:], hint)
+
+
+def _no_image(said: str, node: Node, dockerfile: Dockerfile, build: Build, step: Step, evidence: tuple[str, ...]) -> BuildError:
+    source = next((flag.partition("=")[2] for flag in node.flags if flag.startswith("--from=")), "")
+    name = source or node.arguments.split()[0]
+    if source:
+        hint = f"'{source}' is neither a stage of this Dockerfile nor an image of the engine."
+    elif _NO_REGISTRY.search(said):
+        hint = "The engine does not have it and reaches no registry. `%image ls` shows what it has; `%image prepare` makes some."
+    else:
+        hint = "No registry has an image of that name and tag, or it is private. Is it spelt right? `%image ls` shows what the engine has."
+    column = _column(dockerfile, node, name)
+    return _error(f"line {step.line}: there is no image '{name}'", node, column, dockerfile, build, step, evidence, hint)
+
+
+def _before_any_step(said: str, dockerfile: Dockerfile, build: Build) -> BuildError:
+    """The engine refused the Dockerfile as a whole."""
+    evidence = (f"the engine says: {said.splitlines()[0]}",) if said else ()
+    if no_stage := _NO_STAGE.search(said):
+        wanted = next(group for group in no_stage.groups() if group)
+        names = [stage.name for stage in stages(dockerfile) if stage.name]
+        hint = f"Its stages are {', '.join(names)}." if names else "No stage of this Dockerfile has a name: FROM image AS name."
+        return BuildError(f"the Dockerfile has no stage '{wanted}'", build=build, evidence=evidence, hint=hint)
+    known = [keyword for keyword, _ in INSTRUCTIONS]
+    match = _PARSE_LINE.search(said)
+    node = next((n for n in dockerfile.nodes if n.keyword not in known), None) if not match or _UNKNOWN.search(said) else None
+    if node is not None:
+        close = nearest(node.keyword, known)
+        word = node.text.split()[0]
+        hint = f"Did you mean {close}?" if close else f"The instructions are {', '.join(known)}."
+        return _error(f"line {node.line}: unknown instruction: {word}", node, 0, dockerfile, build, None, evidence, hint)
+    if match:
+        line = int(match[1])
+        node = next((n for n in dockerfile.nodes if n.line <= line <= n.end_line), None)
+        if node is not None:
+            said_of_it = match[2].strip().splitlines()[0]
+            return _error(f"line {node.line}: {said_of_it}", node, 0, dockerfile, build, None, (), None)
+    if dockerfile.nodes and not any(n.keyword == "FROM" for n in dockerfile.nodes):
+        node = dockerfile.nodes[0]
+        hint = "A Dockerfile starts from an image: FROM python:3.10, or FROM scratch for an empty one."
+        return _error(f"line {node.line}: there is no FROM", node, 0, dockerfile, build, None, evidence, hint)
+    return BuildError(f"the build failed: {said.splitlines()[0] if said else 'the engine gave no reason'}", build=build, log=build.log)
+
+
+def _error(
+    message: str,
+    node: Node,
+    column: int,
+    dockerfile: Dockerfile,
+    build: Build,
+    step: Step | None,
+    evidence: Iterable[str],
+    hint: str | None,
+    exit_code: int | None = None,
+) -> BuildError:
+    return BuildError(
+        message,
+        line=node.line,
+        instruction=" ".join(node.text.split()),
+        exit_code=exit_code,
+        log="\n".join(step.output) if step else "",
+        build=build,
+        place=excerpt(dockerfile.source, node.line, node.end_line, column),
+        evidence=tuple(evidence),
+        hint=hint,
+    )
+
+
+def _column(dockerfile: Dockerfile, node: Node, part: str) -> int:
+    """Where `part` begins in the instruction's first line; 0-based, 0 if it is not there."""
+    return max(dockerfile.source[node.line - 1].find(part), 0)
+
+
+def _context_hint(paths: Iterable[str], node: Node) -> str:
+    if any(flag.startswith("--from=") for flag in node.flags):
+        return "The file is looked for in that stage or image, not in the build context."
+    listed = list(islice(paths, _LISTED + 1))
+    if not listed:
+        return "The build context is empty. `%%context PATH` puts a cell into it; `--context DIR` takes a folder."
+    names = ", ".join(listed[:_LISTED]) + (", …" if len(listed) > _LISTED else "")
+    return f"The build context holds: {names}. Is the path right, and does .dockerignore let it pass?"

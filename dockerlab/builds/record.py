@@ -1,0 +1,163 @@
+"""What a build was: its steps with their states, times and logs, as values. `Trace` folds events into them.
+
+A `Step` is a vertex joined with the line of the Dockerfile that it stands for. A `Build` is the whole at one moment: while the build
+runs, `Trace.snapshot` gives one after the other; the last is the record that stays on the image (`image.build`) or on the error.
+"""
+
+from __future__ import annotations
+
+import codecs
+from dataclasses import dataclass, field
+
+from dockerlab.dockerfile import Dockerfile
+from dockerlab.faces import build as faces
+from dockerlab.faces.human import plain
+from dockerlab.faces.shown import Shown
+from dockerlab.wire.trace import Event, Log, Status, Vertex
+
+
+@dataclass(frozen=True)
+class Step:
+    """One instruction at work.
+
+    line, end_line: 1-based, or None for a step that is not in the Dockerfile (a --label, a trigger of ONBUILD).
+    text: the instruction on one line. output: the lines that it printed so far, as plain text. statuses: layers that it pulls.
+    """
+
+    vertex: Vertex
+    text: str
+    line: int | None = None
+    end_line: int | None = None
+    output: tuple[str, ...] = ()
+    statuses: tuple[Status, ...] = ()
+
+    @property
+    def state(self) -> str:
+        """waiting, running, cached, done or failed."""
+        if self.vertex.error:
+            return "failed"
+        if self.vertex.cached:
+            return "cached"
+        if self.vertex.completed is not None:
+            return "done"
+        return "waiting" if self.vertex.started is None else "running"
+
+    @property
+    def keyword(self) -> str:
+        return self.text.partition(" ")[0].upper()
+
+    @property
+    def effect(self) -> str:
+        """What the instruction adds: the base image, a layer, or configuration."""
+        return {"FROM": "base", "RUN": "layer", "COPY": "layer", "ADD": "layer", "WORKDIR": "layer"}.get(self.keyword, "config")
+
+    def seconds(self, now: float) -> float:
+        """How long it took, or has been running at `now`."""
+        if self.vertex.started is None:
+            return 0.0
+        return max(0.0, (self.vertex.completed or now) - self.vertex.started)
+
+
+@dataclass(frozen=True, repr=False)
+class Build(Shown):
+    """A build at one moment, or as it ended.
+
+    tags: as asked for. builder: which of the engine's builders ran it, "classic". reason: why that one. moment, started, completed:
+    seconds since the epoch. outcome: "running", "done", "failed" or "interrupted". image_id: of the result, else None.
+    """
+
+    tags: tuple[str, ...]
+    steps: tuple[Step, ...]
+    builder: str
+    reason: str
+    started: float
+    moment: float
+    completed: float | None = None
+    outcome: str = "running"
+    image_id: str | None = None
+
+    @property
+    def log(self) -> str:
+        """All that the steps printed, each after its instruction, as plain text."""
+        parts = []
+        for step in self.steps:
+            if step.vertex.started is not None:
+                parts += [f"#{'' if step.line is None else f' {step.line}'} {step.text}", *step.output]
+        return "\n".join(parts) + ("\n" if parts else "")
+
+    @property
+    def seconds(self) -> float:
+        return (self.completed or self.moment) - self.started
+
+    @property
+    def failed_step(self) -> Step | None:
+        return next((step for step in self.steps if step.state == "failed"), None)
+
+    def _text(self) -> str:
+        return faces.text(self)
+
+    def _table(self) -> str:
+        return faces.table(self)
+
+    def _html(self) -> str:
+        return faces.html(self)
+
+
+@dataclass
+class _Row:
+    """What is known of one vertex; the fold's working state."""
+
+    vertex: Vertex
+    text: str
+    line: int | None
+    end_line: int | None
+    lines: list[str] = field(default_factory=list)
+    partial: str = ""
+    statuses: dict[str, Status] = field(default_factory=dict)
+    decode: codecs.IncrementalDecoder = field(default_factory=lambda: codecs.getincrementaldecoder("utf-8")("replace"))
+    step: Step | None = None
+
+    def log(self, data: bytes) -> None:
+        *whole, self.partial = (self.partial + self.decode.decode(data)).split("\n")
+        self.lines += [plain(line) for line in whole]
+
+    def frozen(self) -> Step:
+        if self.step is None:
+            rest = (plain(self.partial),) if self.partial else ()
+            output = (*self.lines, *rest)
+            self.step = Step(self.vertex, self.text, self.line, self.end_line, output, tuple(self.statuses.values()))
+        return self.step
+
+
+class Trace:
+    """Folds a build's events into its record. Not for several threads at once."""
+
+    def __init__(self, dockerfile: Dockerfile, tags: tuple[str, ...], builder: str, reason: str, started: float) -> None:
+        self._nodes = {str(i): node for i, node in enumerate(dockerfile.nodes)}
+        self._rows: dict[str, _Row] = {}
+        self._tags, self._builder, self._reason, self._started = tags, builder, reason, started
+
+    def apply(self, event: Event) -> None:
+        if isinstance(event, Vertex):
+            row = self._rows.get(event.digest) or self._add(event)
+            row.vertex = event
+        else:
+            row = self._rows[event.vertex]
+            if isinstance(event, Log):
+                row.log(event.data)
+            else:
+                row.statuses[event.id] = event
+        row.step = None
+
+    def snapshot(self, now: float, outcome: str = "running", image_id: str | None = None) -> Build:
+        """The build at `now`. outcome: as in `Build`."""
+        steps = tuple(row.frozen() for row in self._rows.values())
+        completed = None if outcome == "running" else now
+        return Build(self._tags, steps, self._builder, self._reason, self._started, now, completed, outcome, image_id)
+
+    def _add(self, vertex: Vertex) -> _Row:
+        node = self._nodes.get(vertex.digest)
+        text = " ".join(node.text.split()) if node else vertex.name.partition("] ")[2] or vertex.name
+        row = _Row(vertex, text, node.line if node else None, node.end_line if node else None)
+        self._rows[vertex.digest] = row
+        return row

@@ -1,0 +1,318 @@
+"""`connect()`: finds an engine as the `docker` command does, and gives a docker-py client to it.
+
+Where it looks, in this order; the first that is *configured* is the only one tried, as with `docker`:
+
+    1. the argument: a URL (unix://, tcp://, ssh://, npipe://, http(s)://) or the name of a docker context
+    2. DOCKER_HOST, with DOCKER_TLS_VERIFY and DOCKER_CERT_PATH
+    3. DOCKER_CONTEXT, else the current context of Docker's config file
+    4. nothing configured: the default socket, then those of rootless Docker, Docker Desktop and Podman; the first that answers
+
+`use(target)` makes a target the configured one for this process and its children, by the same environment variables: the Python
+API, the magics and a `!docker` in a cell then all speak to the same engine. There is no other state.
+
+This file also maps foreign errors, docker-py's and those of requests, to `dockerlab.errors`, once (`engine_errors`).
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Iterator, Mapping, MutableMapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import docker
+import docker.errors
+import requests
+import urllib3
+from docker.context import ContextAPI
+from docker.tls import TLSConfig
+
+from dockerlab.errors import Conflict, EngineError, EngineGone, NoEngine, NotFound, UsageError
+
+PROBE_SECONDS = 10
+ANSWER_SECONDS = 120
+_SCHEMES = ("unix://", "tcp://", "ssh://", "npipe://", "http://", "https://")
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """An address at which an engine may answer. source: why it is looked at, for people."""
+
+    url: str
+    source: str
+    tls: TLSConfig | None = None
+
+    @property
+    def is_local(self) -> bool:
+        """Whether the engine's published ports are this machine's."""
+        return self.url.startswith(("unix://", "npipe://")) or self.host.startswith("127.") or self.host in ("localhost", "::1")
+
+    @property
+    def host(self) -> str:
+        """The host that published ports are reached at; 127.0.0.1 for a socket or a pipe."""
+        return "127.0.0.1" if self.url.startswith(("unix://", "npipe://")) else urlsplit(self.url).hostname or "127.0.0.1"
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """An endpoint that was tried, what it said, and what to do about it."""
+
+    endpoint: Endpoint
+    answer: str
+    hint: str
+
+    def __str__(self) -> str:
+        return f"{self.endpoint.url}  ({self.endpoint.source}): {self.answer}"
+
+
+class Client(docker.DockerClient):
+    """docker-py's client that knows which endpoint it speaks to."""
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        super().__init__(
+            base_url=endpoint.url,
+            version="auto",
+            timeout=PROBE_SECONDS,
+            tls=endpoint.tls or False,
+            use_ssh_client=endpoint.url.startswith("ssh://"),
+        )
+        self.endpoint = endpoint
+        self.api.timeout = ANSWER_SECONDS
+
+
+def connect(target: str | None = None) -> Client:
+    """A client to the engine that `target` names, or else to the one that `docker` would use.
+
+    Raises NoEngine, which says what was tried, what each said and what to do; UsageError for a context that does not exist.
+    """
+    attempts = []
+    for endpoint in endpoints(target, os.environ):
+        try:
+            return Client(endpoint)
+        except (docker.errors.DockerException, requests.exceptions.RequestException, OSError, ValueError) as error:
+            attempts.append(_attempt(endpoint, error))
+    # The most telling advice comes from an endpoint that is there and refuses.
+    telling = [a for a in attempts if a.answer != _NO_SOCKET] or attempts
+    raise NoEngine("no Docker engine answers", attempts=attempts, hint=telling[0].hint)
+
+
+def use(target: str) -> Client:
+    """Connects to `target` (a URL or a docker context) and makes it the engine of this process and its children.
+
+    Raises as `connect`; the engine in use then stays as it was.
+    """
+    client = connect(target)
+    set_environment(target, client.endpoint.url, os.environ)
+    return client
+
+
+def set_environment(target: str, url: str, environ: MutableMapping[str, str]) -> None:
+    """Configures `target` in `environ`: a context by DOCKER_CONTEXT, since it may carry certificates, a URL by DOCKER_HOST."""
+    if _is_url(target):
+        environ["DOCKER_HOST"] = url
+        environ.pop("DOCKER_CONTEXT", None)
+    else:
+        environ["DOCKER_CONTEXT"] = target
+        environ.pop("DOCKER_HOST", None)
+
+
+def endpoints(target: str | None, environ: Mapping[str, str]) -> list[Endpoint]:
+    """Where to look for an engine, first choice first; one endpoint where one is configured.
+
+    Raises UsageError for a context that does not exist or cannot be read.
+    """
+    if target and _is_url(target):
+        return [Endpoint(_url(target), "as asked", _tls(target, environ))]
+    if target:
+        return [_context_endpoint(target, "as asked")]
+    if host := environ.get("DOCKER_HOST"):
+        return [Endpoint(_url(host), "DOCKER_HOST", _tls(host, environ))]
+    if context := environ.get("DOCKER_CONTEXT"):
+        return [_context_endpoint(context, "DOCKER_CONTEXT")]
+    current = _configured_context(environ)
+    if current and current != "default":
+        return [_context_endpoint(current, "current docker context")]
+    return _usual_sockets(environ, sys.platform)
+
+
+def _is_url(target: str) -> bool:
+    return target.startswith((*_SCHEMES, "/"))
+
+
+def _url(target: str) -> str:
+    return f"unix://{target}" if target.startswith("/") else target
+
+
+def _tls(url: str, environ: Mapping[str, str]) -> TLSConfig | None:
+    """TLS as the environment asks for it; the `docker` command reads the same variables."""
+    verify = bool(environ.get("DOCKER_TLS_VERIFY"))
+    certificates = environ.get("DOCKER_CERT_PATH")
+    if not url.startswith(("tcp://", "https://")) or not (verify or certificates):
+        return None
+    folder = Path(certificates or Path.home() / ".docker")
+    pair = (str(folder / "cert.pem"), str(folder / "key.pem"))
+    try:
+        return TLSConfig(client_cert=pair, ca_cert=str(folder / "ca.pem") if verify else None, verify=verify)
+    except docker.errors.TLSParameterError as error:
+        raise UsageError(f"the engine's TLS certificates in {folder} cannot be used", evidence=[str(error).splitlines()[0]],
+                         hint="DOCKER_CERT_PATH names a folder with ca.pem, cert.pem and key.pem.") from error  # fmt: skip
+
+
+def _configured_context(environ: Mapping[str, str]) -> str | None:
+    from docker.utils.config import load_general_config
+
+    folder = environ.get("DOCKER_CONFIG")
+    name = load_general_config(os.path.join(folder, "config.json") if folder else None).get("currentContext")
+    return name if isinstance(name, str) else None
+
+
+def _context_endpoint(name: str, source: str) -> Endpoint:
+    label = f"docker context '{name}'" if source == "as asked" else f"{source} '{name}'"
+    try:
+        context = ContextAPI.get_context(name)
+        known = sorted(c.name for c in ContextAPI.contexts()) if context is None else []
+    except Exception as error:  # docker-py raises bare Exception for a file that it cannot parse
+        raise UsageError(f"docker context '{name}' cannot be read", evidence=[str(error)], hint="See: docker context inspect") from error
+    if context is None:
+        raise UsageError(
+            f"there is no docker context '{name}'",
+            hint=f"Known contexts: {', '.join(known)}. A URL starts with unix://, tcp:// or ssh://.",
+        )
+    return Endpoint(context.Host, label, context.TLSConfig)
+
+
+def _usual_sockets(environ: Mapping[str, str], platform: str) -> list[Endpoint]:
+    if platform == "win32":
+        pipes = (("docker_engine", "default pipe"), ("dockerDesktopLinuxEngine", "Docker Desktop"), ("podman-machine-default", "Podman"))
+        return [Endpoint(f"npipe:////./pipe/{pipe}", source) for pipe, source in pipes]
+    home = Path(environ.get("HOME") or Path.home())
+    found = [("/var/run/docker.sock", "default socket")]
+    runtime = environ.get("XDG_RUNTIME_DIR") or (f"/run/user/{os.getuid()}" if platform == "linux" else None)
+    if runtime:
+        found.append((f"{runtime}/docker.sock", "rootless Docker"))
+    found.append((f"{home}/.docker/run/docker.sock", "Docker Desktop or rootless Docker"))
+    found.append((f"{home}/.docker/desktop/docker.sock", "Docker Desktop"))
+    if runtime:
+        found.append((f"{runtime}/podman/podman.sock", "rootless Podman"))
+    if platform == "linux":
+        found.append(("/run/podman/podman.sock", "Podman"))
+    else:
+        found.append((f"{home}/.local/share/containers/podman/machine/podman.sock", "Podman machine"))
+    return [Endpoint(f"unix://{path}", source) for path, source in found]
+
+
+_NO_SOCKET = "no socket there"
+_START = {
+    "linux": "Start it (`sudo systemctl start docker`, or `podman system service --time=0` for Podman)",
+    "darwin": "Start Docker Desktop",
+    "win32": "Start Docker Desktop",
+}
+
+
+def _attempt(endpoint: Endpoint, error: BaseException) -> Attempt:
+    """What an endpoint's failure means. docker-py wraps the cause several exceptions deep, so the chain is searched."""
+    chain = list(_chain(error))
+    start = _START.get(sys.platform, _START["linux"])
+    if any(isinstance(e, FileNotFoundError) for e in chain):
+        hint = f"{start}, or name another engine: `%engine use <url or docker context>`, DOCKER_HOST."
+        return Attempt(endpoint, _NO_SOCKET, hint)
+    if any(isinstance(e, PermissionError) for e in chain):
+        hint = "Your user may not use this engine: `sudo usermod -aG docker $USER`, then log in again, or use rootless Docker or Podman."
+        return Attempt(endpoint, "permission denied", hint)
+    if any(isinstance(e, ConnectionRefusedError) for e in chain):
+        return Attempt(endpoint, "refused: nothing listens there", f"The engine is not running. {start}.")
+    if any(isinstance(e, (TimeoutError, requests.exceptions.Timeout, urllib3.exceptions.TimeoutError)) for e in chain):
+        return Attempt(endpoint, f"no answer within {PROBE_SECONDS} s", "Is the engine overloaded, or a firewall in between?")
+    if any(isinstance(e, requests.exceptions.SSLError) for e in chain):
+        return Attempt(endpoint, f"TLS failed: {chain[-1]}", "Check DOCKER_TLS_VERIFY and the certificates in DOCKER_CERT_PATH.")
+    return Attempt(endpoint, str(chain[-1]) or str(error), "Check the address: unix:///path/to.sock, tcp://host:2376 or ssh://user@host.")
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    """The error, what caused it, and the exceptions that it carries as arguments (urllib3 does), outermost first."""
+    seen: list[BaseException] = []
+    waiting = [error]
+    while waiting:
+        current = waiting.pop(0)
+        if current is None or any(current is s for s in seen):
+            continue
+        seen.append(current)
+        yield current
+        waiting += [a for a in (*current.args, getattr(current, "reason", None)) if isinstance(a, BaseException)]
+        waiting += [current.__cause__, current.__context__]
+
+
+# What engines say, and what it means: Docker Engine 20.10 to 28 and Podman 4 were asked.
+_MEANINGS: tuple[tuple[re.Pattern[str], type[EngineError], str, str], ...] = (
+    (
+        re.compile(
+            r"(?:Bind for \S*?:(?P<a>\d+) failed: port is already allocated"
+            r"|listen (?:tcp|udp)\S* \S*?:(?P<b>\d+): bind: address already in use"
+            r"|failed to bind host port \S*?:(?P<c>\d+)[:/].*address already in use"
+            r"|cannot listen on the (?:TCP|UDP) port: .*?:(?P<d>\d+): bind: address already in use)"
+        ),
+        Conflict,
+        "port {0} is in use on the engine's host",
+        "Publish another port, or let the engine choose a free one: `-p 5000`. `%container ps` shows who publishes what.",
+    ),
+    (
+        re.compile(r'container name "?/?(?P<a>[^" ]+)"? is already in use'),
+        Conflict,
+        "the name '{0}' is in use by another container",
+        "Remove that one (`%container rm -f {0}`), or replace it: `--replace`.",
+    ),
+    (
+        re.compile(r"no matching manifest for (?P<a>\S+)|does not match the (?:specified|expected) platform"),
+        NotFound,
+        "the image is not there for this platform",
+        "Leave out --platform, or choose one that the image is made for.",
+    ),
+    (
+        re.compile(r"no space left on device"),
+        EngineError,
+        "the engine's disk is full",
+        "`%container prune` and `%image prune` remove what is not used.",
+    ),
+)
+
+
+@contextmanager
+def engine_errors(doing: str, missing: str | None = None, hint: str | None = None) -> Iterator[None]:
+    """Maps what docker-py raises in the block to one tree.
+
+    doing: "start container 'web'", for messages. missing: what a 404 means, "container 'web'". hint: what to do about a 404.
+    """
+    try:
+        yield
+    except docker.errors.APIError as error:
+        status = error.response.status_code if error.response is not None else None
+        raise meaning(str(error.explanation or error), doing, status, missing, hint) from error
+    except requests.exceptions.Timeout as error:
+        raise EngineGone(f"cannot {doing}: no answer within {ANSWER_SECONDS} s", hint="Is the engine overloaded?") from error
+    except (requests.exceptions.RequestException, urllib3.exceptions.HTTPError, ConnectionError) as error:
+        raise gone(doing) from error
+    except docker.errors.DockerException as error:
+        raise EngineError(f"cannot {doing}: {error}") from error
+
+
+def gone(doing: str) -> EngineGone:
+    """The error for a connection that broke while `doing`."""
+    return EngineGone(f"cannot {doing}: the engine's connection broke off", hint="Is the engine still running? `%engine` asks it.")
+
+
+def meaning(said: str, doing: str, status: int | None = None, missing: str | None = None, hint: str | None = None) -> EngineError:
+    """The error that an engine's words stand for. Its message is the same on every engine where we know the meaning."""
+    said = said.strip()
+    for pattern, kind, message, advice in _MEANINGS:
+        if match := pattern.search(said):
+            value = next((v for v in match.groupdict().values() if v), "")
+            return kind(message.format(value), evidence=[f"the engine says: {said}"], hint=advice.format(value), status=status)
+    if status == 404 and missing:
+        return NotFound(f"no such {missing}", evidence=[f"the engine says: {said}"], hint=hint)
+    kinds: dict[int | None, type[EngineError]] = {404: NotFound, 409: Conflict}
+    return kinds.get(status, EngineError)(f"cannot {doing}: {said.splitlines()[0] if said else 'the engine gave no reason'}",
+                                          evidence=said.splitlines()[1:], status=status)  # fmt: skip

@@ -1,0 +1,212 @@
+"""A conversation with the engine: attach, exec and logs. Blocking reads and writes are done in threads of their own, so that the
+caller's thread takes output as it comes, keeps time, and can be interrupted while a container prints nothing.
+
+    with conversing(client, "POST", path, doing="…", upgrade=True) as conversation:
+        conversation.feed(b"…")                        # standard input, then its end
+        for chunk in conversation.chunks(tick=0.1):    # (1|2, bytes), or None where 0.1 s passed without one
+            …
+
+The connection is docker-py's (a socket, a Windows pipe, TLS or ssh), opened anew and taken out of its pool: what follows the answer's
+head is no longer HTTP. Whatever ends the `with` block closes it, and with it the threads.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import http.client
+import json
+import queue
+import socket
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from typing import Any
+from urllib.parse import urlencode
+
+import requests
+
+from dockerlab.client import Client, engine_errors, gone, meaning
+from dockerlab.wire.multiplex import Demultiplexer, Raw
+
+_END = object()
+_AHEAD = 64  # pieces read but not yet taken; beyond it the reader waits, and with it the container
+_PIECE = 65536
+_JOIN_SECONDS = 5
+
+
+class Conversation:
+    """One request whose answer goes on, and that may be spoken to while it does."""
+
+    def __init__(
+        self,
+        client: Client,
+        method: str,
+        path: str,
+        *,
+        doing: str,
+        params: Mapping[str, Any],
+        body: Any,
+        upgrade: bool,
+        multiplexed: bool,
+        missing: str | None,
+    ) -> None:
+        self._doing = doing
+        self._pieces: queue.Queue[Any] = queue.Queue(_AHEAD)
+        self._closed = threading.Event()
+        self._threads: list[threading.Thread] = []
+        with engine_errors(doing):
+            self._connection = _connection(client)
+        try:
+            with engine_errors(doing):
+                self._response = _ask(self._connection, client, method, path, params, body, upgrade)
+            if self._response.status >= 400:
+                raise meaning(_said(self._response.read()), doing, self._response.status, missing)
+        except BaseException:
+            self._connection.close()
+            raise
+        self._decoder = Demultiplexer() if multiplexed else Raw()
+        # After an upgrade the bytes are the container's, and some may have come along with the head.
+        self._read1 = self._response.fp.read1 if upgrade else self._response.read1
+        self._start(self._read, "reads")
+
+    def chunks(self, tick: float) -> Iterator[tuple[int, bytes] | None]:
+        """Output as it comes; None whenever `tick` seconds passed without any. Raises EngineGone if the connection breaks."""
+        while True:
+            try:
+                item = self._pieces.get(timeout=tick)
+            except queue.Empty:
+                yield None
+                continue
+            if item is _END:
+                return
+            if isinstance(item, BaseException):
+                raise item
+            yield item
+
+    def feed(self, data: bytes) -> None:
+        """Sends `data` to the command's standard input, then ends it. Returns at once."""
+
+        def write() -> None:
+            sock = self._connection.sock
+            # A command may end, or close its input, without reading it all: as in a shell's pipe, that is no error.
+            with suppress(OSError, ValueError):
+                for start in range(0, len(data), _PIECE):
+                    sock.sendall(data[start : start + _PIECE])
+                _end_of_input(sock)
+
+        self._start(write, "writes")
+
+    def close(self) -> None:
+        """Ends it, wherever it is. May be called twice."""
+        self._closed.set()
+        sock = self._connection.sock
+        if isinstance(sock, socket.socket):
+            with suppress(OSError):
+                socket.socket.shutdown(sock, socket.SHUT_RDWR)
+        self._connection.close()
+        for thread in self._threads:
+            thread.join(_JOIN_SECONDS)
+        with suppress(OSError, ValueError):
+            self._response.close()
+
+    def _start(self, work: Callable[[], None], what: str) -> None:
+        context = contextvars.copy_context()
+        thread = threading.Thread(target=context.run, args=(work,), name=f"dockerlab {what}: {self._doing}", daemon=True)
+        self._threads.append(thread)
+        thread.start()
+
+    def _read(self) -> None:
+        try:
+            while data := self._read1(_PIECE):
+                for item in self._decoder.feed(data):
+                    self._put(item)
+            self._put(_END)
+        except (OSError, ValueError, http.client.HTTPException, AttributeError) as error:
+            # Closed by us, or broken off; http.client raises ValueError or AttributeError on a file that is closed meanwhile.
+            broken = gone(self._doing)
+            broken.__cause__ = error
+            self._put(broken)
+
+    def _put(self, item: object) -> None:
+        while not self._closed.is_set():
+            try:
+                return self._pieces.put(item, timeout=0.2)
+            except queue.Full:
+                continue
+
+
+@contextmanager
+def conversing(
+    client: Client,
+    method: str,
+    path: str,
+    *,
+    doing: str,
+    params: Mapping[str, Any] | None = None,
+    body: Any = None,
+    upgrade: bool = False,
+    multiplexed: bool = True,
+    missing: str | None = None,
+) -> Iterator[Conversation]:
+    """A conversation that ends with the block. path: of the API, without its version. body: sent as JSON. missing: what a 404 means."""
+    conversation = Conversation(
+        client, method, path, doing=doing, params=params or {}, body=body, upgrade=upgrade, multiplexed=multiplexed, missing=missing
+    )
+    try:
+        yield conversation
+    finally:
+        conversation.close()
+
+
+def _connection(client: Client) -> Any:
+    """A new connection of docker-py's, without a time limit on reading."""
+    api = client.api
+    url = api._url("/_ping")
+    adapter = api.get_adapter(url)
+    request = requests.Request("GET", url).prepare()
+    pool = adapter.get_connection_with_tls_context(request, verify=api.verify, proxies={}, cert=api.cert)
+    connection = pool._new_conn()
+    connection.timeout = None
+    connection.connect()
+    connection.sock.settimeout(None)
+    return connection
+
+
+def _ask(
+    connection: Any, client: Client, method: str, path: str, params: Mapping[str, Any], body: Any, upgrade: bool
+) -> http.client.HTTPResponse:
+    data = b"" if body is None else json.dumps(body).encode()
+    query = f"?{urlencode(params)}" if params else ""
+    connection.putrequest(method, f"/v{client.api._version}{path}{query}")
+    headers = {"Content-Type": "application/json", "Content-Length": str(len(data)), **client.api._general_configs.get("HttpHeaders", {})}
+    if upgrade:
+        headers |= {"Connection": "Upgrade", "Upgrade": "tcp"}
+    for name, value in headers.items():
+        connection.putheader(name, value)
+    connection.endheaders(data or None)
+    response = http.client.HTTPResponse(connection.sock, method=method)
+    try:
+        response.begin()
+    except http.client.HTTPException as error:
+        raise ConnectionError(str(error)) from error
+    return response
+
+
+def _said(body: bytes) -> str:
+    """The message in an engine's error."""
+    text = body.decode("utf-8", "replace")
+    with suppress(ValueError, KeyError, TypeError):
+        text = str(json.loads(text)["message"])
+    return text
+
+
+def _end_of_input(sock: Any) -> None:
+    """Closes our side for writing, the other stays open."""
+    process = getattr(sock, "proc", None)
+    if process is not None:  # ssh, as a process
+        process.stdin.close()
+    elif isinstance(sock, socket.socket):
+        # Not SSLSocket.shutdown: that would end TLS for reading, too.
+        socket.socket.shutdown(sock, socket.SHUT_WR)
+    else:
+        sock.send(b"")  # an engine's named pipe is in message mode, where an empty message ends the input

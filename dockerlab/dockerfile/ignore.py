@@ -1,0 +1,161 @@
+"""`.dockerignore`: which paths of a build context stay out. The rules are those of moby/patternmatcher, as a walk applies them.
+
+- one pattern a line; `#` at a line's very start is a comment; white space and slashes around it do not count, `a/../b` is `b`
+- `*` and `?` match within a component, `**` any number of them, `[a-z]` and `[^a]` one character; `\\` takes the next as it is
+- a pattern that matches a folder matches all that is in it
+- `!pattern` takes back; the last pattern that matches decides. It takes back what an earlier line excluded *at that path*: after
+  `a/b` and `!a`, `a/b` is still out, because `!a` had nothing to take back when the walk came by `a`
+
+Pure: nothing is read from disk. Separators are `/` on every platform, as for BuildKit in the engine.
+"""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from dockerlab.dockerfile.excerpt import excerpt
+from dockerlab.errors import ContextError
+
+_TOKEN = re.compile(r"\*\*/?|\\(?P<escaped>.)|.", re.DOTALL)
+_WILD = re.compile(r"[*?\[\]\\]")
+_CLASS = re.compile(r"\[(?P<negation>\^?)(?P<ranges>(?:(?:\\.|[^\]\\-])(?:-(?:\\.|[^\]\\-]))?)+)\]", re.DOTALL)
+_RANGE = re.compile(r"(?:\\(?P<a>.)|(?P<b>[^\\]))(?:-(?:\\(?P<c>.)|(?P<d>[^\\])))?", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class _Pattern:
+    """text: cleaned, without its `!`. regex: matches the whole of a path."""
+
+    text: str
+    is_exception: bool
+    regex: re.Pattern[str]
+
+
+class Ignore:
+    """A `.dockerignore`, compiled. Paths are relative to the context, with `/`.
+
+    Raises ContextError for a line that is no pattern, as an engine does.
+    """
+
+    def __init__(self, text: str) -> None:
+        self._patterns = tuple(_patterns(text))
+        self._exceptions = tuple(pattern for pattern in self._patterns if pattern.is_exception)
+        self._folders: dict[str, tuple[bool, ...]] = {}
+
+    def excludes(self, path: str) -> bool:
+        """Whether `path` stays out of the build context."""
+        return path not in ("", ".") and self._judge(path, self._folder(path.rpartition("/")[0]))[0]
+
+    def may_hold_exceptions(self, directory: str) -> bool:
+        """Whether something in an excluded folder may be taken back by a `!`: only then must a walk look into it."""
+        return any(_may_match_inside(pattern, directory) for pattern in self._exceptions)
+
+    def _folder(self, directory: str) -> tuple[bool, ...]:
+        """For each pattern whether it has matched `directory` or a folder above it; () for the context itself."""
+        matched: tuple[bool, ...] = ()
+        end = 0 if directory else -1
+        while end >= 0:
+            end = directory.find("/", end + 1)
+            folder = directory if end < 0 else directory[:end]
+            if folder not in self._folders:
+                self._folders[folder] = self._judge(folder, matched)[1]
+            matched = self._folders[folder]
+        return matched
+
+    def _judge(self, path: str, parent: tuple[bool, ...]) -> tuple[bool, tuple[bool, ...]]:
+        """Whether `path` is excluded, and which patterns match it or a folder above it. parent: those that match its folder."""
+        excluded, found = False, []
+        for index, pattern in enumerate(self._patterns):
+            matches = bool(parent) and parent[index]
+            # Where it would not change the answer a pattern is not tried, and so does not count for what is in the folder either.
+            if not matches and pattern.is_exception == excluded:
+                matches = pattern.regex.fullmatch(path) is not None
+            if matches:
+                excluded = not pattern.is_exception
+            found.append(matches)
+        return excluded, tuple(found)
+
+
+def _may_match_inside(pattern: _Pattern, directory: str) -> bool:
+    """Whether a pattern may match a path inside `directory`; yes where it cannot be told: classes and escapes may hold a `/`."""
+    wanted, parts = pattern.text.split("/"), directory.split("/")
+    for want, part in zip(wanted, parts, strict=False):
+        if "**" in want or "[" in want or "\\" in want:
+            return True
+        if not re.fullmatch(_regex(want), part, re.DOTALL):
+            return False
+    return len(wanted) > len(parts)
+
+
+def _patterns(text: str) -> Iterator[_Pattern]:
+    lines = text.removeprefix("\ufeff").split("\n")
+    for number, line in enumerate(lines, start=1):
+        if line.startswith("#") or not line.strip():
+            continue
+        pattern = _clean(line)
+        is_exception = pattern.startswith("!")
+        try:
+            if pattern == "!":
+                raise ValueError("a ! without a pattern")
+            pattern = pattern[1:] if is_exception else pattern
+            yield _Pattern(pattern, is_exception, re.compile(_regex(pattern), re.DOTALL))
+        except ValueError as error:
+            raise ContextError(
+                f"line {number} of .dockerignore is no pattern: {error}",
+                place=excerpt([line.rstrip("\r") for line in lines], number),
+                hint="A \\ before a character takes it as it is: \\[ is a bracket.",
+            ) from error
+
+
+def _clean(line: str) -> str:
+    """A pattern as a walk's paths are: relative, without `.`, `..` and needless slashes; a `!` stays in front."""
+    pattern = line.strip()
+    mark = "!" if pattern.startswith("!") else ""
+    pattern = pattern.removeprefix("!").strip()
+    if pattern:
+        pattern = posixpath.normpath(pattern)
+        pattern = pattern.lstrip("/") or "/"
+    # Twice, as in moby: first the line by itself, then with its mark.
+    return posixpath.normpath((mark + pattern).strip())
+
+
+def _regex(pattern: str) -> str:
+    """The pattern as a regular expression for a whole path. Raises ValueError for what is no pattern."""
+    rest = pattern.removeprefix("**")
+    if rest != pattern and not _WILD.search(rest):
+        # Alone and in front, `**` takes part of a name too: `**file` matches `myfile`, where `**f*le` does not.
+        return f".*{re.escape(rest)}" + (f"|{re.escape(rest[1:])}" if rest.startswith("/") else "")
+    out, at = "", 0
+    while match := _TOKEN.match(pattern, at):
+        token, start, at = match[0], at, match.end()
+        if token.startswith("**"):
+            out += ".*" if at == len(pattern) else "(?:.*/)?"
+        elif token == "*":
+            out += "[^/]*"
+        elif token == "?":
+            out += "[^/]"
+        elif token == "[":
+            regex, at = _class(pattern, start)
+            out += regex
+        elif token == "\\":
+            raise ValueError("a \\ at its end")
+        else:
+            out += re.escape(match["escaped"] or token)
+    return out
+
+
+def _class(pattern: str, start: int) -> tuple[str, int]:
+    """A character class as a regular expression, and where it ends."""
+    match = _CLASS.match(pattern, start)
+    if not match:
+        raise ValueError("a [ without a class of characters and a ] after it")
+    out = ""
+    for part in _RANGE.finditer(match["ranges"]):
+        low, high = part["a"] or part["b"], part["c"] or part["d"]
+        if high and low > high:
+            raise ValueError(f"the range {low}-{high} is empty")
+        out += re.escape(low) + (f"-{re.escape(high)}" if high else "")
+    return f"[{match['negation']}{out}]", match.end()

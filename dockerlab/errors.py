@@ -1,0 +1,177 @@
+"""The one error tree: what is wrong, where, and what to do next.
+
+    DockerlabError
+    ├── UsageError              a wrong flag, verb or argument
+    │   ├── UndefinedName       `{name}` in a magic's line, and the notebook has no such name
+    │   └── InvalidReference    not an image reference
+    ├── DockerfileError         a Dockerfile that cannot be parsed
+    ├── ContextError            a build context that cannot be read
+    ├── NoEngine                no engine answers
+    ├── EngineError             the engine answered with an error
+    │   ├── NotFound            404: no such image, container, …
+    │   └── Conflict            409: a name or a state that is in the way
+    ├── EngineGone              the connection broke while an answer was awaited
+    ├── BuildError              a build failed
+    ├── CommandError            a command in a container ended with a non-zero exit code
+    └── NotReady                a container did not become ready in time
+
+`str(error)` is one line that is the same on every run: no ids, times or addresses. The rest is in attributes, is added as notes
+for plain Python (PEP 678), and in IPython is shown in place of a traceback (`_render_traceback_`), so that a cell fails with a
+message a reader can use. Foreign errors (docker-py's, requests') are mapped to these once, in `dockerlab.client`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+_BOLD_RED, _BOLD, _PLAIN = "\x1b[1;31m", "\x1b[1m", "\x1b[0m"
+
+
+def printable(text: str) -> str:
+    """`text` with control characters shown as `\\x1b`, so that no text from outside can steer a terminal."""
+    return "".join(c if c in "\n\t" or (c.isprintable()) else c.encode("unicode_escape").decode() for c in text)
+
+
+class DockerlabError(Exception):
+    """Base of all errors that a user can meet.
+
+    message: one line, what is wrong.
+    place: where, one line an item (a Dockerfile line with its number, a caret under it, a file, a flag).
+    evidence: what was seen, one line an item (the last lines of a log).
+    hint: what to do next.
+    status: the HTTP status that the Docker Engine API has for it, or None.
+    """
+
+    status: int | None = None
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        place: Sequence[str] = (),
+        evidence: Sequence[str] = (),
+        hint: str | None = None,
+        status: int | None = None,
+    ) -> None:
+        super().__init__(printable(message))
+        self.message = printable(message)
+        self.place = tuple(printable(line) for line in place)
+        self.evidence = tuple(printable(line) for line in evidence)
+        self.hint = printable(hint) if hint else None
+        if status is not None:
+            self.status = status
+        for line in self.lines()[1:]:
+            self.add_note(line)
+
+    def lines(self) -> list[str]:
+        """The whole of it as plain text: what, where, evidence, next step."""
+        lines = [self.message, *(f"  {line}" for line in self.place)]
+        if self.evidence:
+            lines += ["", *(f"  {line}" for line in self.evidence)]
+        if self.hint:
+            lines += ["", *f"→ {self.hint}".splitlines()]
+        return lines
+
+    def _render_traceback_(self) -> list[str]:
+        """What IPython shows instead of a traceback."""
+        what, *rest = self.lines()
+        name = type(self).__name__
+        return [f"{_BOLD_RED}{name}{_PLAIN}: {_BOLD}{what}{_PLAIN}", *rest]
+
+
+class UsageError(DockerlabError, ValueError):
+    """A wrong flag, verb or argument."""
+
+    status = 400
+
+
+class UndefinedName(UsageError):
+    """A `{name}` in a magic's line that the notebook does not define."""
+
+
+class InvalidReference(UsageError):
+    """Text that is not an image reference."""
+
+
+class DockerfileError(DockerlabError, ValueError):
+    """A Dockerfile that cannot be parsed. line: 1-based line number, or None where no one line is at fault."""
+
+    status = 400
+
+    def __init__(self, message: str, *, line: int | None = None, place: Sequence[str] = (), hint: str | None = None) -> None:
+        super().__init__(message, place=place, hint=hint)
+        self.line = line
+
+
+class ContextError(DockerlabError, OSError):
+    """A build context that cannot be read."""
+
+    status = 400
+
+
+class NoEngine(DockerlabError, ConnectionError):
+    """No engine answers. attempts: what was tried and what each said, as `dockerlab.client.Attempt`."""
+
+    def __init__(self, message: str, *, attempts: Sequence[object] = (), hint: str | None = None) -> None:
+        super().__init__(message, evidence=[str(attempt) for attempt in attempts], hint=hint)
+        self.attempts = tuple(attempts)
+
+
+class EngineError(DockerlabError):
+    """The engine answered with an error; `status` is its HTTP status."""
+
+
+class NotFound(EngineError, LookupError):
+    """The engine has no such image, container, network or volume."""
+
+    status = 404
+
+
+class Conflict(EngineError):
+    """A name that is in use, or a state that does not allow the call."""
+
+    status = 409
+
+
+class EngineGone(DockerlabError, ConnectionError):
+    """The connection to the engine broke while an answer was awaited."""
+
+
+class BuildError(DockerlabError):
+    """A build failed.
+
+    line: 1-based first line of the failing instruction, or None. instruction: its text. exit_code: of its command, or None.
+    log: the whole log of the failing step. build: the record of the build up to there (`dockerlab.builds.Build`), or None.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        line: int | None = None,
+        instruction: str | None = None,
+        exit_code: int | None = None,
+        log: str = "",
+        build: object | None = None,
+        place: Sequence[str] = (),
+        evidence: Sequence[str] = (),
+        hint: str | None = None,
+    ) -> None:
+        super().__init__(message, place=place, evidence=evidence, hint=hint)
+        self.line = line
+        self.instruction = instruction
+        self.exit_code = exit_code
+        self.log = log
+        self.build = build
+
+
+class CommandError(DockerlabError):
+    """A command in a container ended with a non-zero exit code. exit_code: 1 to 255."""
+
+    def __init__(self, message: str, *, exit_code: int, hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.exit_code = exit_code
+
+
+class NotReady(DockerlabError, TimeoutError):
+    """A container did not become ready in time, or ended before it was."""

@@ -1,0 +1,141 @@
+"""The faces of a build: a row an instruction, with its state, its time, its bar and, on demand, what it printed.
+
+    app:latest   4 of 6 steps   2 cached   2.4 s                      the head, which says what a user wants to know
+    1  FROM python:3.10       base    ◇ cached
+    4  RUN pip install flask  layer   ◐ running  2.4 s  ▓▓▓▓░░
+
+The text face holds what is the same on every run and engine: line, instruction, effect, and whether it failed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from dockerlab.faces import markup
+from dockerlab.faces.human import seconds, shorten, size
+
+if TYPE_CHECKING:
+    from dockerlab.builds.record import Build, Step
+
+_RUNNING_LINES = 8
+_KEPT_LINES = 60
+_WIDTH = 72
+_OUTCOMES = {"failed": "failed", "interrupted": "interrupted"}
+
+
+def text(build: Build) -> str:
+    """Stable: no times, ids, states of the cache."""
+    rows = [(str(step.line or ""), shorten(step.text, _WIDTH), _mark(step)) for step in _in_dockerfile(build)]
+    head = f"build {_name(build)}" + (f": {_OUTCOMES[build.outcome]}" if build.outcome in _OUTCOMES else "")
+    return "\n".join([head, markup.columns(rows, gap=2)]).rstrip()
+
+
+def table(build: Build) -> str:
+    """Everything: states and times too."""
+    rows = []
+    for step in build.steps:
+        mark, word = markup.STATES[step.state]
+        time = seconds(step.seconds(build.moment)) if step.state in ("done", "running", "failed") else ""
+        rows.append((str(step.line or ""), shorten(step.text, _WIDTH), step.effect, f"{mark} {_word(step, build, word)}", time))
+    return "\n".join([f"{_name(build)}   {facts(build)}", markup.columns(rows, gap=2)]).rstrip()
+
+
+def facts(build: Build) -> str:
+    """What the head says beside the name: `4 of 6 steps   2 cached   2.4 s`."""
+    steps = _in_dockerfile(build)
+    done = sum(step.state in ("done", "cached") for step in steps)
+    cached = sum(step.state == "cached" for step in steps)
+    running = next((step for step in build.steps if step.state == "running"), None)
+    parts = [f"{done} of {len(steps)} steps", f"{cached} cached" if cached else "", seconds(build.seconds)]
+    if build.outcome == "running":
+        parts.append(f"running: {shorten(running.text, 40)}" if running else "sending the build context")
+    parts.append(_OUTCOMES.get(build.outcome, ""))
+    return "   ".join(part for part in parts if part)
+
+
+def html(build: Build) -> str:
+    """The static HTML: also what the live display shows at each moment."""
+    longest = max((step.seconds(build.moment) for step in build.steps), default=0.0)
+    rows = [_row(step, build, longest) for step in build.steps if step.line is not None or build.outcome == "running"]
+    view = markup.table(("", "instruction", "adds", "", "time", ""), rows, numeric=(0, 4), wrap=(1,))
+    head = markup.head(markup.text(_name(build)), markup.volatile(markup.text(facts(build))))
+    return markup.page(head, view, markup.volatile(_running(build)), markup.volatile(_logs(build)))
+
+
+def _name(build: Build) -> str:
+    return ", ".join(build.tags) or "image without a tag"
+
+
+def _in_dockerfile(build: Build) -> Sequence[Step]:
+    # What an engine adds of its own (a --label as a step) differs between engines.
+    return [step for step in build.steps if step.line is not None]
+
+
+def _mark(step: Step) -> str:
+    return f"{step.effect}  ✕ failed" if step.state == "failed" else step.effect
+
+
+def _word(step: Step, build: Build, usual: str) -> str:
+    """Once a build is over, nothing waits or runs any more."""
+    if build.outcome == "running":
+        return usual
+    return {"waiting": "not run", "running": "interrupted"}.get(step.state, usual)
+
+
+def _row(step: Step, build: Build, longest: float) -> tuple[str, ...]:
+    word = _word(step, build, markup.STATES[step.state][1])
+    took = step.seconds(build.moment)
+    state = markup.state(step.state, word)
+    if step.state == "failed":
+        shown_state = state
+    else:
+        shown_state = markup.volatile(state)
+    time = markup.titled(seconds(took), f"{took:.3f} s") if step.state in ("done", "running", "failed") else ""
+    share = took / longest if longest > 0.05 and time else 0.0
+    scale = f'<span class="{step.state}"><span class="bar" style="width:{round(100 * share)}px"></span></span>' if share >= 0.01 else ""
+    return (
+        markup.text(step.line or ""),
+        f"<code>{markup.text(step.text)}</code>",
+        f'<span class="muted">{step.effect}</span>',
+        shown_state,
+        markup.volatile(time),
+        markup.volatile(scale),
+    )
+
+
+def _running(build: Build) -> str:
+    """What the running step pulls and prints, while it does."""
+    step = next((step for step in build.steps if step.state == "running"), None)
+    if step is None or build.outcome != "running":
+        return ""
+    pulls = [(markup.code(s.id), markup.text(s.name), markup.bar(s.current / s.total), _bytes(s.current, s.total))
+             for s in step.statuses if s.completed is None and s.total]  # fmt: skip
+    parts = [markup.table(("layer", "", "", ""), pulls)] if pulls else []
+    if step.output:
+        parts.append(f"<pre>{markup.text(chr(10).join(step.output[-_RUNNING_LINES:]))}</pre>")
+    return "".join(parts)
+
+
+def _bytes(current: int, total: int) -> str:
+    return f"{size(current)} of {size(total)}"
+
+
+def _logs(build: Build) -> str:
+    """What each step printed, folded; the failed one's open. The whole is on the record."""
+    if build.outcome == "running":
+        return ""
+    parts = []
+    for step in build.steps:
+        if not step.output:
+            continue
+        hidden = len(step.output) - _KEPT_LINES
+        kept = "\n".join(step.output[-_KEPT_LINES:])
+        note = f"… {hidden:,} earlier lines: image.build.log\n" if hidden > 0 else ""
+        label = f"line {step.line}" if step.line else "step"
+        count = f"{len(step.output):,} line{'s' if len(step.output) != 1 else ''} of output"
+        parts.append(
+            f"<details{' open' if step.state == 'failed' else ''}><summary>{label}: {markup.text(shorten(step.text, 60))} "
+            f'<span class="muted">{count}</span></summary><pre>{markup.text(note + kept)}</pre></details>'
+        )
+    return "".join(parts)

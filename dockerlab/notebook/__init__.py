@@ -1,0 +1,89 @@
+"""What a notebook sees: magics that parse a line, call one public function and return an object that displays itself.
+
+- `session`: what one kernel's magics share: the client, the notebook's build context, whether displays are live
+- `arguments`, `expand`, `completion`: a magic's line: its flags, its `{name}`s, its <TAB>
+- `live`: a display that changes while work goes on and is static afterwards
+- `*_magic`: one file a magic, each with `magic(session, line, cell)`
+
+`load` registers stubs only: a magic's file, docker-py and the engine wait for the magic's first use.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from IPython.core.magic import no_var_expand
+
+if TYPE_CHECKING:
+    from IPython.core.interactiveshell import InteractiveShell
+
+    from dockerlab.notebook.session import Session
+
+# name → (line, cell or both; what `%name?` shows)
+MAGICS = {
+    "dockerfile": ("line_cell", "%%dockerfile builds an image from the cell; %dockerfile -f FILE [DIR] from a file. --help lists the flags."),
+    "context": ("line_cell", "%%context PATH puts the cell into the notebook's build context; %context ls|show|rm|clear|add manages it."),
+    "container": ("line_cell", "%container run|ps|logs|exec|stop|… as the docker command has them; %%container run|exec feeds the cell to it."),
+    "image": ("line", "%image ls|show|pull|tag|rm|history|inspect|prune|prepare. --help lists the flags."),
+    "engine": ("line", "%engine shows which engine answers; %engine use <url or docker context> switches."),
+}
+
+
+def load(shell: InteractiveShell) -> None:
+    """Registers the magics, their completion and, in a terminal, the full tables. Twice does no harm."""
+    session: list[Session] = []
+
+    def get_session() -> Session:
+        if not session:
+            from dockerlab.notebook.session import Session
+
+            session.append(Session(shell))
+        return session[0]
+
+    for name, (kind, about) in MAGICS.items():
+        shell.register_magic_function(_stub(name, about, get_session), kind, name)
+    _register_completion(shell, get_session)
+    if not hasattr(shell, "kernel"):
+        _show_full_tables(shell)
+
+
+def _stub(name: str, about: str, get_session: Callable[[], Session]) -> Callable[..., Any]:
+    @no_var_expand
+    def stub(line: str, cell: str | None = None) -> Any:
+        return import_module(f"dockerlab.notebook.{name}_magic").magic(get_session(), line, cell)
+
+    stub.__name__, stub.__doc__ = name, about
+    return stub
+
+
+def _register_completion(shell: InteractiveShell, get_session: Callable[[], Session]) -> None:
+    from IPython.core.completer import context_matcher
+
+    matchers = shell.Completer.custom_matchers
+    matchers[:] = [m for m in matchers if getattr(m, "__name__", "") != "dockerlab_matcher"]
+
+    @context_matcher()
+    def dockerlab_matcher(context: Any) -> Any:
+        # Cheap for every cell that is not ours: nothing is imported before a line starts with one of our magics.
+        if not any(f"%{name}" in context.full_text for name in MAGICS):
+            return {"completions": []}
+        from dockerlab.notebook.completion import complete
+
+        return complete(get_session(), context)
+
+    matchers.append(dockerlab_matcher)
+
+
+def _show_full_tables(shell: InteractiveShell) -> None:
+    """In terminal IPython, which has no HTML, a value's text is its full table."""
+    from dockerlab.faces.shown import Shown
+
+    formatter = shell.display_formatter.formatters["text/plain"]
+    formatter.for_type(Shown, partial(_print_table))
+
+
+def _print_table(value: object, printer: Any, cycle: bool) -> None:
+    printer.text(str(value))

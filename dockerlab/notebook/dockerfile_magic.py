@@ -1,0 +1,82 @@
+"""`%%dockerfile`: the cell is a Dockerfile. `%dockerfile -f FILE [DIR]`: a Dockerfile on disk."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dockerlab.builds import build
+from dockerlab.errors import UsageError
+from dockerlab.notebook.arguments import HelpShown, Parser
+from dockerlab.notebook.expand import words
+from dockerlab.notebook.live import LiveDisplay
+
+if TYPE_CHECKING:
+    from dockerlab.images import Image
+    from dockerlab.notebook.session import Session
+
+
+def parsers() -> dict[str, Parser]:
+    """The magic's parser, under the key ''; completion reads it too."""
+    parser = Parser(
+        "%%dockerfile",
+        "Builds an image from the cell; `%dockerfile -f FILE [DIR]`, on one line, from a file on disk.\n"
+        "The build context is what %%context holds; with --context, the folder with those files over it.",
+    )
+    parser.add_argument("directory", nargs="?", metavar="DIR", help="with %dockerfile: the build context, as --context")
+    parser.add_argument("-f", "--file", metavar="FILE", help="with %dockerfile: the Dockerfile; DIR/Dockerfile unless given")
+    parser.add_argument("-t", "--tag", action="append", default=[], metavar="NAME", help="a name for the image, name:tag; repeatable")
+    parser.add_argument("--build-arg", action="append", default=[], metavar="KEY=VALUE", help="a value for an ARG; KEY alone takes the environment's")
+    parser.add_argument("--target", metavar="STAGE", help="the stage to build")
+    parser.add_argument("--no-cache", action="store_true", help="run every step anew")
+    parser.add_argument("--pull", action="store_true", help="ask the registry for a newer base image")
+    parser.add_argument("--platform", metavar="OS/ARCH", help="such as linux/amd64")
+    parser.add_argument("--label", action="append", default=[], metavar="KEY=VALUE", help="a label of the image; repeatable")
+    parser.add_argument("--context", metavar="DIR", help="a folder as build context; the cells of %%context lie over it")
+    parser.add_argument("-q", "--quiet", action="store_true", help="show no progress")
+    parser.add_argument("--var", metavar="NAME", help="the notebook variable that the image is bound to")
+    return {"": parser}
+
+
+def magic(session: Session, line: str, cell: str | None) -> Image | None:
+    """Builds, shows the build while it runs, and returns the image."""
+    try:
+        arguments = parsers()[""].parse_args(words(line, session.namespace))
+    except HelpShown:
+        return None
+    if arguments.var is not None and not arguments.var.isidentifier():
+        raise UsageError(f"--var '{arguments.var}' is not a name that a variable can have", hint="Letters, digits and _, as in --var image.")
+    dockerfile, directory = _source(arguments, cell)
+    with LiveDisplay(session) as live:
+        image = build(
+            dockerfile,
+            context=directory,
+            files=session.files if cell is not None else None,
+            tag=arguments.tag,
+            build_arg=arguments.build_arg,
+            target=arguments.target,
+            no_cache=arguments.no_cache,
+            pull=arguments.pull,
+            platform=arguments.platform,
+            label=arguments.label,
+            progress=None if arguments.quiet else live.show,
+            client=session.client,
+        )
+    if arguments.var:
+        session.namespace[arguments.var] = image
+    return image
+
+
+def _source(arguments: Namespace, cell: str | None) -> tuple[str | Path, str | None]:
+    """The Dockerfile, as text or as a path, and the folder of its context."""
+    if cell is not None:
+        if arguments.file:
+            raise UsageError("%%dockerfile takes the cell, not -f", hint=f"For a file: %dockerfile -f {arguments.file} [DIR], on one line.")
+        if arguments.directory:
+            raise UsageError(
+                f"%%dockerfile takes no argument '{arguments.directory}'", hint=f"A folder as build context: --context {arguments.directory}"
+            )
+        return cell, arguments.context
+    directory = arguments.directory or arguments.context or "."
+    return Path(arguments.file) if arguments.file else Path(directory) / "Dockerfile", directory

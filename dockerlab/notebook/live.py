@@ -1,0 +1,71 @@
+"""A display that changes while work goes on, and is static afterwards.
+
+In a notebook it is one output, updated in place; at the end it holds the static face and nothing live stays behind. In a terminal it is
+one line that is overwritten, then the table. Where displays are not live (a test run), it is shown once, at the end.
+
+The caller says how often: `dockerlab.build` and the other verbs report at most ten times a second.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from types import TracebackType
+from typing import Any
+
+from IPython.display import DisplayHandle, display
+
+from dockerlab.errors import printable
+from dockerlab.faces.shown import Shown
+from dockerlab.notebook.session import Session
+
+
+class LiveDisplay:
+    """A context manager: `show` what there is now; leaving the block leaves the last of it, in its final form.
+
+    with LiveDisplay(session) as live:
+        dockerlab.build(text, progress=live.show)
+    """
+
+    def __init__(self, session: Session, *, keep: bool = True) -> None:
+        """keep: whether the last face stays when the block ends; else the output is emptied."""
+        self._session, self._keep = session, keep
+        self._is_terminal = not hasattr(session.shell, "kernel")
+        self._handle: DisplayHandle | None = None
+        self._latest: Shown | None = None
+
+    def show(self, value: Shown) -> None:
+        self._latest = value
+        if not self._session.is_live:
+            return
+        if self._is_terminal:
+            self._show_line(str(value).partition("\n")[0])
+        elif self._handle is None:
+            self._handle = display(_bundle(value), raw=True, display_id=True)
+        else:
+            self._handle.update(_bundle(value), raw=True)
+
+    def __enter__(self) -> LiveDisplay:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if self._latest is None:
+            return
+        if self._is_terminal:
+            if self._session.is_live:
+                self._show_line("")
+            if self._keep:
+                print(self._latest)
+        elif self._handle is not None:
+            self._handle.update(_bundle(self._latest) if self._keep else {"text/plain": ""}, raw=True)
+        elif self._keep:
+            display(_bundle(self._latest), raw=True)
+
+    def _show_line(self, line: str) -> None:
+        width = shutil.get_terminal_size().columns - 1
+        sys.stdout.write(f"\r{printable(line)[:width]:<{width}}\r")
+        sys.stdout.flush()
+
+
+def _bundle(value: Shown) -> dict[str, Any]:
+    return {"text/plain": repr(value), "text/html": value._repr_html_()}

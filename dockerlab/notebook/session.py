@@ -1,0 +1,49 @@
+"""What the magics of one kernel share."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+from dockerlab.client import Client, connect
+
+if TYPE_CHECKING:
+    from IPython.core.interactiveshell import InteractiveShell
+
+# What decides which engine is meant; when one of them changes, the next magic connects anew.
+_ENGINE_VARIABLES = ("DOCKER_HOST", "DOCKER_CONTEXT", "DOCKER_CONFIG", "DOCKER_TLS_VERIFY", "DOCKER_CERT_PATH")
+
+
+class Session:
+    """shell: the IPython shell. files: the notebook's build context, path → content; replaced, never changed in place."""
+
+    def __init__(self, shell: InteractiveShell) -> None:
+        self.shell = shell
+        self.files: dict[str, bytes] = {}
+        self._client: Client | None = None
+        self._connected_for: tuple[str | None, ...] = ()
+
+    @property
+    def client(self) -> Client:
+        """The engine that `docker` would use now; connected on first use. Raises NoEngine."""
+        wanted = tuple(os.environ.get(name) for name in _ENGINE_VARIABLES)
+        if self._client is None or wanted != self._connected_for:
+            client = connect()
+            if self._client is not None:
+                self._client.close()
+            self._client, self._connected_for = client, wanted
+        return self._client
+
+    @property
+    def namespace(self) -> dict[str, Any]:
+        """The notebook's variables."""
+        return self.shell.user_ns
+
+    @property
+    def is_live(self) -> bool:
+        """Whether a display may change after it was first shown.
+
+        Not under a test run (nbval's kernel inherits pytest's environment) and not where DOCKERLAB_STATIC is set: a display is then
+        shown once, in its final form.
+        """
+        return not (os.environ.get("PYTEST_VERSION") or os.environ.get("DOCKERLAB_STATIC"))

@@ -1,0 +1,143 @@
+"""Answers that arrive piece by piece: read in a worker thread, so that the caller keeps time, shows progress and can be interrupted.
+
+    with streaming(client, "POST", "/build", doing="build", params=…, data=…) as stream:
+        for message in stream.messages(tick=0.1):     # a dict, or None where 0.1 s passed without one
+            …
+
+Whatever ends the `with` block (an exception, an interrupt) closes the connection, at which the engine cancels its work; the worker
+ends with it. The caller's thread does all the waiting, and never on a socket.
+"""
+
+from __future__ import annotations
+
+import codecs
+import contextvars
+import json
+import queue
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import requests
+from docker.errors import DockerException
+from docker.types import CancellableStream
+
+from dockerlab.client import Client, engine_errors, gone
+from dockerlab.errors import DockerlabError
+
+_END = object()
+_JOIN_SECONDS = 5
+_AHEAD = 10_000  # messages read but not yet taken; beyond it the worker waits, and with it the engine
+
+
+class Stream:
+    """One answer of the engine, as JSON messages."""
+
+    def __init__(self, client: Client, method: str, path: str, doing: str, request: Mapping[str, Any]) -> None:
+        self._client, self._method, self._path, self._doing = client, method, path, doing
+        self._request = dict(request)
+        self._response: requests.Response | None = None
+        self._messages: queue.Queue[Any] = queue.Queue(_AHEAD)
+        self._closed = threading.Event()
+        self._body_error: DockerlabError | None = None
+        context = contextvars.copy_context()
+        self._worker = threading.Thread(target=context.run, args=(self._read,), name=f"dockerlab {doing}", daemon=True)
+        self._worker.start()
+
+    def messages(self, tick: float) -> Iterator[dict[str, Any] | None]:
+        """The messages as they come; None whenever `tick` seconds passed without one. Raises what the request raised."""
+        while True:
+            try:
+                item = self._messages.get(timeout=tick)
+            except queue.Empty:
+                yield None
+                continue
+            if item is _END:
+                return
+            if isinstance(item, BaseException):
+                with engine_errors(self._doing):
+                    raise item
+            yield item
+
+    def close(self) -> None:
+        """Ends the request, wherever it is. May be called from any thread, and twice."""
+        self._closed.set()
+        self._shut_down()
+        self._worker.join(_JOIN_SECONDS)
+
+    def _shut_down(self) -> None:
+        response = self._response
+        if response is None:
+            return
+        try:
+            CancellableStream(iter(()), response).close()
+        except (DockerException, OSError, AttributeError):
+            # ssh has no socket of ours to shut down, and a finished answer has none left: closing is then all there is to do.
+            response.close()
+
+    def _read(self) -> None:
+        try:
+            self._response = self._send()
+            if self._closed.is_set():
+                return self._shut_down()
+            self._client.api._raise_for_status(self._response)
+            for message in self._decoded(self._response):
+                self._put(message)
+            self._put(_END)
+        except BaseException as error:  # handed to the caller's thread, which raises it
+            self._put(self._body_error or error)
+        finally:
+            if self._response is not None:
+                self._response.close()
+
+    def _send(self) -> requests.Response:
+        api = self._client.api
+        data = self._request.pop("data", None)
+        if data is not None and not isinstance(data, bytes):
+            data = self._body(iter(data))
+        return api.request(self._method, api._url(self._path), data=data, stream=True, timeout=None, **self._request)
+
+    def _body(self, chunks: Iterator[bytes]) -> Iterator[bytes]:
+        """A request's body, which ends once the stream is closed. Its own error is kept: requests would call it a broken connection."""
+        try:
+            for chunk in chunks:
+                if self._closed.is_set():
+                    raise ConnectionAbortedError("closed while it was sent")
+                yield chunk
+        except DockerlabError as error:
+            self._body_error = error
+            raise
+
+    def _decoded(self, response: requests.Response) -> Iterator[dict[str, Any]]:
+        # One JSON object after the other; Docker ends each with a newline, but nothing promises that a chunk ends there.
+        decoder, text = json.JSONDecoder(), ""
+        decode = codecs.getincrementaldecoder("utf-8")("replace").decode
+        for chunk in response.iter_content(chunk_size=None):
+            text += decode(chunk)
+            while text := text.lstrip():
+                try:
+                    message, end = decoder.raw_decode(text)
+                except json.JSONDecodeError:
+                    break
+                text = text[end:]
+                yield message
+        if text.strip():
+            raise gone(self._doing)
+
+    def _put(self, item: object) -> None:
+        while not self._closed.is_set():
+            try:
+                return self._messages.put(item, timeout=0.2)
+            except queue.Full:
+                continue
+
+
+@contextmanager
+def streaming(client: Client, method: str, path: str, *, doing: str, **request: Any) -> Iterator[Stream]:
+    """A request whose answer is a stream of JSON messages; it ends with the block. request: as for `requests.request`."""
+    stream = Stream(client, method, path, doing, request)
+    try:
+        yield stream
+    finally:
+        stream.close()

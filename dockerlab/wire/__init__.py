@@ -1,0 +1,4 @@
+"""Messages that both sides of the Engine API speak. Pure: bytes and values, no I/O.
+
+- `trace`: what a build reports while it runs: vertexes, statuses and logs.
+"""

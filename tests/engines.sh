@@ -1,0 +1,159 @@
+#!/usr/bin/env bash
+# Real engines for the tests, side by side on one Linux machine: `make engines`.
+#
+#   tests/engines.sh up [NAME...]     install and start them (all of them, unless named); idempotent
+#   tests/engines.sh down [NAME...]   stop them and undo every mount and bridge
+#   tests/engines.sh status           one line an engine
+#
+# Needs root and Debian's or Ubuntu's apt. What it starts is kept apart from any engine of yours: sockets in $RUN, images and
+# containers in $STATE, a bridge an engine. Installs, with apt: docker.io, podman, debootstrap, iptables, and for the browser
+# tests chromium.
+#
+#   engine20   Docker Engine 20.10, the oldest that dockerlab supports (Debian 12's docker.io)
+#   engine28   Docker Engine 28, in a root of its own made by debootstrap (Debian's next release)
+#   podman     Podman's Docker API (Debian 12's podman)
+set -euo pipefail
+
+ALL=(engine28 engine20 podman)
+RUN=/run/dockerlab-engines
+STATE=${DOCKERLAB_ENGINES_STATE:-/var/lib/dockerlab-engines}
+SUITE=forky
+
+say() { printf 'engines: %s\n' "$*"; }
+die() { say "$*" >&2; exit 1; }
+
+socket() { echo "$RUN/$1.sock"; }
+
+answers() { curl --silent --fail --max-time 5 --unix-socket "$(socket "$1")" http://engine/_ping >/dev/null 2>&1; }
+
+version() {
+  curl --silent --max-time 5 --unix-socket "$(socket "$1")" http://engine/version |
+    python3 -c 'import json,sys; v=json.load(sys.stdin); c=v.get("Components") or [{}]; print(c[0].get("Name","Engine"), v["Version"], "API", v["ApiVersion"])'
+}
+
+# Waits until engine $1 answers, or shows the end of its log and gives up after 60 s.
+wait_for() {
+  local i
+  for i in $(seq 300); do
+    answers "$1" && { say "$1: $(version "$1") on unix://$(socket "$1")"; return; }
+    sleep 0.2
+  done
+  tail -n 20 "$STATE/$1.log" >&2 || true
+  die "$1 does not answer on $(socket "$1"); its log is $STATE/$1.log"
+}
+
+require() {
+  [ "$(id -u)" = 0 ] || die "needs root: sudo make engines"
+  command -v apt-get >/dev/null || die "needs apt (Debian or Ubuntu); elsewhere install Docker Engine and run: make test"
+  local missing=() pair
+  for pair in curl:curl ip:iproute2 dockerd:docker.io iptables:iptables podman:podman debootstrap:debootstrap chromium:chromium; do
+    command -v "${pair%%:*}" >/dev/null || missing+=("${pair#*:}")
+  done
+  [ ${#missing[@]} = 0 ] && return
+  say "installing ${missing[*]}"
+  apt-get update -qq
+  # No service starts by itself: these engines are run by hand, each on a socket of its own.
+  RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >"$STATE/apt.log" 2>&1 ||
+    { tail -n 20 "$STATE/apt.log" >&2; die "apt-get install failed: $STATE/apt.log"; }
+}
+
+# A bridge of its own, so that two daemons do not fight over docker0.
+bridge() {
+  ip link show "$1" >/dev/null 2>&1 || ip link add "$1" type bridge
+  ip addr show dev "$1" | grep -q "$2" || ip addr add "$2" dev "$1"
+  ip link set "$1" up
+}
+
+start_engine20() {
+  bridge dlab20 172.30.20.1/24
+  setsid dockerd --data-root "$STATE/engine20" --exec-root "$RUN/engine20" --pidfile "$RUN/engine20.pid" --bridge dlab20 \
+    --cgroup-parent dlab20 -H "unix://$(socket engine20)" </dev/null >"$STATE/engine20.log" 2>&1 &
+}
+
+mount_once() { mountpoint -q "${!#}" || mount "$@"; }
+
+start_engine28() {
+  local root=$STATE/engine28-root mirror
+  if [ ! -e "$root/.complete" ]; then
+    mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 'Origin: Debian' 'Label: Debian' | head -n 1)
+    say "engine28: making its root with debootstrap (about a minute)"
+    rm -rf --one-file-system "$root"
+    debootstrap --variant=minbase --no-check-gpg --include=docker.io,docker-cli,docker-buildx,ca-certificates,iptables,iproute2 \
+      "$SUITE" "$root" "${mirror:?no Debian mirror among the apt sources}" /usr/share/debootstrap/scripts/sid \
+      >"$STATE/debootstrap.log" 2>&1 || { tail -n 20 "$STATE/debootstrap.log" >&2; die "debootstrap failed: $STATE/debootstrap.log"; }
+    touch "$root/.complete"
+  fi
+  mkdir -p "$STATE/engine28" "$root/data"
+  mount_once --bind "$root" "$root"
+  mount --make-private "$root"
+  local fs
+  for fs in proc sys dev; do mountpoint -q "$root/$fs" || { mount --rbind "/$fs" "$root/$fs"; mount --make-rslave "$root/$fs"; }; done
+  mount_once -t tmpfs tmpfs "$root/run"
+  mkdir -p "$root$RUN"
+  mount_once --bind "$RUN" "$root$RUN"
+  mount_once --bind "$STATE/engine28" "$root/data"
+  # Where the machine trusts certificates of its own (a mirror, a proxy), its engine must too.
+  cp /etc/resolv.conf "$root/etc/resolv.conf"
+  [ ! -e /etc/ssl/certs/ca-certificates.crt ] || cp -L /etc/ssl/certs/ca-certificates.crt "$root/etc/ssl/certs/ca-certificates.crt"
+  bridge dlab28 172.30.28.1/24
+  setsid chroot "$root" dockerd --data-root /data --exec-root /run/engine28 --pidfile "$RUN/engine28.pid" --bridge dlab28 \
+    --cgroup-parent dlab28 -H "unix://$(socket engine28)" </dev/null >"$STATE/engine28.log" 2>&1 &
+}
+
+start_podman() {
+  setsid podman --root "$STATE/podman" --runroot "$RUN/podman" system service --time=0 "unix://$(socket podman)" \
+    </dev/null >"$STATE/podman.log" 2>&1 &
+  echo $! >"$RUN/podman.pid"
+}
+
+up() {
+  mkdir -p "$STATE" "$RUN"
+  require
+  local name
+  for name in "$@"; do
+    # One after the other: two daemons that set up iptables at the same moment trip over one another.
+    answers "$name" || { stop "$name"; "start_$name"; }
+    wait_for "$name"
+  done
+}
+
+stop() {
+  local pid i
+  pid=$(cat "$RUN/$1.pid" 2>/dev/null || true)
+  if [ -n "$pid" ] && [ -e "/proc/$pid" ] && grep -qaE 'dockerd|podman' "/proc/$pid/cmdline"; then
+    kill "$pid" 2>/dev/null || true
+    for i in $(seq 150); do [ -e "/proc/$pid" ] || break; sleep 0.1; done
+    [ ! -e "/proc/$pid" ] || kill -9 "$pid"
+  fi
+  rm -f "$RUN/$1.pid" "$(socket "$1")"
+}
+
+down() {
+  local name
+  for name in "$@"; do
+    stop "$name"
+    case $name in
+      engine20) ip link del dlab20 2>/dev/null || true ;;
+      engine28) ip link del dlab28 2>/dev/null || true
+                ! mountpoint -q "$STATE/engine28-root" || umount -l "$STATE/engine28-root" ;;
+    esac
+    say "$name: stopped"
+  done
+}
+
+status() {
+  local name
+  for name in "${ALL[@]}"; do
+    if answers "$name"; then say "$name: $(version "$name") on unix://$(socket "$name")"; else say "$name: not running"; fi
+  done
+}
+
+verb=${1:-}; shift || true
+for name in "$@"; do [[ " ${ALL[*]} " == *" $name "* ]] || die "no engine named '$name'; there are: ${ALL[*]}"; done
+[ $# -gt 0 ] || set -- "${ALL[@]}"
+case $verb in
+  up) up "$@" ;;
+  down) [ "$(id -u)" = 0 ] || die "needs root: sudo tests/engines.sh down"; down "$@" ;;
+  status) status ;;
+  *) die "usage: tests/engines.sh up|down|status [NAME...]" ;;
+esac
