@@ -9,7 +9,8 @@
     ├── NoEngine                no engine answers
     ├── EngineError             the engine answered with an error
     │   ├── NotFound            404: no such image, container, …
-    │   └── Conflict            409: a name or a state that is in the way
+    │   ├── Conflict            409: a name or a state that is in the way
+    │   └── RegistryUnreachable the engine does not reach the registry that an image is to come from
     ├── EngineGone              the connection broke while an answer was awaited
     ├── BuildError              a build failed
     ├── CommandError            a command in a container ended with a non-zero exit code
@@ -131,6 +132,12 @@ class Conflict(EngineError):
     """A name that is in use, or a state that does not allow the call."""
 
     status = 409
+
+
+class RegistryUnreachable(EngineError):
+    """The registry that an image is to come from does not answer the engine, or not in a way that it trusts."""
+
+    status = 502
 
 
 class EngineGone(DockerlabError, ConnectionError):

@@ -70,8 +70,6 @@ start_engine20() {
     --cgroup-parent dlab20 -H "unix://$(socket engine20)" </dev/null >"$STATE/engine20.log" 2>&1 &
 }
 
-mount_once() { mountpoint -q "${!#}" || mount "$@"; }
-
 start_engine28() {
   local root=$STATE/engine28-root mirror
   if [ ! -e "$root/.complete" ]; then
@@ -83,24 +81,38 @@ start_engine28() {
       >"$STATE/debootstrap.log" 2>&1 || { tail -n 20 "$STATE/debootstrap.log" >&2; die "debootstrap failed: $STATE/debootstrap.log"; }
     touch "$root/.complete"
   fi
-  mkdir -p "$STATE/engine28" "$root/data"
-  mount_once --bind "$root" "$root"
-  mount --make-private "$root"
-  local fs
-  for fs in proc sys dev; do mountpoint -q "$root/$fs" || { mount --rbind "/$fs" "$root/$fs"; mount --make-rslave "$root/$fs"; }; done
-  mount_once -t tmpfs tmpfs "$root/run"
-  mkdir -p "$root$RUN"
-  mount_once --bind "$RUN" "$root$RUN"
-  mount_once --bind "$STATE/engine28" "$root/data"
+  mkdir -p "$STATE/engine28"
   # Where the machine trusts certificates of its own (a mirror, a proxy), its engine must too.
   cp /etc/resolv.conf "$root/etc/resolv.conf"
   [ ! -e /etc/ssl/certs/ca-certificates.crt ] || cp -L /etc/ssl/certs/ca-certificates.crt "$root/etc/ssl/certs/ca-certificates.crt"
   bridge dlab28 172.30.28.1/24
-  setsid chroot "$root" dockerd --data-root /data --exec-root /run/engine28 --pidfile "$RUN/engine28.pid" --bridge dlab28 \
+  setsid unshare --mount --propagation private bash -c "$(declare -f enter); enter \"\$@\"" enter "$root" "$RUN" "$STATE/engine28" \
+    dockerd --data-root /data --exec-root /run/engine28 --pidfile "$RUN/engine28.pid" --bridge dlab28 \
     --cgroup-parent dlab28 -H "unix://$(socket engine28)" </dev/null >"$STATE/engine28.log" 2>&1 &
 }
 
+# Makes folder $1 the root of this mount namespace, with $2 and $3 (as /data) in it, and runs the rest there. Not a chroot: under
+# one, `docker exec` would end up in the host's root, because joining a container's mount namespace leads to that namespace's root.
+enter() {
+  local root=$1 run=$2 data=$3 fs
+  shift 3
+  mount --bind "$root" "$root"
+  for fs in proc sys dev; do mount --rbind "/$fs" "$root/$fs"; done
+  mount -t tmpfs tmpfs "$root/run"
+  mkdir -p "$root$run" "$root/data" "$root/.host"
+  mount --bind "$run" "$root$run"
+  mount --bind "$data" "$root/data"
+  cd "$root"
+  pivot_root . .host
+  cd /
+  umount -l /.host
+  exec "$@"
+}
+
 start_podman() {
+  # Podman asks for more open files than a container's root may have here; without this no container starts.
+  printf '[containers]\ndefault_ulimits = []\n' >"$STATE/podman.conf"
+  CONTAINERS_CONF=$STATE/podman.conf \
   setsid podman --root "$STATE/podman" --runroot "$RUN/podman" system service --time=0 "unix://$(socket podman)" \
     </dev/null >"$STATE/podman.log" 2>&1 &
   echo $! >"$RUN/podman.pid"
@@ -134,8 +146,7 @@ down() {
     stop "$name"
     case $name in
       engine20) ip link del dlab20 2>/dev/null || true ;;
-      engine28) ip link del dlab28 2>/dev/null || true
-                ! mountpoint -q "$STATE/engine28-root" || umount -l "$STATE/engine28-root" ;;
+      engine28) ip link del dlab28 2>/dev/null || true ;;
     esac
     say "$name: stopped"
   done

@@ -64,14 +64,19 @@ def create_config(
     Raises UsageError, naming the flag and the right form.
     """
     if name is not None and not _NAME.fullmatch(name):
-        raise UsageError(f"--name '{name}' is no name for a container", hint="Two or more letters, digits, '_', '.' and '-', the first a letter or digit.")
+        raise UsageError(
+            f"--name '{name}' is no name for a container",
+            hint="Two or more letters, digits, '_', '.' and '-', the first a letter or digit.",
+        )
     policy = options.restart_policy(restart)
     if rm and policy and policy["Name"] != "no":
         raise UsageError("--rm and --restart exclude each other", hint="Leave out one of them.")
     address = LOCALHOST if surroundings.local else ""
     published = tuple(p for item in _several(publish) for p in ports.parse_publish(item, address))
     if published and network == "host":
-        raise UsageError("-p has no effect with --network host", hint="Leave out one of them; with --network host every port is the host's own.")
+        raise UsageError(
+            "-p has no effect with --network host", hint="Leave out one of them; with --network host every port is the host's own."
+        )
     mounts = [options.parse_volume(item, surroundings.folder, surroundings.home) for item in _several(volume)]
     host = {
         "PortBindings": ports.bindings(published),
@@ -82,7 +87,7 @@ def create_config(
         "NanoCpus": options.nano_cpus(cpus),
         "RestartPolicy": policy or {},
     }
-    body = {
+    body: dict[str, Any] = {
         "Image": image,
         "Cmd": options.words(command),
         # As with `docker run --entrypoint`, text is one program with its spaces, and '' is none at all.

@@ -6,8 +6,8 @@ caller's thread takes output as it comes, keeps time, and can be interrupted whi
         for chunk in conversation.chunks(tick=0.1):    # (1|2, bytes), or None where 0.1 s passed without one
             …
 
-The connection is docker-py's (a socket, a Windows pipe, TLS or ssh), opened anew and taken out of its pool: what follows the answer's
-head is no longer HTTP. Whatever ends the `with` block closes it, and with it the threads.
+The connection is docker-py's (a socket, a Windows pipe, TLS or ssh), opened anew and not put into its pool: what follows the head
+of the answer is no longer HTTP. Whatever ends the `with` block closes it, and with it the threads.
 """
 
 from __future__ import annotations
@@ -75,6 +75,8 @@ class Conversation:
             try:
                 item = self._pieces.get(timeout=tick)
             except queue.Empty:
+                if self._closed.is_set():
+                    return
                 yield None
                 continue
             if item is _END:
@@ -103,7 +105,10 @@ class Conversation:
         if isinstance(sock, socket.socket):
             with suppress(OSError):
                 socket.socket.shutdown(sock, socket.SHUT_RDWR)
-        self._connection.close()
+        if process := getattr(sock, "proc", None):  # ssh: its close() does nothing once the input has ended
+            process.terminate()
+        with suppress(OSError):
+            self._connection.close()
         for thread in self._threads:
             thread.join(_JOIN_SECONDS)
         with suppress(OSError, ValueError):
@@ -129,10 +134,9 @@ class Conversation:
 
     def _put(self, item: object) -> None:
         while not self._closed.is_set():
-            try:
-                return self._pieces.put(item, timeout=0.2)
-            except queue.Full:
-                continue
+            with suppress(queue.Full):
+                self._pieces.put(item, timeout=0.2)
+                return
 
 
 @contextmanager
@@ -148,7 +152,11 @@ def conversing(
     multiplexed: bool = True,
     missing: str | None = None,
 ) -> Iterator[Conversation]:
-    """A conversation that ends with the block. path: of the API, without its version. body: sent as JSON. missing: what a 404 means."""
+    """A conversation that ends with the block.
+
+    path: of the API, without its version. body: sent as JSON. upgrade: whether to speak to the command, too. multiplexed: not where
+    the container has a terminal. missing: what a 404 means.
+    """
     conversation = Conversation(
         client, method, path, doing=doing, params=params or {}, body=body, upgrade=upgrade, multiplexed=multiplexed, missing=missing
     )
@@ -160,14 +168,17 @@ def conversing(
 
 def _connection(client: Client) -> Any:
     """A new connection of docker-py's, without a time limit on reading."""
-    api = client.api
+    api: Any = client.api
     url = api._url("/_ping")
-    adapter = api.get_adapter(url)
+    adapter: Any = api.get_adapter(url)
     request = requests.Request("GET", url).prepare()
     pool = adapter.get_connection_with_tls_context(request, verify=api.verify, proxies={}, cert=api.cert)
     connection = pool._new_conn()
     connection.timeout = None
-    connection.connect()
+    try:
+        connection.connect()
+    except OSError as error:  # a socket that is no longer there, too
+        raise ConnectionError(str(error)) from error
     connection.sock.settimeout(None)
     return connection
 
@@ -177,8 +188,10 @@ def _ask(
 ) -> http.client.HTTPResponse:
     data = b"" if body is None else json.dumps(body).encode()
     query = f"?{urlencode(params)}" if params else ""
-    connection.putrequest(method, f"/v{client.api._version}{path}{query}")
-    headers = {"Content-Type": "application/json", "Content-Length": str(len(data)), **client.api._general_configs.get("HttpHeaders", {})}
+    api: Any = client.api
+    connection.putrequest(method, f"/v{api._version}{path}{query}")
+    headers = {"Content-Type": "application/json", "Content-Length": str(len(data))}
+    headers |= api._general_configs.get("HttpHeaders", {})
     if upgrade:
         headers |= {"Connection": "Upgrade", "Upgrade": "tcp"}
     for name, value in headers.items():

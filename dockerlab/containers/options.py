@@ -19,9 +19,7 @@ Pairs = Mapping[str, object] | Iterable[str] | str
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*(?:([kmgtp])i?)?b?", re.IGNORECASE)
 _VOLUME_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]*")
 # Docker's and Podman's; an engine refuses the ones that it does not know.
-_VOLUME_OPTIONS = frozenset(
-    "ro rw z Z cached delegated consistent nocopy copy shared slave private rshared rslave rprivate U O idmap".split()
-)
+_VOLUME_OPTIONS = re.compile("ro|rw|z|Z|cached|delegated|consistent|nocopy|copy|r?shared|r?slave|r?private|U|O|idmap")
 
 
 def words(command: str | Iterable[str] | None) -> list[str] | None:
@@ -33,13 +31,16 @@ def words(command: str | Iterable[str] | None) -> list[str] | None:
     try:
         return shlex.split(command)
     except ValueError as error:
-        raise UsageError(f"the command cannot be split into words: {error}", hint="Close the quote, or give a list of words.") from error
+        raise UsageError(
+            f"the command cannot be split into words: {error}", hint="Close the quote, or give a list of words."
+        ) from error
 
 
 def environment(given: Pairs, files: Iterable[str], environ: Mapping[str, str]) -> list[str]:
     """-e and --env-file, as the API wants them. files: the lines of env files, already parsed (`parse_env_file`).
 
-    `KEY` without a value takes the value of `environ`; where that has none either, it stays bare, at which an engine unsets the key.
+    `KEY` without a value takes the value of `environ`; where that has none either, it stays bare, at which an engine unsets the
+    key.
     """
     variables: dict[str, str | None] = {}
     items = (f"{k}" if v is None else f"{k}={v}" for k, v in given.items()) if isinstance(given, Mapping) else _items(given)
@@ -53,8 +54,8 @@ def environment(given: Pairs, files: Iterable[str], environ: Mapping[str, str]) 
 
 
 def parse_env_file(content: bytes, name: str, environ: Mapping[str, str]) -> list[str]:
-    """`KEY=VALUE` items of an env file, by Docker's rules: `#` starts a comment line, values are taken as they stand, quotes included;
-    a bare `KEY` takes the value of `environ`, and is left out where that has none."""
+    """`KEY=VALUE` items of an env file, by Docker's rules: `#` starts a comment line, values are taken as they stand, quotes
+    included; a bare `KEY` takes the value of `environ`, and is left out where that has none."""
     hint = "Each line is KEY=VALUE, KEY, or a comment that starts with #."
     try:
         lines = content.decode("utf-8-sig").split("\n")
@@ -88,8 +89,8 @@ def labels(given: Pairs) -> dict[str, str]:
 
 @dataclass(frozen=True, slots=True)
 class Mount:
-    """-v. source: a folder or file of the engine's host, the name of a volume, or '' for a new volume without a name. target: in the
-    container. options: `ro,z`, or ''."""
+    """-v. source: a folder or file of the engine's host, the name of a volume, or '' for a new volume without a name. target: in
+    the container. options: `ro,z`, or ''."""
 
     source: str
     target: str
@@ -102,11 +103,13 @@ class Mount:
 
 
 def parse_volume(item: str, folder: str, home: str) -> Mount:
-    """What one `-v` mounts. A source with a separator, or one that starts with `.` or `~`, is a path: made absolute, seen from `folder`;
-    else it is the name of a volume."""
+    """What one `-v` mounts. A source with a separator, or one that starts with `.` or `~`, is a path: made absolute, seen from
+    `folder`; else it is the name of a volume."""
 
     def wrong(reason: str) -> UsageError:
-        hint = "Give SOURCE:TARGET or SOURCE:TARGET:ro; SOURCE is a path or a volume's name, TARGET an absolute path in the container."
+        hint = (
+            "Give SOURCE:TARGET or SOURCE:TARGET:ro; SOURCE is a path or a volume's name, TARGET an absolute path in the container."
+        )
         return UsageError(f"-v '{item}': {reason}", hint=hint)
 
     parts = _split_volume(item)
@@ -119,7 +122,7 @@ def parse_volume(item: str, folder: str, home: str) -> Mount:
         raise wrong(f"'{target}' is not an absolute path" if source else "TARGET is missing, or is not an absolute path")
     if target == "/":
         raise wrong("nothing can be mounted over the container's root")
-    unknown = [o for o in options.split(",") if o and o not in _VOLUME_OPTIONS]
+    unknown = [o for o in options.split(",") if o and not _VOLUME_OPTIONS.fullmatch(o)]
     if unknown:
         raise wrong(f"'{unknown[0]}' is no option of a volume")
     if source and _is_path(source):
@@ -158,7 +161,9 @@ def restart_policy(given: str | None) -> dict[str, object] | None:
         return None
     name, colon, count = given.partition(":")
     if name not in ("no", "always", "unless-stopped", "on-failure") or (colon and (name != "on-failure" or not count.isdecimal())):
-        raise UsageError(f"--restart '{given}': not a restart policy", hint="Give no, always, unless-stopped, on-failure or on-failure:3.")
+        raise UsageError(
+            f"--restart '{given}': not a restart policy", hint="Give no, always, unless-stopped, on-failure or on-failure:3."
+        )
     return {"Name": name, "MaximumRetryCount": int(count) if colon else 0}
 
 
@@ -189,4 +194,4 @@ def _absolute(path: str, folder: str, home: str) -> str:
     if path == "~" or path.startswith(("~/", "~\\")):
         path = f"{home}/{path[2:]}"
     flavour = posixpath if path.startswith("/") else ntpath if _has_drive(path) or _has_drive(folder) else posixpath
-    return flavour.normpath(flavour.join(folder, path))
+    return str(flavour.normpath(flavour.join(folder, path)))

@@ -25,8 +25,8 @@ _PUBLISH = re.compile(
 
 @dataclass(frozen=True, slots=True, order=True)
 class Published:
-    """A published port. port, protocol: in the container. host_ip: '' for all addresses. host_port: '' where the engine chooses, else a
-    number, or a range out of which it chooses."""
+    """A published port. port, protocol: in the container. host_ip: '' for all addresses. host_port: '' where the engine chooses,
+    else a number, or a range out of which it chooses."""
 
     port: int
     protocol: str

@@ -19,10 +19,11 @@ from dataclasses import dataclass
 from dockerlab.dockerfile.excerpt import excerpt
 from dockerlab.errors import ContextError
 
-_TOKEN = re.compile(r"\*\*/?|\\(?P<escaped>.)|.", re.DOTALL)
 _WILD = re.compile(r"[*?\[\]\\]")
-_CLASS = re.compile(r"\[(?P<negation>\^?)(?P<ranges>(?:(?:\\.|[^\]\\-])(?:-(?:\\.|[^\]\\-]))?)+)\]", re.DOTALL)
-_RANGE = re.compile(r"(?:\\(?P<a>.)|(?P<b>[^\\]))(?:-(?:\\(?P<c>.)|(?P<d>[^\\])))?", re.DOTALL)
+_TOKEN = re.compile(r"\*\*/?|\\.|.", re.DOTALL)
+_MEMBER = r"(?:\\.|[^\]\\-])"
+_CLASS = re.compile(rf"\[(?P<negation>\^?)(?P<ranges>(?:{_MEMBER}(?:-{_MEMBER})?)+)\]", re.DOTALL)
+_RANGE = re.compile(rf"({_MEMBER})(?:-({_MEMBER}))?", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +107,7 @@ def _patterns(text: str) -> Iterator[_Pattern]:
             raise ContextError(
                 f"line {number} of .dockerignore is no pattern: {error}",
                 place=excerpt([line.rstrip("\r") for line in lines], number),
-                hint="A \\ before a character takes it as it is: \\[ is a bracket.",
+                hint="Folders are separated by /. A \\ takes one of *?[]\\! as it is.",
             ) from error
 
 
@@ -140,10 +141,8 @@ def _regex(pattern: str) -> str:
         elif token == "[":
             regex, at = _class(pattern, start)
             out += regex
-        elif token == "\\":
-            raise ValueError("a \\ at its end")
         else:
-            out += re.escape(match["escaped"] or token)
+            out += re.escape(_character(token))
     return out
 
 
@@ -154,8 +153,19 @@ def _class(pattern: str, start: int) -> tuple[str, int]:
         raise ValueError("a [ without a class of characters and a ] after it")
     out = ""
     for part in _RANGE.finditer(match["ranges"]):
-        low, high = part["a"] or part["b"], part["c"] or part["d"]
+        low, high = _character(part[1]), _character(part[2] or "")
         if high and low > high:
             raise ValueError(f"the range {low}-{high} is empty")
         out += re.escape(low) + (f"-{re.escape(high)}" if high else "")
     return f"[{match['negation']}{out}]", match.end()
+
+
+def _character(token: str) -> str:
+    """The character that a token stands for: itself, or what a backslash escapes, which is no letter and no digit."""
+    if len(token) < 2:
+        if token == "\\":
+            raise ValueError("a \\ at its end")
+        return token
+    if token[1].isalnum() or not token.isascii():
+        raise ValueError(f"a \\ before '{token[1]}', which needs none")
+    return token[1]

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 _RUNNING_LINES = 8
 _KEPT_LINES = 60
 _WIDTH = 72
+_TIMED = ("done", "running", "failed")
 _OUTCOMES = {"failed": "failed", "interrupted": "interrupted"}
 
 
@@ -35,9 +36,9 @@ def table(build: Build) -> str:
     """Everything: states and times too."""
     rows = []
     for step in build.steps:
-        mark, word = markup.STATES[step.state]
-        time = seconds(step.seconds(build.moment)) if step.state in ("done", "running", "failed") else ""
-        rows.append((str(step.line or ""), shorten(step.text, _WIDTH), step.effect, f"{mark} {_word(step, build, word)}", time))
+        state, word = _state(step, build)
+        time = seconds(step.seconds(build.moment)) if step.state in _TIMED else ""
+        rows.append((str(step.line or ""), shorten(step.text, _WIDTH), step.effect, f"{markup.STATES[state][0]} {word}", time))
     return "\n".join([f"{_name(build)}   {facts(build)}", markup.columns(rows, gap=2)]).rstrip()
 
 
@@ -76,29 +77,27 @@ def _mark(step: Step) -> str:
     return f"{step.effect}  ✕ failed" if step.state == "failed" else step.effect
 
 
-def _word(step: Step, build: Build, usual: str) -> str:
-    """Once a build is over, nothing waits or runs any more."""
-    if build.outcome == "running":
-        return usual
-    return {"waiting": "not run", "running": "interrupted"}.get(step.state, usual)
+def _state(step: Step, build: Build) -> tuple[str, str]:
+    """A step's state and its word. Once a build is over, nothing waits or runs any more."""
+    if build.outcome != "running" and step.state == "waiting":
+        return "waiting", "not run"
+    if build.outcome != "running" and step.state == "running":
+        return "stopped", "interrupted"
+    return step.state, markup.STATES[step.state][1]
 
 
 def _row(step: Step, build: Build, longest: float) -> tuple[str, ...]:
-    word = _word(step, build, markup.STATES[step.state][1])
+    state, word = _state(step, build)
+    shown = markup.state(state, word)
     took = step.seconds(build.moment)
-    state = markup.state(step.state, word)
-    if step.state == "failed":
-        shown_state = state
-    else:
-        shown_state = markup.volatile(state)
-    time = markup.titled(seconds(took), f"{took:.3f} s") if step.state in ("done", "running", "failed") else ""
+    time = markup.titled(seconds(took), f"{took:.3f} s") if step.state in _TIMED else ""
     share = took / longest if longest > 0.05 and time else 0.0
-    scale = f'<span class="{step.state}"><span class="bar" style="width:{round(100 * share)}px"></span></span>' if share >= 0.01 else ""
+    scale = f'<span class="{state}"><span class="bar" style="width:{round(100 * share)}px"></span></span>' if share >= 0.01 else ""
     return (
         markup.text(step.line or ""),
         f"<code>{markup.text(step.text)}</code>",
         f'<span class="muted">{step.effect}</span>',
-        shown_state,
+        shown if state == "failed" else markup.volatile(shown),
         markup.volatile(time),
         markup.volatile(scale),
     )

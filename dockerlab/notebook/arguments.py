@@ -9,13 +9,14 @@
 Rules, those of docker's own parser:
 
 - `--flag VALUE`, `--flag=VALUE`, `-f VALUE`, `-fVALUE`, `-f=VALUE`; short flags combine (`-it`); no abbreviations of long ones
-- a flag that takes a value takes the next word, whatever it looks like; one whose value is optional (`nargs="?"`) takes one only after `=`
+- a flag that takes a value takes the next word, whatever it looks like; one whose value is optional (`nargs="?"`) takes only what
+  follows an `=`
 - flags and arguments may be mixed, except that all that follows the arguments before a REMAINDER belongs to the REMAINDER
 - `--` ends the flags
 - an error is a UsageError of one line that names the nearest match; `--help` prints the help and raises HelpShown
 
-A magic with verbs has a parser for each and lets `parse_verb` choose. What <TAB> offers is read from the same parsers: the flags, and by
-the metavar of an argument (IMAGE, CONTAINER, CONTEXT, FILE, DIR) the names that can stand there.
+A magic with verbs has a parser for each and lets `parse_verb` choose. What <TAB> offers is read from the same parsers: the flags,
+and by the metavar of an argument (IMAGE, CONTAINER, CONTEXT, FILE, DIR) the names that can stand there.
 """
 
 from __future__ import annotations
@@ -164,8 +165,8 @@ class Parser(argparse.ArgumentParser):
 def parse_verb(magic: str, words: Sequence[str], parsers: Mapping[str, Parser]) -> tuple[str, argparse.Namespace]:
     """The verb that the words begin with, and its flags and arguments.
 
-    magic: as typed, "%container". parsers: verb → parser; the key "" stands for a line without a verb. Without one, and for `--help`,
-    prints what verbs there are. Raises HelpShown; UsageError for an unknown verb.
+    magic: as typed, "%container". parsers: verb → parser; the key "" stands for a line without a verb. Without one, and for
+    `--help`, prints what verbs there are. Raises HelpShown; UsageError for an unknown verb.
     """
     verb = words[0] if words else ""
     if verb in parsers:

@@ -31,7 +31,7 @@ def parsers() -> dict[str, Parser]:
     rm.add_argument("paths", metavar="PATH", nargs="+")
     clear = Parser("%context clear", "Empties the notebook's build context.")
     add = Parser("%context add", "Puts files from disk, as they are now, into the notebook's build context.")
-    add.add_argument("paths", metavar="PATH", nargs="+", help="a file, or a folder with all that is in it")
+    add.add_argument("paths", metavar="FILE", nargs="+", help="a file, or a folder with all that is in it")
     return {"": cell, "ls": ls, "show": show, "rm": rm, "clear": clear, "add": add}
 
 

@@ -3,11 +3,11 @@
     words("run -p {port}:80 '{image}'", {"port": 8080, "image": "my app"})  →  ["run", "-p", "8080:80", "my app"]
 
 A field is `{name}` with attributes, indexes, a conversion and a format, in the syntax of `str.format`: `{c.name}`, `{ports[0]}`,
-`{d[key]}`, `{x!r}`, `{n:03d}`. The line is split first and expanded after: a value never becomes several words, and what stands in a
-value is not expanded again.
+`{d[key]}`, `{x!r}`, `{n:03d}`. The line is split first and expanded after: a value never becomes several words, and what stands in
+a value is not expanded again.
 
-Everything else that has braces passes through as it stands: what follows a `$` (`${HOME}`), doubled braces (`{{.Names}}`), and what is
-not a field (`{a,b}`, `{}`, `{0}`, JSON).
+Everything else that has braces passes through as it stands: what follows a `$` (`${HOME}`), doubled braces (`{{.Names}}`), and what
+is not a field (`{a,b}`, `{}`, `{0}`, JSON).
 """
 
 from __future__ import annotations

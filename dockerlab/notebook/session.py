@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
+import threading
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from dockerlab.client import Client, connect
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
+
+    from dockerlab.notebook.names import Names
 
 # What decides which engine is meant; when one of them changes, the next magic connects anew.
 _ENGINE_VARIABLES = ("DOCKER_HOST", "DOCKER_CONTEXT", "DOCKER_CONFIG", "DOCKER_TLS_VERIFY", "DOCKER_CERT_PATH")
@@ -22,22 +26,32 @@ class Session:
         self.files: dict[str, bytes] = {}
         self._client: Client | None = None
         self._connected_for: tuple[str | None, ...] = ()
+        self._connecting = threading.Lock()  # <TAB> connects from a thread of its own
 
     @property
     def client(self) -> Client:
         """The engine that `docker` would use now; connected on first use. Raises NoEngine."""
-        wanted = tuple(os.environ.get(name) for name in _ENGINE_VARIABLES)
-        if self._client is None or wanted != self._connected_for:
-            client = connect()
-            if self._client is not None:
-                self._client.close()
-            self._client, self._connected_for = client, wanted
-        return self._client
+        with self._connecting:
+            wanted = tuple(os.environ.get(name) for name in _ENGINE_VARIABLES)
+            if self._client is None or wanted != self._connected_for:
+                client = connect()
+                if self._client is not None:
+                    self._client.close()
+                self._client, self._connected_for = client, wanted
+            return self._client
+
+    @cached_property
+    def names(self) -> Names:
+        """The names that <TAB> offers."""
+        from dockerlab.notebook.names import Names
+
+        return Names(lambda: self.client)
 
     @property
     def namespace(self) -> dict[str, Any]:
         """The notebook's variables."""
-        return self.shell.user_ns
+        names: dict[str, Any] = self.shell.user_ns
+        return names
 
     @property
     def is_live(self) -> bool:

@@ -1,8 +1,8 @@
 """An image as a docker-archive: what `docker save` writes and `docker load` reads on every engine.
 
-    <diff_id>/layer.tar …     the layers, uncompressed; a diff_id is the digest of just that tar
-    <digest>.json             the config
-    manifest.json             which config, which layers in which order, and the image's tags
+<diff_id>/layer.tar …     the layers, uncompressed; a diff_id is the digest of just that tar
+<digest>.json             the config
+manifest.json             which config, which layers in which order, and the image's tags
 """
 
 from __future__ import annotations
@@ -41,11 +41,8 @@ class Recipe:
 
 def write(recipe: Recipe, file: IO[bytes]) -> None:
     """Writes the image as a docker-archive; the same bytes for the same recipe."""
-    diff_ids = []
     with tarfile.open(fileobj=file, mode="w", format=tarfile.GNU_FORMAT) as tar:
-        for step in recipe.steps:
-            if isinstance(step, Layer):
-                diff_ids.append(_add_layer(tar, step.tree))
+        diff_ids = [_add_layer(tar, step.tree) for step in recipe.steps if isinstance(step, Layer)]
         config = json.dumps(_config(recipe, diff_ids), sort_keys=True).encode()
         config_name = f"{hashlib.sha256(config).hexdigest()}.json"
         add(tar, config_name, Entry("file", 0o644, config))
@@ -69,7 +66,7 @@ def _add_layer(tar: tarfile.TarFile, tree: Tree) -> str:
 
 
 def _config(recipe: Recipe, diff_ids: list[str]) -> dict[str, object]:
-    history = []
+    history: list[dict[str, object]] = []
     for step in recipe.steps:
         if isinstance(step, Layer):
             history.append({"created": TIME_TEXT, "created_by": step.made_by})

@@ -36,7 +36,9 @@ def closure(programs: Sequence[Path]) -> dict[str, Path]:
         # Its exit code is 1 when a single one of many programs is static; its output tells all.
         answer = subprocess.run(["ldd", *map(str, programs)], capture_output=True, text=True, env=environment, check=False)
     except FileNotFoundError as error:
-        raise DockerlabError("no stand-in can be made: this machine has no `ldd`", hint="It comes with the C library's tools.") from error
+        raise DockerlabError(
+            "no stand-in can be made: this machine has no `ldd`", hint="It comes with the C library's tools."
+        ) from error
     return {m["name"] if m["name"] and m["name"][0] != "/" else m["path"]: Path(m["path"]) for m in _LINE.finditer(answer.stdout)}
 
 

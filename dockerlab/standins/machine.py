@@ -14,16 +14,14 @@ from dockerlab.standins.libraries import add_libraries, closure, is_program
 from dockerlab.standins.tree import Tree
 
 # The commands of POSIX and GNU coreutils, and the usual ones around them: what is here is taken.
-COMMANDS = tuple(
-    """
+_COMMANDS = """
     sh bash arch awk b2sum base32 base64 basename cat chgrp chmod chown cksum clear cmp comm cp cut date dd df diff dir dirname du
     echo env expand expr factor false find fmt fold free grep groups gzip head hostid hostname id install join kill less ln logname
     ls md5sum mkdir mkfifo mknod mktemp more mount mountpoint mv nice nl nohup nproc numfmt od paste pathchk pgrep pinky pkill
     pr printenv printf ps pwd readlink realpath renice rm rmdir sed seq setsid sha1sum sha224sum sha256sum sha384sum sha512sum shred
     shuf sleep sort split stat stdbuf stty sum sync tac tail tar tee test timeout top touch tr true truncate tsort tty umount uname
     unexpand uniq unlink uptime users vdir wc which who whoami xargs yes
-    """.split()
-)
+"""
 
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "i686": "386", "ppc64le": "ppc64le", "s390x": "s390x",
                   "riscv64": "riscv64"}  # fmt: skip
@@ -81,7 +79,18 @@ def certificates() -> Path | None:
 
 def add_system(tree: Tree, stand_in_for: str) -> None:
     """The directories and the files below /etc that every image has; its os-release says what it is."""
-    for path in ("/dev", "/home", "/proc", "/sys", "/usr/bin", "/usr/sbin", "/usr/local/bin", "/usr/local/sbin", "/var/lib", "/var/log"):
+    for path in (
+        "/dev",
+        "/home",
+        "/proc",
+        "/sys",
+        "/usr/bin",
+        "/usr/sbin",
+        "/usr/local/bin",
+        "/usr/local/sbin",
+        "/var/lib",
+        "/var/log",
+    ):
         tree.directory(path)
     tree.directory("/root", 0o700)
     tree.directory("/tmp", 0o1777)
@@ -101,7 +110,7 @@ def add_system(tree: Tree, stand_in_for: str) -> None:
 def add_commands(tree: Tree) -> int:
     """The shell and the usual commands of this machine, with the libraries that they need. Gives how many there are."""
     programs: dict[str, Path] = {}
-    for name in COMMANDS:
+    for name in _COMMANDS.split():
         found = shutil.which(name)
         if found and is_program(Path(found)):
             programs[name] = Path(found).resolve()

@@ -1,7 +1,7 @@
 """The stand-in for `python:3.10`: the Python that runs, its standard library and pip, on this machine's shell and commands.
 
-The interpreter finds its library from its own place, so it lies at /usr/local as in the official image. Only a distribution's Python,
-which is told at compile time that its prefix is /usr and installs to /usr/local, keeps /usr; /usr/local/bin/python is a link to it.
+The interpreter finds its library from its own place, so it lies at /usr/local as in the official image. Only a distribution's
+Python, which was compiled for /usr and installs packages to /usr/local, keeps /usr; /usr/local/bin/python is a link to it.
 """
 
 from __future__ import annotations
@@ -23,10 +23,8 @@ from dockerlab.standins.tree import Tree
 NAME = "python:3.10"
 
 # Not in the image: what nobody imports in a container, what needs Tcl, and the static library for embedding.
-_LEAVE_OUT = frozenset(
-    """
-    __pycache__ site-packages dist-packages test tests idlelib idle_test tkinter turtledemo turtle.py lib2to3 EXTERNALLY-MANAGED
-    """.split()
+_LEAVE_OUT = (
+    "__pycache__ site-packages dist-packages test tests idlelib idle_test tkinter turtledemo turtle.py lib2to3 EXTERNALLY-MANAGED"
 )
 _LEAVE_OUT_MODULES = ("_tkinter", "_test", "_ctypes_test", "_xxtestfuzz", "_xxinterpchannels", "xxlimited")
 
@@ -44,7 +42,7 @@ def recipe() -> Recipe:
     python = f"{platform.python_implementation()} {platform.python_version()} and pip {pip_version}"
     env = {"PATH": machine.PATH, "LANG": "C.UTF-8", "PYTHON_VERSION": platform.python_version()}
     if bundle:
-        # pip brings its own list of authorities and Python looks where it was compiled to look; both shall trust what this machine does.
+        # pip brings a list of its own, and Python looks where it was compiled to look: both are to trust what this machine does.
         env |= {"SSL_CERT_FILE": machine.CERTIFICATES, "PIP_CERT": machine.CERTIFICATES}
     return Recipe(
         name=NAME,
@@ -66,7 +64,9 @@ def _add_python(tree: Tree, base: Tree) -> str:
     version = f"{sys.version_info.major}.{sys.version_info.minor}"
     interpreter = Path(sys.base_prefix, "bin", f"python{version}").resolve()
     if not interpreter.is_file():
-        raise DockerlabError("no stand-in for python can be made: the interpreter that runs is not a file of its own", place=[str(interpreter)])
+        raise DockerlabError(
+            "no stand-in for python can be made: the interpreter that runs is not a file of its own", place=[str(interpreter)]
+        )
     prefix = "/usr" if sys.base_prefix == "/usr" else "/usr/local"
     program = f"{prefix}/bin/python{version}"
     tree.file(program, interpreter, 0o755)
@@ -77,7 +77,7 @@ def _add_python(tree: Tree, base: Tree) -> str:
     modules = sorted((library / "lib-dynload").glob("*.so"))
     left_out = frozenset(path.name for path in modules if path.name.startswith(_LEAVE_OUT_MODULES))
     static = frozenset(path.name for path in library.glob("config-*"))
-    tree.copy_folder(f"{prefix}/{sys.platlibdir}/python{version}", library, _LEAVE_OUT | left_out | static)
+    tree.copy_folder(f"{prefix}/{sys.platlibdir}/python{version}", library, left_out | static | frozenset(_LEAVE_OUT.split()))
     add_libraries(tree, [interpreter, *(path for path in modules if path.name not in left_out)], base)
     return _add_pip(tree, prefix, version)
 

@@ -1,7 +1,7 @@
 """A tree of files that becomes a layer: the same bytes whenever it holds the same files.
 
-Names are sorted, every time is `TIME`, every owner is 0:0, and modes are the ones given here, so that nothing of the machine but the
-files' contents gets into the tar.
+Names are sorted, every time is `TIME`, every owner is 0:0, and modes are the ones given here, so that nothing of the machine but
+the files' contents gets into the tar.
 """
 
 from __future__ import annotations

@@ -1,0 +1,47 @@
+"""Containers: `dockerlab.run()` and the other verbs. Flags → API parameters → values.
+
+Every verb takes `client=None` as a keyword and connects where none is given. A container is named by its name, its id or a
+Container object; where a parameter is called `containers`, one of these or a sequence of them. Results display themselves.
+
+- `options`, `ports`, `configuration`: PURE. flags → the body of a create request
+- `running`, `execution`: a command in a new container, in a running one; `connection`, `output`, `calls`: how they are carried out
+- `container`, `facts`, `address`, `page`, `readiness`: what is known of a container, and where it is reached
+- `lifecycle`, `observation`, `measurement`, `copying`: the other verbs; `values`: their results
+"""
+
+from __future__ import annotations
+
+from dockerlab.containers.container import Container, Containers, get
+from dockerlab.containers.copying import cp
+from dockerlab.containers.execution import exec, logs
+from dockerlab.containers.lifecycle import commit, kill, prune, rename, restart, rm, start, stop, wait
+from dockerlab.containers.measurement import stats
+from dockerlab.containers.observation import diff, inspect, port, ps, top
+from dockerlab.containers.page import Page
+from dockerlab.containers.running import run
+
+__all__ = [
+    "Container",
+    "Containers",
+    "Page",
+    "commit",
+    "cp",
+    "diff",
+    "exec",
+    "get",
+    "inspect",
+    "kill",
+    "logs",
+    "port",
+    "prune",
+    "ps",
+    "rename",
+    "restart",
+    "rm",
+    "run",
+    "start",
+    "stats",
+    "stop",
+    "top",
+    "wait",
+]

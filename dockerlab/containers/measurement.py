@@ -1,0 +1,79 @@
+"""`stats`: what containers use, computed from the engine's counters as the `docker` command does it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from dockerlab.client import Client, connect
+from dockerlab.containers.container import Container, Which, acting, several
+from dockerlab.containers.observation import ps
+from dockerlab.containers.values import Stats, Usage
+from dockerlab.errors import NotFound
+from dockerlab.faces.container import Facts
+
+_AT_ONCE = 8
+_BETWEEN_SAMPLES = 1.0  # seconds
+
+
+def stats(containers: Which | Iterable[Which] | None = None, *, client: Client | None = None) -> Stats:
+    """One snapshot of the given containers, or of all that run. It takes a second or two: a share of processor time needs two
+    samples.
+
+    Raises NotFound.
+    """
+    client = client or connect()
+    found = several(containers, client) if containers is not None else list(ps(client=client))
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        return Stats(u for u in pool.map(lambda c: _usage(c, given=containers is not None), found) if u)
+
+
+def _usage(container: Container, given: bool) -> Usage | None:
+    """None for a container that has gone meanwhile, where no one asked for it by name."""
+    try:
+        with acting("measure", container):
+            api = container.client.api
+            answer = api.stats(container.id, stream=False)
+            if not (answer.get("precpu_stats") or {}).get("system_cpu_usage"):  # Podman gives one sample
+                time.sleep(_BETWEEN_SAMPLES)
+                answer = {**api.stats(container.id, stream=False), "precpu_stats": answer.get("cpu_stats")}
+            return usage(container.facts, answer)
+    except NotFound:
+        if given:
+            raise
+        return None
+
+
+def usage(facts: Facts, answer: Mapping[str, Any]) -> Usage:
+    """Pure: the counters of one answer of the API, which holds two samples of the processor's."""
+    networks = (answer.get("networks") or {}).values()
+    blocks = (answer.get("blkio_stats") or {}).get("io_service_bytes_recursive") or ()
+    memory = answer.get("memory_stats") or {}
+    return Usage(
+        facts=facts,
+        cpu=_cpu(answer.get("cpu_stats") or {}, answer.get("precpu_stats") or {}),
+        memory=_memory(memory),
+        limit=int(memory.get("limit") or 0),
+        received=sum(n.get("rx_bytes", 0) for n in networks),
+        sent=sum(n.get("tx_bytes", 0) for n in networks),
+        read=sum(b["value"] for b in blocks if b["op"].lower() == "read"),
+        written=sum(b["value"] for b in blocks if b["op"].lower() == "write"),
+        processes=int((answer.get("pids_stats") or {}).get("current") or 0),
+    )
+
+
+def _cpu(now: Mapping[str, Any], before: Mapping[str, Any]) -> float:
+    used = (now.get("cpu_usage") or {}).get("total_usage", 0) - (before.get("cpu_usage") or {}).get("total_usage", 0)
+    passed = (now.get("system_cpu_usage") or 0) - (before.get("system_cpu_usage") or 0)
+    processors = now.get("online_cpus") or len((now.get("cpu_usage") or {}).get("percpu_usage") or ()) or 1
+    return 100.0 * used / passed * processors if used > 0 and passed > 0 else 0.0
+
+
+def _memory(memory: Mapping[str, Any]) -> int:
+    """Without the page cache that could be dropped: cgroup v1 calls it total_inactive_file, v2 inactive_file."""
+    counters = memory.get("stats") or {}
+    cache = counters.get("total_inactive_file", counters.get("inactive_file", 0))
+    used = int(memory.get("usage") or 0)
+    return used - cache if cache < used else used

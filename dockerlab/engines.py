@@ -1,0 +1,121 @@
+"""What an engine is: its name and version, what it runs on, how it stores images. And the docker contexts that there are.
+
+*Platform* is what the engine runs containers for, which need not be this machine's: Docker Desktop on macOS is `linux/arm64`. The
+*image store* is either a *graph driver* (overlay2: Docker's own store of layers) or a *snapshotter* of containerd (overlayfs:
+containerd's store, which also keeps images of several platforms).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from docker.context import ContextAPI
+
+from dockerlab.client import Client, connect, engine_errors
+from dockerlab.client import use as use_target
+from dockerlab.faces import engine as faces
+from dockerlab.faces.shown import Shown
+
+_NAMES = {"Engine": "Docker Engine", "Podman Engine": "Podman"}
+_SNAPSHOTTER = "io.containerd.snapshotter"
+
+
+@dataclass(frozen=True, repr=False)
+class Engine(Shown):
+    """An engine that answered.
+
+    name: "Docker Engine", "Podman", or what it calls itself. platform: "linux/amd64". image_store: "overlay2 (graph driver)" or
+    "overlayfs (containerd snapshotter)". cgroup: "1", "2", or "" where it says none. url: where it was reached. source: why it was
+    looked for there. is_local: whether its published ports are this machine's.
+    """
+
+    name: str
+    version: str
+    api_version: str
+    platform: str
+    operating_system: str
+    kernel: str
+    image_store: str
+    cgroup: str
+    is_rootless: bool
+    url: str
+    source: str
+    is_local: bool
+
+    @property
+    def title(self) -> str:
+        """Name and version."""
+        return f"{self.name} {self.version}"
+
+    @property
+    def facts(self) -> dict[str, str]:
+        """Everything else, as people read it."""
+        return {
+            "address": f"{self.url} ({self.source})",
+            "host": "this machine" if self.is_local else "a remote machine",
+            "API": self.api_version,
+            "platform": self.platform,
+            "system": self.operating_system,
+            "kernel": self.kernel,
+            "image store": self.image_store,
+            "cgroup": f"v{self.cgroup}" if self.cgroup else "unknown",
+            "rights": "rootless" if self.is_rootless else "root",
+        }
+
+    def _text(self) -> str:
+        return faces.TEXT
+
+    def _table(self) -> str:
+        return faces.table(self.title, self.facts)
+
+    def _html(self) -> str:
+        return faces.html(self.title, self.facts)
+
+
+def show(*, client: Client | None = None) -> Engine:
+    """The engine that answers. Raises NoEngine, EngineGone."""
+    client = client or connect()
+    with engine_errors("ask the engine what it is"):
+        return engine(client, client.version(), client.info())
+
+
+def use(target: str) -> Engine:
+    """Makes `target`, a URL or a docker context, the engine of this process and its children. Raises as `dockerlab.client.use`."""
+    client = use_target(target)
+    try:
+        return show(client=client)
+    finally:
+        client.close()
+
+
+def engine(client: Client, version: Mapping[str, Any], info: Mapping[str, Any]) -> Engine:
+    """The engine that gave these answers to /version and /info."""
+    components = version.get("Components") or [{}]
+    component = str(components[0].get("Name", "Engine"))
+    return Engine(
+        name=_NAMES.get(component, component),
+        version=str(version.get("Version", "")),
+        api_version=str(version.get("ApiVersion", "")),
+        platform=f"{version.get('Os', '')}/{version.get('Arch', '')}",
+        operating_system=str(info.get("OperatingSystem") or ""),
+        kernel=str(version.get("KernelVersion") or info.get("KernelVersion") or ""),
+        image_store=_image_store(info),
+        cgroup=str(info.get("CgroupVersion") or ""),
+        is_rootless=bool(info.get("Rootless")) or "name=rootless" in (info.get("SecurityOptions") or []),
+        url=client.endpoint.url,
+        source=client.endpoint.source,
+        is_local=client.endpoint.is_local,
+    )
+
+
+def contexts() -> list[str]:
+    """The names of the docker contexts on this machine."""
+    return sorted(context.name for context in ContextAPI.contexts())
+
+
+def _image_store(info: Mapping[str, Any]) -> str:
+    status = dict(pair for pair in info.get("DriverStatus") or [] if len(pair) == 2)
+    kind = "containerd snapshotter" if str(status.get("driver-type", "")).startswith(_SNAPSHOTTER) else "graph driver"
+    return f"{info.get('Driver', 'unknown')} ({kind})"

@@ -1,0 +1,10 @@
+"""What an image is. Pure: values in, values out; no engine.
+
+- `layers`: an engine's history and the image's diff_ids → its layers, each with the instruction that made it
+- `instruction`: what a history says of a step → the instruction, as a Dockerfile has it
+"""
+
+from dockerlab.image.instruction import clean
+from dockerlab.image.layer import Layer, chain_ids, layers
+
+__all__ = ["Layer", "chain_ids", "clean", "layers"]

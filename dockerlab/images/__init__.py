@@ -1,0 +1,43 @@
+"""The verbs on an engine's images, named as those of `docker image`.
+
+    images.ls()                     Images      get(name)                   Image
+    images.pull("busybox")          Image       ensure(name)                Image, pulled if it is not there
+    images.tag("busybox", "mine:1") Image       rm("mine:1")                Removed
+    images.show("app")              ImageView   history("app")              History
+    images.inspect("app")           Inspection  prune()                     Pruned
+
+An image is named by reference, by id or by `Image`. Every verb takes `client=`, else asks the engine that `connect()` finds.
+
+- `model`: Image
+- `values`: what the verbs answer
+- `store`: the verbs on what the engine has
+- `transfer`: pull and ensure; `refusal`: why a registry did not give an image
+"""
+
+from __future__ import annotations
+
+from dockerlab.images.model import Image
+from dockerlab.images.store import get, history, inspect, ls, prune, rm, show, tag
+from dockerlab.images.transfer import ensure, pull
+from dockerlab.images.values import History, Images, ImageView, Inspection, Pruned, PullProgress, Removed
+
+__all__ = [
+    "History",
+    "Image",
+    "ImageView",
+    "Images",
+    "Inspection",
+    "Pruned",
+    "PullProgress",
+    "Removed",
+    "ensure",
+    "get",
+    "history",
+    "inspect",
+    "ls",
+    "prune",
+    "pull",
+    "rm",
+    "show",
+    "tag",
+]

@@ -1,0 +1,89 @@
+"""`Image`: docker-py's image, which shows itself."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import docker.models.images
+
+from dockerlab import reference
+from dockerlab.client import Client, engine_errors
+from dockerlab.errors import InvalidReference
+from dockerlab.faces import image as faces
+from dockerlab.faces.human import short_id
+from dockerlab.faces.shown import Shown
+from dockerlab.image import Layer, layers
+
+if TYPE_CHECKING:
+    from dockerlab.builds import Build
+
+
+class Image(Shown, docker.models.images.Image):
+    """An image of an engine.
+
+    build: the record of the build that made it, on an image that `dockerlab.build` returned. called: the reference by which it was
+    asked for, in its familiar form. `attrs` is what the engine answers to an inspect; of an image in a list only what the list says
+    (`reload()` gets the rest).
+    """
+
+    build: Build | None = None
+
+    def __init__(self, attrs: dict[str, Any], client: Client, called: str | None = None) -> None:
+        collection: Any = client.images
+        super().__init__(attrs=attrs, client=client, collection=collection)
+        self.called = called
+        self._api: Any = client.api
+
+    @property
+    def tags(self) -> list[str]:
+        """Its references in their familiar form, in alphabetical order."""
+        return familiar_tags(self.attrs)
+
+    @property
+    def name(self) -> str:
+        """The reference by which it was asked for or built, else its first one, else its short id."""
+        tags = self.tags
+        wanted = (self.called, *(self.build.tags if self.build else ()))
+        return next((name for name in wanted if name in tags), tags[0] if tags else short_id(str(self.id)))
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """Its labels, by name."""
+        return dict((self.attrs.get("Config") or {}).get("Labels") or {})
+
+    @property
+    def stand_in(self) -> str | None:
+        """What it holds, if it is a stand-in itself (an image that is built on one inherits its labels); else None."""
+        made_for = self.labels.get("dockerlab.stand-in.for")
+        if not made_for or reference.parse(made_for).familiar not in self.tags:
+            return None
+        return self.labels.get("dockerlab.stand-in.holds", "")
+
+    @property
+    def layers(self) -> tuple[Layer, ...]:
+        """The lines of its history, the oldest first, each with the layer that it made. Asks the engine."""
+        with engine_errors("read the image's history", f"image '{self.name}'"):
+            if "RootFS" not in self.attrs:
+                self.reload()
+            return layers(self._api.history(self.id), (self.attrs.get("RootFS") or {}).get("Layers") or [])
+
+    def _text(self) -> str:
+        return faces.image_text(self)
+
+    def _table(self) -> str:
+        return faces.image_table(self)
+
+    def _html(self) -> str:
+        return faces.image_html(self)
+
+
+def familiar_tags(attrs: dict[str, Any]) -> list[str]:
+    """The references that an engine lists for an image, in their familiar form, sorted."""
+    return sorted({_familiar(tag) for tag in attrs.get("RepoTags") or [] if tag != "<none>:<none>"})
+
+
+def _familiar(tag: str) -> str:
+    try:
+        return reference.parse(tag).familiar
+    except InvalidReference:  # an engine may know names that we do not
+        return tag

@@ -1,0 +1,140 @@
+"""What the verbs on images answer: values that show themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from dockerlab.faces import image as faces
+from dockerlab.faces.shown import Shown
+from dockerlab.image import Layer
+from dockerlab.images.model import Image
+from dockerlab.wire.trace import Status
+
+
+class Images(list[Image], Shown):
+    """A list of images, the newest first. wanted: the name that was asked for, or None."""
+
+    def __init__(self, images: Iterable[Image] = (), wanted: str | None = None) -> None:
+        super().__init__(images)
+        self.wanted = wanted
+
+    __repr__ = Shown.__repr__
+
+    def _text(self) -> str:
+        return faces.images_text(self)
+
+    def _table(self) -> str:
+        return faces.images_table(self)
+
+    def _html(self) -> str:
+        return faces.images_html(self)
+
+
+class Inspection(dict[str, Any], Shown):
+    """All that the engine says of one image. name: how it was asked for."""
+
+    def __init__(self, name: str, facts: dict[str, Any]) -> None:
+        super().__init__(facts)
+        self.name = name
+
+    __repr__ = Shown.__repr__
+
+    def _text(self) -> str:
+        return faces.inspection_text(self)
+
+    def _table(self) -> str:
+        return faces.inspection_table(self)
+
+    def _html(self) -> str:
+        return faces.inspection_html(self)
+
+
+@dataclass(frozen=True, repr=False)
+class History(Shown):
+    """The lines of an image's history, the newest first, as `docker history` lists them."""
+
+    name: str
+    lines: tuple[Layer, ...]
+
+    def _text(self) -> str:
+        return faces.history_text(self)
+
+    def _table(self) -> str:
+        return faces.history_table(self)
+
+    def _html(self) -> str:
+        return faces.history_html(self)
+
+
+@dataclass(frozen=True, repr=False)
+class ImageView(Shown):
+    """An image and what it is made of. layers: its history, the oldest line first, as a Dockerfile is read."""
+
+    image: Image
+    layers: tuple[Layer, ...]
+
+    def _text(self) -> str:
+        return faces.view_text(self)
+
+    def _table(self) -> str:
+        return faces.view_table(self)
+
+    def _html(self) -> str:
+        return faces.view_html(self)
+
+
+@dataclass(frozen=True, repr=False)
+class PullProgress(Shown):
+    """How far a pull is. layers: one each, in the order in which the engine named them. done: whether the image is there."""
+
+    reference: str
+    layers: tuple[Status, ...] = ()
+    done: bool = False
+
+    def _text(self) -> str:
+        return faces.pull_text(self)
+
+    def _table(self) -> str:
+        return faces.pull_table(self)
+
+    def _html(self) -> str:
+        return faces.pull_html(self)
+
+
+@dataclass(frozen=True, repr=False)
+class Removed(Shown):
+    """What `rm` did. names: as given. untagged: references that are gone; deleted: digests of images and layers that are."""
+
+    names: tuple[str, ...]
+    untagged: tuple[str, ...]
+    deleted: tuple[str, ...]
+
+    def _text(self) -> str:
+        return faces.removed_text(self)
+
+    def _table(self) -> str:
+        return faces.removed_table(self)
+
+    def _html(self) -> str:
+        return faces.removed_html(self)
+
+
+@dataclass(frozen=True, repr=False)
+class Pruned(Shown):
+    """What `prune` did. all: whether images with a tag were meant too. freed: bytes."""
+
+    all: bool
+    untagged: tuple[str, ...]
+    deleted: tuple[str, ...]
+    freed: int
+
+    def _text(self) -> str:
+        return faces.pruned_text(self)
+
+    def _table(self) -> str:
+        return faces.pruned_table(self)
+
+    def _html(self) -> str:
+        return faces.pruned_html(self)

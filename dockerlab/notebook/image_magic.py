@@ -1,0 +1,82 @@
+"""`%image`: the verbs on images, with docker's flags."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from typing import TYPE_CHECKING
+
+from dockerlab import images, standins
+from dockerlab.notebook.arguments import HelpShown, Parser, parse_verb
+from dockerlab.notebook.expand import words
+from dockerlab.notebook.live import LiveDisplay
+
+if TYPE_CHECKING:
+    from dockerlab.faces.shown import Shown
+    from dockerlab.notebook.session import Session
+
+
+def parsers() -> dict[str, Parser]:
+    """A parser for each verb; completion reads them too."""
+    ls = Parser("%image ls", "Lists the images, the newest first.")
+    ls.add_argument("name", nargs="?", metavar="IMAGE", help="only those of this name; * stands for any characters")
+    ls.add_argument("-a", "--all", action="store_true", help="also the steps in between that a classic build keeps")
+    show = Parser("%image show", "Shows what an image is, its size, and its layers with the instruction that made each.")
+    show.add_argument("image", metavar="IMAGE")
+    inspect = Parser("%image inspect", "Shows all that the engine says of an image.")
+    inspect.add_argument("image", metavar="IMAGE")
+    history = Parser("%image history", "Lists the lines of an image's history, the newest first.")
+    history.add_argument("image", metavar="IMAGE")
+    tag = Parser("%image tag", "Gives an image one more name.")
+    tag.add_argument("image", metavar="IMAGE")
+    tag.add_argument("target", metavar="NAME", help="name:tag; without a tag, latest")
+    rm = Parser("%image rm", "Takes names away; an image without any left is deleted.")
+    rm.add_argument("images", nargs="+", metavar="IMAGE")
+    rm.add_argument("-f", "--force", action="store_true", help="also where a container was made from it")
+    prune = Parser("%image prune", "Deletes the images without a name that no container uses.")
+    prune.add_argument("-a", "--all", action="store_true", help="also those with a name")
+    pull = Parser("%image pull", "Fetches an image from its registry.")
+    pull.add_argument("image", metavar="IMAGE")
+    pull.add_argument("--platform", metavar="OS/ARCH", help="such as linux/amd64")
+    pull.add_argument("-q", "--quiet", action="store_true", help="show no progress")
+    prepare = Parser(
+        "%image prepare",
+        "Makes base images ready: kept where they are there, else pulled, else made from this machine's files.",
+        epilog=f"It knows how to make: {', '.join(standins.NAMES)}.",
+    )
+    prepare.add_argument("images", nargs="*", metavar="IMAGE", help="all that it knows, unless named")
+    return {p.prog.split()[-1]: p for p in (ls, show, inspect, history, tag, rm, prune, pull, prepare)}
+
+
+def magic(session: Session, line: str, cell: str | None = None) -> Shown | None:
+    """Does what the verb says and returns what it answers. Without a verb, lists the images."""
+    try:
+        verb, arguments = parse_verb("%image", words(line, session.namespace) or ["ls"], parsers())
+    except HelpShown:
+        return None
+    return _answer(session, verb, arguments)
+
+
+def _answer(session: Session, verb: str, arguments: Namespace) -> Shown:
+    client = session.client
+    match verb:
+        case "ls":
+            return images.ls(arguments.name, arguments.all, client=client)
+        case "show":
+            return images.show(arguments.image, client=client)
+        case "inspect":
+            return images.inspect(arguments.image, client=client)
+        case "history":
+            return images.history(arguments.image, client=client)
+        case "tag":
+            return images.tag(arguments.image, arguments.target, client=client)
+        case "rm":
+            return images.rm(arguments.images, arguments.force, client=client)
+        case "prune":
+            return images.prune(arguments.all, client=client)
+        case "pull":
+            with LiveDisplay(session) as live:
+                progress = None if arguments.quiet else live.show
+                return images.pull(arguments.image, platform=arguments.platform, progress=progress, client=client)
+        case _:
+            with LiveDisplay(session, keep=False) as live:
+                return standins.prepare(*arguments.images, progress=live.show, client=client)

@@ -1,0 +1,1 @@
+"""Tests of what a user sees: real JupyterLab in a real browser, on a real engine."""

@@ -1,0 +1,97 @@
+"""Engines for the tests, and how many tests ran on which.
+
+A test that asks for `client` (or `engine`) runs on the main engine; marked `contract`, on every engine. `tests/engine/conftest.py`
+sees to it that all of `tests/engine` does, and that nothing is left behind.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter, defaultdict
+from collections.abc import Generator, Iterator
+from typing import cast
+
+import pytest
+
+from dockerlab import standins
+from dockerlab.client import Client
+from dockerlab.errors import NoEngine
+from tests.engines import MISSING, Engine, find
+
+BASES = ("busybox", "python:3.10")
+NO_ENGINE = "none"
+_ENGINES = pytest.StashKey[tuple[Engine, ...]]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--shared-engines",
+        action="store_true",
+        help="somebody else uses the engines meanwhile: do not fail a test for containers that appear while it runs",
+    )
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "engine" not in metafunc.fixturenames:
+        return
+    engines = _engines(metafunc.config)
+    wanted = engines if metafunc.definition.get_closest_marker("contract") else engines[:1]
+    names = [engine.name for engine in wanted] or [NO_ENGINE]
+    metafunc.parametrize("engine", wanted or [None], ids=names, indirect=True, scope="session")
+
+
+def _engines(config: pytest.Config) -> tuple[Engine, ...]:
+    """Looked for once a run, and only if a collected test wants one."""
+    if _ENGINES not in config.stash:
+        try:
+            config.stash[_ENGINES] = find(os.environ)
+        except NoEngine as error:
+            raise pytest.UsageError("DOCKERLAB_TEST_ENGINES: " + "\n".join(error.lines())) from error
+    return config.stash[_ENGINES]
+
+
+@pytest.fixture(scope="session")
+def engine(request: pytest.FixtureRequest) -> Engine:
+    """The engine under test, with the base images that the tests use. Where no engine is, the test is skipped."""
+    engine = cast("Engine | None", request.param)
+    if engine is None:
+        pytest.skip(MISSING)
+    with engine.configured() as client:
+        standins.prepare(*BASES, client=client)
+    return engine
+
+
+@pytest.fixture
+def client(engine: Engine) -> Iterator[Client]:
+    """A client to the engine under test, which is also the one that `connect()` finds, here and in child processes."""
+    with engine.configured() as client:
+        yield client
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        parameters = item.callspec.params if isinstance(item, pytest.Function) and hasattr(item, "callspec") else {}
+        engine = parameters.get("engine")
+        item.user_properties.append(("engine", engine.name if isinstance(engine, Engine) else NO_ENGINE))
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> Generator[None]:
+    """The last lines: tests, and notebook cells that nbval compared, by engine."""
+    yield
+    tests: defaultdict[str, Counter[str]] = defaultdict(Counter)
+    cells: Counter[str] = Counter()
+    for outcome in ("passed", "failed", "error", "skipped", "xfailed", "xpassed"):
+        for report in terminalreporter.stats.get(outcome, []):
+            properties = dict(getattr(report, "user_properties", ()))
+            name = properties.get("engine", NO_ENGINE)
+            tests[name][outcome] += 1
+            cells[name] += properties.get("cells", 0)
+    names = [*(engine.name for engine in config.stash.get(_ENGINES, ())), NO_ENGINE]
+    terminalreporter.ensure_newline()
+    line = ", ".join(" ".join([name, *(f"{n} {outcome}" for outcome, n in tests[name].items())]) for name in names if tests[name])
+    terminalreporter.write_line(f"engines: {line or 'no test ran'}")
+    if any(cells.values()):
+        terminalreporter.write_line("notebook cells: " + ", ".join(f"{name} {cells[name]}" for name in names if cells[name]))
+    if config.stash.get(_ENGINES, None) == ():
+        terminalreporter.write_line(f"engines: {MISSING}")

@@ -1,0 +1,35 @@
+"""Every notebook gives what it was saved with, on every engine; on the main engine twice in a row."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from dockerlab.testing.notebooks import check
+from tests.engines import Engine
+
+NOTEBOOKS = sorted(Path(__file__).parents[2].joinpath("notebooks").glob("*.ipynb"))
+
+
+@pytest.mark.contract
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
+def test_a_notebook_gives_what_it_was_saved_with(
+    notebook: Path, engine: Engine, tmp_path: Path, record_property: Callable[[str, object], None]
+) -> None:
+    # In an empty folder: a notebook needs no file beside it, and leaves none.
+    copy = Path(shutil.copy(notebook, tmp_path))
+    cells = 0
+    for _ in range(2 if engine.is_main else 1):
+        checked = check(copy)
+        assert checked.holds, f"{checked}\n{checked.report}"
+        cells += checked.passed
+    assert list(tmp_path.iterdir()) == [copy]
+    record_property("cells", cells)
+
+
+def test_there_are_notebooks() -> None:
+    assert NOTEBOOKS

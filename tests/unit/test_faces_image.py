@@ -1,0 +1,160 @@
+"""The faces of images: escaped, stable where they must be, and complete."""
+
+from __future__ import annotations
+
+import re
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from dockerlab.errors import EngineError, NotFound, RegistryUnreachable
+from dockerlab.faces.markup import END_VOLATILE, VOLATILE
+from dockerlab.faces.shown import Shown
+from dockerlab.image import Layer
+from dockerlab.images import History, Image, Images, ImageView, Inspection, Pruned, PullProgress, Removed
+from dockerlab.images.refusal import refusal
+from dockerlab.images.transfer import follow
+from dockerlab.reference import parse
+from dockerlab.wire.trace import Status
+
+EVIL = "<script>alert(1)</script>"
+ID = "sha256:" + "ab" * 32
+CLIENT: Any = SimpleNamespace(images=None, api=None)
+
+
+def image(*tags: str, **attrs: Any) -> Image:
+    facts = {"Id": ID, "RepoTags": list(tags), "Size": 1_984_132, "Created": 1_795_493_615, "Os": "linux", "Architecture": "amd64"}
+    return Image(facts | attrs, CLIENT)
+
+
+def stable(html: str) -> str:
+    return re.sub(f"{VOLATILE}.*?{END_VOLATILE}", "", html, flags=re.DOTALL)
+
+
+LAYERS = (
+    Layer("sha256:1", "sha256:1", f"RUN echo {EVIL}", 1_000, 1_795_493_615),
+    Layer(None, None, f"LABEL x={EVIL}", 0, 1_795_493_615),
+)
+CONFIG = {
+    "Labels": {EVIL: EVIL},
+    "Env": [f"A={EVIL}"],
+    "Cmd": [EVIL],
+    "Entrypoint": [EVIL],
+    "User": EVIL,
+    "WorkingDir": f"/{EVIL}",
+    "ExposedPorts": {"5000/tcp": {}},
+    "Volumes": {EVIL: {}},
+}
+VALUES: list[Shown] = [
+    image("app:1", Config=CONFIG),
+    image(EVIL),
+    Images([image("app:1", Config=CONFIG), image(EVIL), image()]),
+    Images([], EVIL),
+    Inspection(EVIL, {"Config": CONFIG}),
+    History(EVIL, LAYERS),
+    ImageView(image("app:1", Config=CONFIG, RepoDigests=[EVIL]), LAYERS),
+    PullProgress(EVIL, (Status(EVIL, EVIL, EVIL, 1, 2),)),
+    Removed((EVIL,), (EVIL,), (EVIL,)),
+    Pruned(False, (EVIL,), (EVIL,), 0),
+]
+
+
+@pytest.mark.parametrize("value", VALUES, ids=lambda value: type(value).__name__)
+def test_what_comes_from_outside_is_shown_and_never_run(value: Shown) -> None:
+    html = value._repr_html_()
+    assert "<script" not in html
+    assert "\x1b" not in str(value)
+    assert repr(value)
+    assert str(value)
+
+
+@pytest.mark.parametrize(
+    "value", [image("app:1"), ImageView(image("app:1"), LAYERS), History("app:1", LAYERS)], ids=["image", "show", "history"]
+)
+def test_text_and_the_stable_part_of_html_hold_no_id_size_or_time(value: Shown) -> None:
+    for face in (repr(value), stable(value._repr_html_())):
+        assert "abab" not in face
+        assert "2026" not in face
+        assert not re.search(r"\d [kM]?B\b", face.replace(".dockerlab", ""))
+        assert "amd64" not in face
+
+
+def test_an_image_is_called_as_it_was_asked_for() -> None:
+    facts = {"Id": ID, "RepoTags": ["docker.io/library/b:1", "docker.io/library/a:1", "<none>:<none>"]}
+    assert Image(facts, CLIENT).name == "a:1"
+    assert Image(facts, CLIENT, "b:1").name == "b:1"
+    assert Image(facts, CLIENT, "gone:1").name == "a:1"
+    assert Image({"Id": ID, "RepoTags": None}, CLIENT).name == "abababababab"
+
+
+def test_an_image_built_on_a_stand_in_is_none_itself() -> None:
+    labels = {"Labels": {"dockerlab.stand-in": "true", "dockerlab.stand-in.for": "busybox", "dockerlab.stand-in.holds": "sh"}}
+    assert image("busybox:latest", Config=labels).stand_in == "sh"
+    assert image("app:1", Config=labels).stand_in is None
+
+
+def test_a_list_without_images_says_what_to_do_next() -> None:
+    assert repr(Images([])).startswith("No images. Fetch one: `%image pull")
+    assert "<code>%image pull app</code>" in Images([], "app")._repr_html_()
+
+
+def test_no_decimals_of_created_break_the_view() -> None:
+    assert "2026-11-24" in str(image("a:1", Created="2026-11-24T12:00:00.123456789Z"))
+    assert "0001" not in str(image("a:1", Created="0001-01-01T00:00:00Z"))
+
+
+def test_the_messages_of_a_pull_become_layers() -> None:
+    messages: list[dict[str, Any]] = [
+        {"status": "Pulling from library/busybox", "id": "latest"},
+        {"status": "Pulling fs layer", "progressDetail": {}, "id": "a"},
+        {"status": "Already exists", "progressDetail": {}, "id": "b"},
+        {"status": "Downloading", "progressDetail": {"current": 5, "total": 10}, "id": "a"},
+        {"status": "Download complete", "progressDetail": {}, "id": "a"},
+        {"status": "Extracting", "progressDetail": {"current": 3, "units": "s"}, "id": "a"},
+        {"status": "Status: Downloaded newer image for busybox:latest"},
+    ]
+    layers: dict[str, Status] = {}
+    seen = []
+    for message in messages:
+        layers = follow(layers, message, "busybox:latest", 1.0)
+        seen.append([(layer.id, layer.current, layer.total) for layer in layers.values()])
+    assert seen[3] == [("a", 5, 10), ("b", 0, 0)]
+    assert seen[-1] == [("a", 10, 10), ("b", 0, 0)]
+    assert [layer.completed for layer in layers.values()] == [None, 1.0]
+    layers = follow(layers, {"status": "Pull complete", "progressDetail": {}, "id": "a"}, "busybox:latest", 2.0)
+    assert layers["a"].completed == 2.0
+
+
+@pytest.mark.parametrize(
+    ("said", "kind", "message"),
+    [
+        (
+            "pull access denied for x, repository does not exist or may require 'docker login'",
+            NotFound,
+            "has no such image, or it is private",
+        ),
+        ("manifest for x:1 not found: manifest unknown: manifest unknown", NotFound, "has no such image, or it is private"),
+        (
+            "initializing source docker://x:1: reading manifest 1 in docker.io/library/x: manifest unknown",
+            NotFound,
+            "has no such image",
+        ),
+        (
+            "errors:\ndenied: requested access to the resource is denied\nunauthorized: authentication required",
+            NotFound,
+            "no such image",
+        ),
+        ('Get "https://r/v2/": dial tcp: lookup r on 10.0.0.1:53: no such host', RegistryUnreachable, "does not answer"),
+        ("dial tcp 127.0.0.1:1: connect: connection refused", RegistryUnreachable, "does not answer"),
+        ("tls: failed to verify certificate: x509: certificate signed by unknown authority", RegistryUnreachable, "does not trust"),
+        ("toomanyrequests: You have reached your pull rate limit.", EngineError, "limits how often one may pull"),
+        ("no matching manifest for linux/s390x in the manifest list entries", NotFound, "not there for platform linux/s390x"),
+        ("the disk is on fire", EngineError, "cannot pull 'x:1': the disk is on fire"),
+    ],
+)
+def test_why_a_registry_did_not_give_an_image(said: str, kind: type[EngineError], message: str) -> None:
+    error = refusal(parse("x:1"), said, "linux/s390x")
+    assert type(error) is kind
+    assert message in str(error)
+    assert "cannot pull 'x:1'" in str(error)
