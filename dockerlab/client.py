@@ -22,6 +22,7 @@ from collections.abc import Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import docker
@@ -172,10 +173,11 @@ def _configured_context(environ: Mapping[str, str]) -> str | None:
 
 def _context_endpoint(name: str, source: str) -> Endpoint:
     label = f"docker context '{name}'" if source == "as asked" else f"{source} '{name}'"
+    api: Any = ContextAPI
     try:
-        context = ContextAPI.get_context(name)
-        known = sorted(c.name for c in ContextAPI.contexts()) if context is None else []
-    except Exception as error:  # docker-py raises bare Exception for a file that it cannot parse
+        context = api.get_context(name)
+        known = sorted(known.name for known in api.contexts()) if context is None else []
+    except Exception as error:  # noqa: BLE001  docker-py raises a bare Exception for a file that it cannot parse
         raise UsageError(f"docker context '{name}' cannot be read", evidence=[str(error)], hint="See: docker context inspect") from error
     if context is None:
         raise UsageError(

@@ -35,7 +35,8 @@ class Stream:
     """One answer of the engine, as JSON messages."""
 
     def __init__(self, client: Client, method: str, path: str, doing: str, request: Mapping[str, Any]) -> None:
-        self._client, self._method, self._path, self._doing = client, method, path, doing
+        self._api: Any = client.api
+        self._method, self._path, self._doing = method, path, doing
         self._request = dict(request)
         self._response: requests.Response | None = None
         self._messages: queue.Queue[Any] = queue.Queue(_AHEAD)
@@ -81,22 +82,25 @@ class Stream:
             self._response = self._send()
             if self._closed.is_set():
                 return self._shut_down()
-            self._client.api._raise_for_status(self._response)
+            self._api._raise_for_status(self._response)
             for message in self._decoded(self._response):
                 self._put(message)
             self._put(_END)
-        except BaseException as error:  # handed to the caller's thread, which raises it
+        except BaseException as error:  # noqa: BLE001  handed to the caller's thread, which raises it
             self._put(self._body_error or error)
         finally:
             if self._response is not None:
                 self._response.close()
 
     def _send(self) -> requests.Response:
-        api = self._client.api
+        api = self._api
         data = self._request.pop("data", None)
         if data is not None and not isinstance(data, bytes):
             data = self._body(iter(data))
-        return api.request(self._method, api._url(self._path), data=data, stream=True, timeout=None, **self._request)
+        response: requests.Response = api.request(
+            self._method, api._url(self._path), data=data, stream=True, timeout=None, **self._request
+        )
+        return response
 
     def _body(self, chunks: Iterator[bytes]) -> Iterator[bytes]:
         """A request's body, which ends once the stream is closed. Its own error is kept: requests would call it a broken connection."""

@@ -31,7 +31,7 @@ ROOMS: dict[str, set[str]] = {
     "client": {"errors"},
     "engines": {"errors", "client", "faces"},
     "stream": {"errors", "client"},
-    "images": {*_PURE, "client", "stream"} - {"dockerfile"},
+    "images": {*_PURE, "client", "stream"},
     "builds": {*_PURE, *_CLIENT},
     "containers": {*_PURE, *_CLIENT} - {"dockerfile"},
     "standins": {*_PURE, *_CLIENT, "builds", "containers"},

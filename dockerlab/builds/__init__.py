@@ -140,7 +140,8 @@ def _run(
     for event in adapter.begin():
         trace.apply(event)
     headers = {"Content-Type": "application/x-tar"}
-    client.api._set_auth_headers(headers)
+    api: Any = client.api
+    api._set_auth_headers(headers)
     outcome = "failed"
     try:
         with streaming(

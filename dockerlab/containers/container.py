@@ -83,7 +83,12 @@ class Container(Shown, DockerContainer):
         try:
             with engine_errors(f"look up container {self.facts.called}"):
                 self.attrs = self.client.api.inspect_container(self.id)
-        except LookupError:
+        except NotFound:
+            return False
+        except EngineError as error:
+            # Podman's words, with status 500, for one that it is removing.
+            if "no such container" not in error.message:
+                raise
             return False
         return True
 

@@ -102,7 +102,8 @@ def _out(container: Container, path: str, target: Path, shown: str) -> Copied:
     if found.folder:
         if target.exists() and not target.is_dir():
             raise UsageError(f"cannot copy the folder {path} over the file {shown}", hint="Name a folder.")
-        into = target / found.name if target.is_dir() and not contents and clean != "/" else target
+        name = posixpath.basename(posixpath.normpath(clean))
+        into = target / name if target.is_dir() and not contents and name else target
     elif target.is_dir():
         into = target / posixpath.basename(clean)
     elif str(shown).endswith(("/", os.sep)):
@@ -154,6 +155,8 @@ def extract(archive: IO[bytes], into: Path, *, folder: bool) -> tuple[int, int, 
             tar.extract(safe, base, filter="data", set_attrs=not safe.issym())
             files += safe.isreg()
             size += safe.size if safe.isreg() else 0
+            if not folder:  # one file was asked for: a second member could write through a link that the first has made
+                break
     return files, size, tuple(refused)
 
 
@@ -168,7 +171,7 @@ def _moved(name: str) -> str:
 def _in(source: Path, shown: str, container: Container, path: str) -> Copied:
     contents = shown.endswith(("/.", f"{os.sep}."))
     if not os.path.lexists(source):
-        raise NotFound(f"there is no {shown}", hint=f"Seen from the working directory, {Path.cwd()}.")
+        raise UsageError(f"there is no {shown}", hint=f"Seen from the working directory, {Path.cwd()}.")
     absolute = posixpath.join("/", path)
     found = _stat(container, absolute.rstrip("/") or "/")
     if source.is_dir():

@@ -8,10 +8,9 @@ from typing import Any, overload
 from dockerlab import images
 from dockerlab.client import Client, connect, engine_errors
 from dockerlab.containers import options
-from dockerlab.containers.calls import Call
 from dockerlab.containers.container import Container, Containers, Which, acting, each, get, of, several, shown
 from dockerlab.containers.options import Pairs
-from dockerlab.containers.running import cannot_start
+from dockerlab.containers.running import cannot_start, exit_codes
 from dockerlab.containers.values import Pruned, Removed
 from dockerlab.errors import EngineError, NotFound, UsageError
 from dockerlab.images import Image
@@ -101,13 +100,7 @@ def wait(containers: Iterable[Which], *, client: Client | None = None) -> list[i
 def wait(containers: Which | Iterable[Which], *, client: Client | None = None) -> int | list[int]:
     """Waits until containers have ended. Returns the exit code, or one for each of several. An interrupt ends the wait alone."""
     client = client or connect()
-    api = client.api
-    found = several(containers, client)
-    calls = [Call(lambda c=c: api.wait(c.id, timeout=None)["StatusCode"], "waits") for c in found]  # type: ignore[misc]
-    codes = []
-    for container, call in zip(found, calls, strict=True):
-        with acting("wait for", container):
-            codes.append(int(call.result()))
+    codes = exit_codes(several(containers, client))
     return codes[0] if isinstance(containers, Which) else codes
 
 

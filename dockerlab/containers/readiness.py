@@ -42,14 +42,15 @@ def wait_ready(
         lines = partial(_lines, container, log, there)
 
         def not_ready(what: str, hint: str, evidence: Sequence[str]) -> NotReady:
-            return NotReady(f"container {facts.label} {what}", evidence=evidence, hint=f"{hint} {aside}".rstrip())  # noqa: B023  raised at once
+            message = f"container {container.facts.label} {what}"
+            return NotReady(message, evidence=evidence, hint=f"{hint} {aside}".rstrip())
 
         if not there or facts.state in ("exited", "dead", "removed", "removing"):
-            how = f"ended with exit code {facts.exit_code or 0}" if there else "ended, and was removed,"
+            # The exit code goes with a container that the engine removes: told where it is known, but not in the message.
+            code = "" if facts.exit_code is None else f"Its exit code was {facts.exit_code}. "
             seen = lines()
-            raise not_ready(
-                f"{how} before it was ready", "The lines above are its last output." if seen else "It printed nothing.", seen
-            )
+            hint = f"{code}The lines above are its last output." if seen else f"{code}It printed nothing."
+            raise not_ready("ended before it was ready", hint, seen)
         if ports is None and facts.health == "healthy":
             return
         if ports is None and facts.health == "unhealthy":

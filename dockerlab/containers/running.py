@@ -22,7 +22,7 @@ import docker.errors
 import requests
 
 from dockerlab import images
-from dockerlab.client import Client, connect, engine_errors
+from dockerlab.client import Client, connect, engine_errors, gone
 from dockerlab.containers import container as there
 from dockerlab.containers.calls import Call
 from dockerlab.containers.configuration import CreateConfig, Surroundings, create_config
@@ -34,6 +34,7 @@ from dockerlab.containers.output import Console, Output, failure
 from dockerlab.containers.readiness import require_something, wait_ready
 from dockerlab.errors import CommandError, DockerlabError, EngineError, UsageError
 from dockerlab.faces import human
+from dockerlab.stream import streaming
 
 TICK = 0.1
 _GRACE = 1.0  # seconds between SIGINT and SIGKILL
@@ -173,9 +174,7 @@ def _foreground(client: Client, config: CreateConfig, stdin: bytes | None, rm: b
                 if stdin is not None:
                     conversation.feed(stdin)
                 pass_on(conversation, write)
-                code = Call(lambda: client.api.wait(container.id, timeout=None)["StatusCode"], "waits")
-                with acting("wait for", container):
-                    exit_code = int(code.result())
+                (exit_code,) = exit_codes([container])
             except KeyboardInterrupt:
                 _stop(container, conversation, write)
                 if not rm:
@@ -189,6 +188,25 @@ def _foreground(client: Client, config: CreateConfig, stdin: bytes | None, rm: b
             _remove(client, container.id, volumes=True)
     if exit_code:
         raise failure(exit_code, container.facts.image, hint)
+
+
+def exit_codes(several: Sequence[Container]) -> list[int]:
+    """Waits until containers have ended. An interrupt ends the wait alone."""
+    codes = []
+    with ExitStack() as stack:
+        streams = [
+            stack.enter_context(
+                streaming(c.client, "POST", f"/containers/{c.id}/wait", doing=f"wait for container {c.facts.called}")
+            )
+            for c in several
+        ]
+        for container, stream in zip(several, streams, strict=True):
+            with acting("wait for", container):
+                answer = next((message for message in stream.messages(TICK) if message), None)
+            if answer is None:
+                raise gone(f"wait for container {container.facts.called}")
+            codes.append(int(answer["StatusCode"]))
+    return codes
 
 
 class _Interrupted(KeyboardInterrupt):

@@ -160,7 +160,7 @@ def _split(text: str) -> tuple[str, tuple[str, ...], str]:
     """Keyword, flags and arguments of an instruction."""
     keyword, *rest = _KEYWORD_END.split(text.strip(SPACE), maxsplit=1)
     flags, arguments = _flags(rest[0]) if rest else ((), "")
-    # Only ASCII: 'ı'.upper() is an I, and that is no instruction's.
+    # Only ASCII: upper() makes an I of a dotless one too, and that is no instruction's.
     return keyword.upper() if keyword.isascii() else keyword, flags, arguments
 
 

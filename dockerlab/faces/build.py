@@ -42,7 +42,7 @@ def table(build: Build) -> str:
     return "\n".join([f"{_name(build)}   {facts(build)}", markup.columns(rows, gap=2)]).rstrip()
 
 
-def facts(build: Build) -> str:
+def facts(build: Build, gap: str = "   ") -> str:
     """What the head says beside the name: `4 of 6 steps   2 cached   2.4 s`."""
     steps = _in_dockerfile(build)
     done = sum(step.state in ("done", "cached") for step in steps)
@@ -52,7 +52,7 @@ def facts(build: Build) -> str:
     if build.outcome == "running":
         parts.append(f"running: {shorten(running.text, 40)}" if running else "sending the build context")
     parts.append(_OUTCOMES.get(build.outcome, ""))
-    return "   ".join(part for part in parts if part)
+    return gap.join(part for part in parts if part)
 
 
 def html(build: Build) -> str:
@@ -60,7 +60,7 @@ def html(build: Build) -> str:
     longest = max((step.seconds(build.moment) for step in build.steps), default=0.0)
     rows = [_row(step, build, longest) for step in build.steps if step.line is not None or build.outcome == "running"]
     view = markup.table(("", "instruction", "adds", "", "time", ""), rows, numeric=(0, 4), wrap=(1,))
-    head = markup.head(markup.text(_name(build)), markup.volatile(markup.text(facts(build))))
+    head = markup.head(markup.text(_name(build)), markup.volatile(markup.text(facts(build, " · "))))
     return markup.page(head, view, markup.volatile(_running(build)), markup.volatile(_logs(build)))
 
 

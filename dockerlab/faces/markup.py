@@ -21,28 +21,36 @@ STATES = {
     "stopped": ("■", "stopped"),
 }
 
-STYLE = """<style>
-.dockerlab{--s-waiting:#6b7078;--s-running:#b85c00;--s-done:#00735c;--s-cached:#2f6db3;--s-failed:#b3261e;--s-stopped:#5b6069;
+# `@` stands for the view's class three times over, which outweighs JupyterLab's own rules for tables in outputs.
+_CSS = """
+@{--s-waiting:#6b7078;--s-running:#b85c00;--s-done:#00735c;--s-cached:#2f6db3;--s-failed:#b3261e;--s-stopped:#5b6069;
 --edge:var(--jp-border-color2,#d0d4da);--soft:var(--jp-layout-color2,#f3f4f6);color:var(--jp-content-font-color1,#1f2328);
 font-family:var(--jp-content-font-family,Helvetica,Arial,"Liberation Sans",sans-serif);font-size:13px;line-height:1.5;max-width:1000px}
-body[data-jp-theme-light="false"] .dockerlab{--s-waiting:#9aa0aa;--s-running:#ffb454;--s-done:#3ecf9f;--s-cached:#7ab7ff;
---s-failed:#ff8a80;--s-stopped:#b0b6c0}
-.dockerlab .head{font-weight:600;margin:2px 0 6px}.dockerlab .muted{color:var(--jp-content-font-color2,#5b6069);font-weight:400}
-.dockerlab table{border-collapse:collapse;margin:0;font-size:13px;table-layout:auto}
-.dockerlab th,.dockerlab td{text-align:left;vertical-align:top;padding:2px 14px 2px 0;border:0;background:none;white-space:nowrap}
-.dockerlab th{font-weight:600;color:var(--jp-content-font-color2,#5b6069);border-bottom:1px solid var(--edge)}
-.dockerlab td.wrap{white-space:normal;overflow-wrap:anywhere}.dockerlab .num{text-align:right;font-variant-numeric:tabular-nums}
-.dockerlab code,.dockerlab pre{font-family:var(--jp-code-font-family,Menlo,Consolas,"DejaVu Sans Mono",monospace);font-size:12px;
-background:none;color:inherit;padding:0}
-.dockerlab pre{margin:4px 0;padding:6px 10px;background:var(--soft);border-radius:4px;white-space:pre-wrap;overflow-wrap:anywhere;
-max-height:22em;overflow:auto}
-.dockerlab .waiting{color:var(--s-waiting)}.dockerlab .running{color:var(--s-running)}.dockerlab .done{color:var(--s-done)}
-.dockerlab .cached{color:var(--s-cached)}.dockerlab .failed{color:var(--s-failed)}.dockerlab .stopped{color:var(--s-stopped)}
-.dockerlab .bar{display:inline-block;height:8px;border-radius:2px;background:currentColor;vertical-align:middle}
-.dockerlab .track{display:inline-block;width:120px;height:8px;border-radius:2px;background:var(--soft);vertical-align:middle;
-overflow:hidden;line-height:0}
-.dockerlab details>summary{cursor:pointer}.dockerlab iframe{border:1px solid var(--edge);border-radius:4px;background:#fff;width:100%}
-</style>"""
+body[data-jp-theme-light="false"] @{--s-waiting:#9aa0aa;--s-running:#ffb454;--s-done:#3ecf9f;--s-cached:#7ab7ff;--s-failed:#ff8a80;
+--s-stopped:#b0b6c0}
+@ .head{font-weight:600;margin:2px 0 6px}
+@ .muted{color:var(--jp-content-font-color2,#5b6069);font-weight:400}
+@ table{border-collapse:collapse;margin:0 0 4px;font-size:13px;table-layout:auto}
+@ tr,@ tr:hover{background:none}
+@ th,@ td{text-align:left;vertical-align:top;padding:2px 14px 2px 0;border:0;background:none;white-space:nowrap;max-width:none}
+@ th{font-weight:600;color:var(--jp-content-font-color2,#5b6069);border-bottom:1px solid var(--edge)}
+@ td.wrap{white-space:normal;overflow-wrap:anywhere}
+@ .num{text-align:right;font-variant-numeric:tabular-nums}
+@ code,@ pre{font-family:var(--jp-code-font-family,Menlo,Consolas,"DejaVu Sans Mono",monospace);font-size:12px;color:inherit}
+@ code{background:none;padding:0}
+@ pre{margin:4px 0;padding:6px 10px;background:var(--soft);border-radius:4px;white-space:pre-wrap;overflow-wrap:anywhere;max-height:22em;
+overflow:auto}
+@ .waiting{color:var(--s-waiting)}@ .running{color:var(--s-running)}@ .done{color:var(--s-done)}@ .cached{color:var(--s-cached)}
+@ .failed{color:var(--s-failed)}@ .stopped{color:var(--s-stopped)}
+@ .bar{display:inline-block;height:8px;border-radius:2px;background:currentColor;vertical-align:middle}
+@ .base .bar{background:repeating-linear-gradient(135deg,var(--s-stopped) 0 2px,transparent 2px 5px);outline:1px solid var(--s-stopped);
+outline-offset:-1px}
+@ .track{display:inline-block;width:120px;height:8px;border-radius:2px;background:var(--soft);vertical-align:middle;overflow:hidden;
+line-height:0}
+@ details>summary{cursor:pointer}
+@ iframe{border:1px solid var(--edge);border-radius:4px;background:#fff;width:100%}
+"""
+STYLE = f"<style>{_CSS.strip().replace('@', '.dockerlab.dockerlab.dockerlab')}</style>"
 
 
 def text(value: object) -> str:

@@ -1,7 +1,7 @@
 """What an image is. Pure: values in, values out; no engine.
 
-- `layers`: an engine's history and the image's diff_ids → its layers, each with the instruction that made it
-- `instruction`: what a history says of a step → the instruction, as a Dockerfile has it
+- `layers`: a history and the image's diff_ids → its layers, each with the instruction that made it
+- `clean`: what a history says of a step → the instruction, as a Dockerfile has it
 """
 
 from dockerlab.image.instruction import clean

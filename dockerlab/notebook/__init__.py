@@ -51,12 +51,12 @@ def load(shell: InteractiveShell) -> None:
 
 
 def _stub(name: str, about: str, get_session: Callable[[], Session]) -> Callable[..., Any]:
-    @no_var_expand
     def stub(line: str, cell: str | None = None) -> Any:
         return import_module(f"dockerlab.notebook.{name}_magic").magic(get_session(), line, cell)
 
     stub.__name__, stub.__doc__ = name, about
-    return stub
+    marked: Callable[..., Any] = no_var_expand(stub)
+    return marked
 
 
 def _register_completion(shell: InteractiveShell, get_session: Callable[[], Session]) -> None:

@@ -18,7 +18,7 @@ def run_parser() -> Parser:
     parser.add_argument("-p", "--publish", action="append", default=[], metavar="PORT")
     parser.add_argument("-e", "--env", action="append", default=[])
     parser.add_argument("--rm", action="store_true")
-    parser.add_argument("--wait", nargs="?", const=True, type=lambda text: text if text is True else int(text), metavar="PORT")
+    parser.add_argument("--wait", nargs="?", const=True, type=int, metavar="PORT")
     parser.add_argument("--hidden", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("image", metavar="IMAGE")
     parser.add_argument("command", nargs=argparse.REMAINDER, metavar="COMMAND")
@@ -90,7 +90,7 @@ def test_flags_and_arguments_mix_without_a_remainder() -> None:
         (["--env=--", "busybox"], "flag --env needs a value"),
         ([], "%container run needs IMAGE"),
         (["-d"], "%container run needs IMAGE"),
-        (["--wait=x", "busybox"], "--wait: invalid <lambda> value: 'x'"),
+        (["--wait=x", "busybox"], "--wait: invalid int value: 'x'"),
     ],
 )
 def test_says_what_is_wrong(words: list[str], message: str) -> None:

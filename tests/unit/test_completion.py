@@ -24,6 +24,8 @@ CONTAINERS = {"web": True, "worker": True, "done": False}
 
 
 class FakeNames:
+    """What an engine has, known at once."""
+
     def images(self) -> list[str]:
         return IMAGES
 
@@ -61,7 +63,7 @@ def offered(session: Session, text: str) -> list[str]:
         ("%containers ru|", ""),
         ("print('%container ru|", ""),
         # flags: the long ones, and with a dash typed all; what is given already is left out unless it repeats
-        ("%container rm -|", "-f --force -h --help web worker done"[:22]),
+        ("%container rm -|", "-f --force -h --help"),
         ("%container run --n|", "--name --network"),
         ("%container run --name x --n|", "--network"),
         ("%container run -d --det|", ""),
@@ -115,7 +117,7 @@ def offered(session: Session, text: str) -> list[str]:
         # what is not ours
         ("%%context app.py\nF|", ""),
         ("%%container run busybox\nF|", ""),
-        ("%%bash\n%container ru|", ""),
+        ("%%time\n%container ren|", "rename"),
     ],
 )
 def test_offers(session: Session, text: str, expected: str) -> None:
@@ -179,48 +181,48 @@ class FakeEngine:
 
 
 @pytest.fixture
-def engine(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeEngine]:
-    engine = FakeEngine()
-    engine.ready.set()
+def fake(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeEngine]:
+    fake = FakeEngine()
+    fake.ready.set()
     monkeypatch.setattr(names_module, "PATIENCE_SECONDS", 0.1)
-    yield engine
-    engine.ready.set()
+    yield fake
+    fake.ready.set()
 
 
-def names_of(engine: FakeEngine) -> Names:
-    return Names(cast("Callable[[], Client]", lambda: engine))
+def names_of(fake: FakeEngine) -> Names:
+    return Names(cast("Callable[[], Client]", lambda: fake))
 
 
-def test_names_are_asked_once_in_a_while(engine: FakeEngine, monkeypatch: pytest.MonkeyPatch) -> None:
-    names = names_of(engine)
+def test_names_are_asked_once_in_a_while(fake: FakeEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = names_of(fake)
     assert [names.images() for _ in range(3)] == [["busybox:latest"]] * 3
     assert names.containers() == ["web", "old"]
     assert (names.containers("running"), names.containers("stopped")) == (["web"], ["old"])
-    assert engine.asked == ["/images/json", "/containers/json"]
+    assert fake.asked == ["/images/json", "/containers/json"]
     monkeypatch.setattr(names_module, "FRESH_SECONDS", 0.0)
     names.images()
-    assert engine.asked[2:] == ["/images/json"]
+    assert fake.asked[2:] == ["/images/json"]
 
 
-def test_an_engine_that_hangs_does_not_hang_the_page(engine: FakeEngine) -> None:
-    engine.ready.clear()
-    names = names_of(engine)
+def test_an_engine_that_hangs_does_not_hang_the_page(fake: FakeEngine) -> None:
+    fake.ready.clear()
+    names = names_of(fake)
     started = time.monotonic()
     assert [names.images() for _ in range(20)] == [[]] * 20
     assert time.monotonic() - started < 1
-    assert len(engine.asked) == 1
-    engine.ready.set()
+    assert len(fake.asked) == 1
+    fake.ready.set()
     deadline = time.monotonic() + 5
     while not names.images() and time.monotonic() < deadline:
         time.sleep(0.01)
     assert names.images() == ["busybox:latest"]
 
 
-def test_what_was_known_is_offered_while_an_answer_is_awaited(engine: FakeEngine, monkeypatch: pytest.MonkeyPatch) -> None:
-    names = names_of(engine)
+def test_what_was_known_is_offered_while_an_answer_is_awaited(fake: FakeEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = names_of(fake)
     assert names.images() == ["busybox:latest"]
     monkeypatch.setattr(names_module, "FRESH_SECONDS", 0.0)
-    engine.ready.clear()
+    fake.ready.clear()
     assert names.images() == ["busybox:latest"]
 
 

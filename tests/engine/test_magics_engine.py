@@ -1,0 +1,107 @@
+"""`%engine`, and how the extension behaves in a real kernel."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import nbformat
+import pytest
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError
+
+from dockerlab.client import Client
+from dockerlab.engines import Engine, engine
+from dockerlab.errors import NoEngine, UsageError
+from dockerlab.testing.shell import Shell
+
+
+@pytest.fixture
+def shell(client: Client) -> Iterator[Shell]:
+    with Shell() as shell:
+        yield shell
+
+
+@pytest.mark.contract
+def test_engine_shows_which_engine_answers(shell: Shell, client: Client) -> None:
+    result = shell.run("%engine")
+    assert isinstance(result.value, Engine)
+    assert result.value.name in ("Docker Engine", "Podman")
+    assert result.value.version == client.version()["Version"]
+    assert result.value.platform.startswith("linux/")
+    assert result.value.image_store.endswith(("(graph driver)", "(containerd snapshotter)"))
+    assert result.value.cgroup in ("1", "2")
+    assert result.value.is_local
+    # A saved notebook holds the same text whatever engine ran it.
+    assert result.displays[-1]["text/plain"] == "an engine answers"
+    assert result.value.version in str(result.value)
+    assert result.value.version in result.displays[-1]["text/html"]
+
+
+def test_use_switches_this_process_and_its_children(shell: Shell, client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    url = client.endpoint.url
+    monkeypatch.setenv("DOCKER_CONTEXT", "no-such-context")
+    monkeypatch.delenv("DOCKER_HOST")
+    with pytest.raises(UsageError, match="there is no docker context 'no-such-context'"):
+        shell.run("%engine")
+    shell.namespace["url"] = url
+    used = shell.run("%engine use {url}").value
+    assert (used.url, os.environ["DOCKER_HOST"], "DOCKER_CONTEXT" in os.environ) == (url, url, False)
+    assert shell.run("%engine").value.url == url
+    assert shell.run("!echo $DOCKER_HOST").stdout.strip() == url
+
+
+def test_an_engine_that_does_not_answer_is_not_switched_to(shell: Shell, client: Client) -> None:
+    with pytest.raises(NoEngine) as caught:
+        shell.run("%engine use unix:///nowhere/docker.sock")
+    assert "no socket there" in caught.value.evidence[0]
+    assert shell.run("%engine").value.url == client.endpoint.url
+    with pytest.raises(UsageError, match="no docker context 'nowhere'"):
+        shell.run("%engine use nowhere")
+
+
+@pytest.mark.parametrize(
+    ("info", "store", "is_rootless"),
+    [
+        ({"Driver": "overlay2", "DriverStatus": [["Backing Filesystem", "extfs"]]}, "overlay2 (graph driver)", False),
+        (
+            {
+                "Driver": "overlayfs",
+                "DriverStatus": [["driver-type", "io.containerd.snapshotter.v1"]],
+                "SecurityOptions": ["name=rootless"],
+            },
+            "overlayfs (containerd snapshotter)",
+            True,
+        ),
+        ({"Driver": "overlay", "DriverStatus": None, "Rootless": True}, "overlay (graph driver)", True),
+    ],
+)
+def test_what_an_engine_is_made_of(client: Client, info: dict[str, object], store: str, is_rootless: bool) -> None:
+    found = engine(client, {"Version": "1", "Components": [{"Name": "Other"}]}, info)
+    assert (found.title, found.image_store, found.is_rootless) == ("Other 1", store, is_rootless)
+
+
+QUIET = """\
+import sys
+before = set(sys.modules)
+%load_ext dockerlab
+new = set(sys.modules) - before
+assert not new & {"docker", "requests", "urllib3"}, new
+"""
+
+
+def test_in_a_kernel_a_failing_cell_shows_our_message_and_fails(client: Client) -> None:
+    cells = [QUIET, "%container run --rm busybox sh -c 'echo said; exit 3'", "raise SystemError('must not run')"]
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
+    with pytest.raises(CellExecutionError) as caught:
+        NotebookClient(notebook, timeout=60, kernel_name="python3").execute()
+    assert caught.value.ename == "CommandError"
+    quiet, failed, never = (cell.outputs for cell in notebook.cells)
+    assert quiet == never == []
+    assert [output.output_type for output in failed] == ["stream", "error"]
+    assert failed[0].text == "said\n"
+    assert failed[1].evalue == "the command in busybox ended with exit code 3"
+    text = "\n".join(failed[1].traceback)
+    assert failed[1].evalue in text
+    assert "Traceback" not in text
+    assert "File " not in text
