@@ -33,7 +33,9 @@ def main() -> None:
     runs = int(sys.argv[1]) if len(sys.argv) > 1 else 7
     for source in ("pass", "%load_ext dockerlab"):
         milliseconds = [1000 * seconds for seconds in cell_seconds(source, runs)]
-        print(f"{source:<20} median {statistics.median(milliseconds):6.1f} ms   min {min(milliseconds):6.1f}   max {max(milliseconds):6.1f}")
+        print(
+            f"{source:<20} median {statistics.median(milliseconds):6.1f} ms   min {min(milliseconds):6.1f}   max {max(milliseconds):6.1f}"
+        )
 
 
 if __name__ == "__main__":

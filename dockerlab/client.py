@@ -177,8 +177,10 @@ def _context_endpoint(name: str, source: str) -> Endpoint:
     try:
         context = api.get_context(name)
         known = sorted(known.name for known in api.contexts()) if context is None else []
-    except Exception as error:  # noqa: BLE001  docker-py raises a bare Exception for a file that it cannot parse
-        raise UsageError(f"docker context '{name}' cannot be read", evidence=[str(error)], hint="See: docker context inspect") from error
+    except Exception as error:
+        raise UsageError(
+            f"docker context '{name}' cannot be read", evidence=[str(error)], hint="See: docker context inspect"
+        ) from error
     if context is None:
         raise UsageError(
             f"there is no docker context '{name}'",
@@ -189,7 +191,11 @@ def _context_endpoint(name: str, source: str) -> Endpoint:
 
 def _usual_sockets(environ: Mapping[str, str], platform: str) -> list[Endpoint]:
     if platform == "win32":
-        pipes = (("docker_engine", "default pipe"), ("dockerDesktopLinuxEngine", "Docker Desktop"), ("podman-machine-default", "Podman"))
+        pipes = (
+            ("docker_engine", "default pipe"),
+            ("dockerDesktopLinuxEngine", "Docker Desktop"),
+            ("podman-machine-default", "Podman"),
+        )
         return [Endpoint(f"npipe:////./pipe/{pipe}", source) for pipe, source in pipes]
     home = Path(environ.get("HOME") or Path.home())
     found = [("/var/run/docker.sock", "default socket")]
@@ -231,7 +237,9 @@ def _attempt(endpoint: Endpoint, error: BaseException) -> Attempt:
         return Attempt(endpoint, f"no answer within {PROBE_SECONDS} s", "Is the engine overloaded, or a firewall in between?")
     if any(isinstance(e, requests.exceptions.SSLError) for e in chain):
         return Attempt(endpoint, f"TLS failed: {chain[-1]}", "Check DOCKER_TLS_VERIFY and the certificates in DOCKER_CERT_PATH.")
-    return Attempt(endpoint, str(chain[-1]) or str(error), "Check the address: unix:///path/to.sock, tcp://host:2376 or ssh://user@host.")
+    return Attempt(
+        endpoint, str(chain[-1]) or str(error), "Check the address: unix:///path/to.sock, tcp://host:2376 or ssh://user@host."
+    )
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:

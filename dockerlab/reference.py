@@ -70,7 +70,9 @@ def parse(text: str) -> Reference:
     Raises InvalidReference with the part that is at fault.
     """
     if _IMAGE_ID.fullmatch(text):
-        raise InvalidReference(f"invalid reference '{text}'", hint="A name of 64 hexadecimal digits would be taken for an image id.")
+        raise InvalidReference(
+            f"invalid reference '{text}'", hint="A name of 64 hexadecimal digits would be taken for an image id."
+        )
     match = _REFERENCE.fullmatch(text)
     if not match:
         raise InvalidReference(f"invalid reference '{text}'", hint=_fault(text))
@@ -103,7 +105,9 @@ def _fault(text: str) -> str:
     head, _, tag = name.rpartition(":")
     if head and "/" not in tag:
         if not re.fullmatch(r"\w[\w.-]{0,127}", tag, re.ASCII):
-            return f"Its tag '{tag}' may hold letters, digits, '_', '.' and '-', 128 at most, and starts with a letter, digit or '_'."
+            return (
+                f"Its tag '{tag}' may hold letters, digits, '_', '.' and '-', 128 at most, and starts with a letter, digit or '_'."
+            )
         name = head
     if name != name.lower():
         return f"A repository name is in lower case: '{text.replace(name, name.lower(), 1)}'."

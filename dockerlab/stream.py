@@ -16,7 +16,7 @@ import json
 import queue
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import requests
@@ -131,10 +131,9 @@ class Stream:
 
     def _put(self, item: object) -> None:
         while not self._closed.is_set():
-            try:
-                return self._messages.put(item, timeout=0.2)
-            except queue.Full:
-                continue
+            with suppress(queue.Full):
+                self._messages.put(item, timeout=0.2)
+                return
 
 
 @contextmanager

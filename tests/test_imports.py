@@ -45,7 +45,7 @@ ROOMS: dict[str, set[str]] = {
 _DOCKER = {"docker", "requests", "urllib3"}
 _DISPLAY = {"IPython", "ipywidgets", "traitlets"}
 THIRD_PARTY: dict[str, set[str]] = {
-    **{room: _DOCKER for room in (*_CLIENT, *_VERBS)},
+    **dict.fromkeys((*_CLIENT, *_VERBS), _DOCKER),
     "notebook": _DOCKER | _DISPLAY,
     "testing": _DOCKER | _DISPLAY,
 }

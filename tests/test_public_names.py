@@ -35,7 +35,7 @@ def test_a_name_is_importable_and_documented(name: str) -> None:
 
 
 def test_an_unknown_name_is_an_attribute_error() -> None:
-    with pytest.raises(AttributeError, match="^module 'dockerlab' has no attribute 'swarn'$"):
+    with pytest.raises(AttributeError, match=r"^module 'dockerlab' has no attribute 'swarn'$"):
         dockerlab.swarn  # noqa: B018
 
 

@@ -109,10 +109,14 @@ def _text(dockerfile: str | os.PathLike[str]) -> str:
         return path.read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         reason = "it is not UTF-8 text" if isinstance(error, UnicodeDecodeError) else error.strerror
-        raise ContextError(f"cannot read the Dockerfile '{path}': {reason}", hint=f"Seen from the working directory, {Path.cwd()}.") from error
+        raise ContextError(
+            f"cannot read the Dockerfile '{path}': {reason}", hint=f"Seen from the working directory, {Path.cwd()}."
+        ) from error
 
 
-def _pairs(flag: str, given: Mapping[str, str | None] | Mapping[str, str] | Iterable[str], *, from_environment: bool) -> dict[str, str | None]:
+def _pairs(
+    flag: str, given: Mapping[str, str | None] | Mapping[str, str] | Iterable[str], *, from_environment: bool
+) -> dict[str, str | None]:
     if isinstance(given, Mapping):
         return dict(given)
     pairs: dict[str, str | None] = {}

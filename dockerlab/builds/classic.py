@@ -108,7 +108,7 @@ class Adapter:
         yield self._current
 
     def _index(self, text: str, stage: str | None) -> int | None:
-        """Which of the Dockerfile's instructions a step is. Podman writes a FROM with its variables expanded, but says which stage it is."""
+        """Which of the Dockerfile's instructions a step is. Podman expands the variables of a FROM, but says its stage."""
         following = range(self._next, len(self._texts))
         if not text.startswith("from "):
             return next((i for i in following if self._texts[i] == text), None)

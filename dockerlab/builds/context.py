@@ -31,7 +31,9 @@ def clean_path(path: str) -> str:
     """A file's path inside a context: relative, with `/`, without `.` and `..`. Raises ContextError."""
     parts = PurePosixPath(path.replace("\\", "/")).parts
     if not parts or parts[0].endswith(":") or path.endswith(("/", "\\")) or ".." in parts or "\0" in path:
-        raise ContextError(f"'{path}' is not a file's path inside a build context", hint="Use a relative path such as app.py or src/app.py.")
+        raise ContextError(
+            f"'{path}' is not a file's path inside a build context", hint="Use a relative path such as app.py or src/app.py."
+        )
     return "/".join(part for part in parts if part not in ("/", "."))
 
 
@@ -50,7 +52,9 @@ class Context:
             return cls(None, given)
         folder = Path(directory).expanduser()
         if not folder.exists():
-            raise ContextError(f"the build context '{directory}' does not exist", hint=f"Seen from the working directory, {Path.cwd()}.")
+            raise ContextError(
+                f"the build context '{directory}' does not exist", hint=f"Seen from the working directory, {Path.cwd()}."
+            )
         if not folder.is_dir():
             raise ContextError(
                 f"the build context '{directory}' is a file, not a folder",
@@ -176,7 +180,9 @@ def _content(path: str, stream: io.RawIOBase, size: int) -> Iterator[bytes]:
     while left:
         chunk = stream.read(min(left, _CHUNK))
         if not chunk:
-            raise ContextError(f"'{path}' of the build context became shorter while it was sent", hint="Build again when it is quiet.")
+            raise ContextError(
+                f"'{path}' of the build context became shorter while it was sent", hint="Build again when it is quiet."
+            )
         left -= len(chunk)
         yield chunk
     yield _padding(size)

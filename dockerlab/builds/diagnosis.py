@@ -27,7 +27,9 @@ _NO_IMAGE = re.compile(
     r"|manifest unknown|requested access to the resource is denied|repository does not exist|no stage or image found with that name"
 )
 _NO_REGISTRY = re.compile(r"dial tcp|no such host|i/o timeout|connection refused|TLS handshake|Client\.Timeout|proxyconnect|x509:")
-_NO_STAGE = re.compile(r'target stage "(.+?)" could not be found|reach build target (\S+) in Dockerfile|The target "(.+?)" was not found')
+_NO_STAGE = re.compile(
+    r'target stage "(.+?)" could not be found|reach build target (\S+) in Dockerfile|The target "(.+?)" was not found'
+)
 _STEP_PREFIX = re.compile(r'^building at STEP ".*?": ', re.DOTALL)
 _MOUNT = re.compile(r"the --(\w+) option requires BuildKit")
 _UNKNOWN = re.compile(r"unknown instruction: \"?(\w+)", re.IGNORECASE)
@@ -77,7 +79,9 @@ def diagnose(said: str, exit_code: int | None, dockerfile: Dockerfile, build: Bu
         program = "the command" if node.keyword == "RUN" else node.keyword
         hint = _EXIT_HINTS.get(exit_code, "The output above tells what the command did not like; the whole of it is error.log.")
         tail = step.output[-_TAIL:] or ("(it printed nothing)",)
-        return _error(f"line {step.line}: {program} ended with exit code {exit_code}", node, 0, dockerfile, build, step, tail, hint, exit_code)
+        return _error(
+            f"line {step.line}: {program} ended with exit code {exit_code}", node, 0, dockerfile, build, step, tail, hint, exit_code
+        )
     if node.keyword in ("COPY", "ADD") and (match := _MISSING_FILE.search(said)):
         missing = next((v for v in match.groupdict().values() if v), "").removeprefix("/") or node.arguments.split()[0]
         column = _column(dockerfile, node, missing)
@@ -96,8 +100,7 @@ def diagnose(said: str, exit_code: int | None, dockerfile: Dockerfile, build: Bu
         column = _column(dockerfile, node, f"--{match[1]}")
         return _error(f"line {step.line}: --{match[1]} needs BuildKit", node, column, dockerfile, build, step, evidence, hint)
     first = re.sub(r"\b[0-9a-f]{12,64}\b", "…", said.splitlines()[0]) if said else "the engine gave no reason"
-    hint = "The engine's words are all there is; the step's output is in error.log." if step.output else None
-    return _error(f"line {step.line}: {first}", node, 0, dockerfile, build, step, step.output[-_TAIL:], hint)
+    return _error(f"line {step.line}: {first}", node, 0, dockerfile, build, step, step.output[-_TAIL:], None)
 
 
 def _no_image(said: str, node: Node, dockerfile: Dockerfile, build: Build, step: Step, evidence: tuple[str, ...]) -> BuildError:
@@ -139,7 +142,9 @@ def _before_any_step(said: str, dockerfile: Dockerfile, build: Build) -> BuildEr
         node = dockerfile.nodes[0]
         hint = "A Dockerfile starts from an image: FROM python:3.10, or FROM scratch for an empty one."
         return _error(f"line {node.line}: there is no FROM", node, 0, dockerfile, build, None, evidence, hint)
-    return BuildError(f"the build failed: {said.splitlines()[0] if said else 'the engine gave no reason'}", build=build, log=build.log)
+    return BuildError(
+        f"the build failed: {said.splitlines()[0] if said else 'the engine gave no reason'}", build=build, log=build.log
+    )
 
 
 def _error(

@@ -67,6 +67,11 @@ class ContextFiles(Shown):
 
     def _html(self) -> str:
         if not self.files:
-            return markup.page(markup.head("The notebook's build context is empty.", f"Put a cell into it: {markup.code('%%context app.py')}"))
-        rows = [(markup.code(f.path), markup.text(f.extent), markup.titled(size(len(f.content)), f"{len(f.content):,} bytes")) for f in self.files]
+            return markup.page(
+                markup.head("The notebook's build context is empty.", f"Put a cell into it: {markup.code('%%context app.py')}")
+            )
+        rows = [
+            (markup.code(f.path), markup.text(f.extent), markup.titled(size(len(f.content)), f"{len(f.content):,} bytes"))
+            for f in self.files
+        ]
         return markup.page(markup.head("build context"), markup.table(("file", "", "size"), rows, numeric=(2,)))

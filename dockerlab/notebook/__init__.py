@@ -11,7 +11,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -24,9 +23,18 @@ if TYPE_CHECKING:
 
 # name → (line, cell or both; what `%name?` shows)
 MAGICS = {
-    "dockerfile": ("line_cell", "%%dockerfile builds an image from the cell; %dockerfile -f FILE [DIR] from a file. --help lists the flags."),
-    "context": ("line_cell", "%%context PATH puts the cell into the notebook's build context; %context ls|show|rm|clear|add manages it."),
-    "container": ("line_cell", "%container run|ps|logs|exec|stop|… as the docker command has them; %%container run|exec feeds the cell to it."),
+    "dockerfile": (
+        "line_cell",
+        "%%dockerfile builds an image from the cell; %dockerfile -f FILE [DIR] from a file. --help lists the flags.",
+    ),
+    "context": (
+        "line_cell",
+        "%%context PATH puts the cell into the notebook's build context; %context ls|show|rm|clear|add manages it.",
+    ),
+    "container": (
+        "line_cell",
+        "%container run|ps|logs|exec|stop|… as the docker command has them; %%container run|exec feeds the cell to it.",
+    ),
     "image": ("line", "%image ls|show|pull|tag|rm|history|inspect|prune|prepare. --help lists the flags."),
     "engine": ("line", "%engine shows which engine answers; %engine use <url or docker context> switches."),
 }
@@ -43,8 +51,9 @@ def load(shell: InteractiveShell) -> None:
             session.append(Session(shell))
         return session[0]
 
+    register: Any = shell.register_magic_function
     for name, (kind, about) in MAGICS.items():
-        shell.register_magic_function(_stub(name, about, get_session), kind, name)
+        register(_stub(name, about, get_session), kind, name)
     _register_completion(shell, get_session)
     if not hasattr(shell, "kernel"):
         _show_full_tables(shell)
@@ -65,7 +74,6 @@ def _register_completion(shell: InteractiveShell, get_session: Callable[[], Sess
     matchers = shell.Completer.custom_matchers
     matchers[:] = [m for m in matchers if getattr(m, "__name__", "") != "dockerlab_matcher"]
 
-    @context_matcher()
     def dockerlab_matcher(context: Any) -> Any:
         # Cheap for every cell that is not ours: nothing is imported before a line starts with one of our magics.
         if not any(f"%{name}" in context.full_text for name in MAGICS):
@@ -74,16 +82,16 @@ def _register_completion(shell: InteractiveShell, get_session: Callable[[], Sess
 
         return complete(get_session(), context)
 
-    matchers.append(dockerlab_matcher)
+    marked: Any = context_matcher()
+    matchers.append(marked(dockerlab_matcher))
 
 
 def _show_full_tables(shell: InteractiveShell) -> None:
     """In terminal IPython, which has no HTML, a value's text is its full table."""
     from dockerlab.faces.shown import Shown
 
-    formatter = shell.display_formatter.formatters["text/plain"]
-    formatter.for_type(Shown, partial(_print_table))
+    def print_table(value: object, printer: Any, _: bool) -> None:
+        printer.text(str(value))
 
-
-def _print_table(value: object, printer: Any, cycle: bool) -> None:
-    printer.text(str(value))
+    display: Any = shell.display_formatter
+    display.formatters["text/plain"].for_type(Shown, print_table)

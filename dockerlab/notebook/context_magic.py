@@ -53,7 +53,9 @@ def magic(session: Session, line: str, cell: str | None) -> Shown | None:
     elif verb == "clear":
         session.files = {}
     elif verb == "add":
-        session.files = session.files | {path: data for given_path in arguments.paths for path, data in _read(Path(given_path).expanduser())}
+        session.files = session.files | {
+            path: data for given_path in arguments.paths for path, data in _read(Path(given_path).expanduser())
+        }
     return ContextFiles(tuple(ContextFile(path, content) for path, content in sorted(session.files.items())))
 
 
@@ -83,4 +85,6 @@ def _read(path: Path) -> Iterator[tuple[str, bytes]]:
     except ContextError:
         raise
     except OSError as error:
-        raise ContextError(f"cannot read '{path}': {error.strerror}", hint=f"Seen from the working directory, {Path.cwd()}.") from error
+        raise ContextError(
+            f"cannot read '{path}': {error.strerror}", hint=f"Seen from the working directory, {Path.cwd()}."
+        ) from error

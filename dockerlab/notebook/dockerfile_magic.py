@@ -26,8 +26,16 @@ def parsers() -> dict[str, Parser]:
     )
     parser.add_argument("directory", nargs="?", metavar="DIR", help="with %dockerfile: the build context, as --context")
     parser.add_argument("-f", "--file", metavar="FILE", help="with %dockerfile: the Dockerfile; DIR/Dockerfile unless given")
-    parser.add_argument("-t", "--tag", action="append", default=[], metavar="NAME", help="a name for the image, name:tag; repeatable")
-    parser.add_argument("--build-arg", action="append", default=[], metavar="KEY=VALUE", help="a value for an ARG; KEY alone takes the environment's")
+    parser.add_argument(
+        "-t", "--tag", action="append", default=[], metavar="NAME", help="a name for the image, name:tag; repeatable"
+    )
+    parser.add_argument(
+        "--build-arg",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="a value for an ARG; KEY alone takes the environment's",
+    )
     parser.add_argument("--target", metavar="STAGE", help="the stage to build")
     parser.add_argument("--no-cache", action="store_true", help="run every step anew")
     parser.add_argument("--pull", action="store_true", help="ask the registry for a newer base image")
@@ -46,7 +54,9 @@ def magic(session: Session, line: str, cell: str | None) -> Image | None:
     except HelpShown:
         return None
     if arguments.var is not None and not arguments.var.isidentifier():
-        raise UsageError(f"--var '{arguments.var}' is not a name that a variable can have", hint="Letters, digits and _, as in --var image.")
+        raise UsageError(
+            f"--var '{arguments.var}' is not a name that a variable can have", hint="Letters, digits and _, as in --var image."
+        )
     dockerfile, directory = _source(arguments, cell)
     with LiveDisplay(session) as live:
         image = build(
@@ -72,10 +82,13 @@ def _source(arguments: Namespace, cell: str | None) -> tuple[str | Path, str | N
     """The Dockerfile, as text or as a path, and the folder of its context."""
     if cell is not None:
         if arguments.file:
-            raise UsageError("%%dockerfile takes the cell, not -f", hint=f"For a file: %dockerfile -f {arguments.file} [DIR], on one line.")
+            raise UsageError(
+                "%%dockerfile takes the cell, not -f", hint=f"For a file: %dockerfile -f {arguments.file} [DIR], on one line."
+            )
         if arguments.directory:
             raise UsageError(
-                f"%%dockerfile takes no argument '{arguments.directory}'", hint=f"A folder as build context: --context {arguments.directory}"
+                f"%%dockerfile takes no argument '{arguments.directory}'",
+                hint=f"A folder as build context: --context {arguments.directory}",
             )
         return cell, arguments.context
     directory = arguments.directory or arguments.context or "."

@@ -45,7 +45,11 @@ class Checked:
 
     def __str__(self) -> str:
         facts = [f"{self.passed} of {self.cells} cells give what was saved"]
-        facts += [f"{count} {what}" for count, what in ((self.failed, "failed"), (self.skipped, "skipped"), (self.unsaved, "saved unrun")) if count]
+        facts += [
+            f"{count} {what}"
+            for count, what in ((self.failed, "failed"), (self.skipped, "skipped"), (self.unsaved, "saved unrun"))
+            if count
+        ]
         return f"{self.notebook.name}: {', '.join(facts)}"
 
 
@@ -68,7 +72,9 @@ def check(notebook: str | os.PathLike[str], *, cell_seconds: float = CELL_SECOND
             *(f"--junitxml={results}", "--color=no", "--tb=short", path.name),
         ]
         environ = {name: value for name, value in os.environ.items() if name != "PYTEST_ADDOPTS"}
-        run = subprocess.run(command, cwd=path.parent, env=environ, capture_output=True, encoding="utf-8", errors="replace", check=False)
+        run = subprocess.run(
+            command, cwd=path.parent, env=environ, capture_output=True, encoding="utf-8", errors="replace", check=False
+        )
         counts = _counts(results)
     return Checked(
         notebook=path,

@@ -168,7 +168,7 @@ def browser() -> Iterator[Any]:
 
 @pytest.fixture
 def page(browser: Any, request: pytest.FixtureRequest) -> Iterator[Any]:
-    """A fresh page, large enough for a notebook; a picture of it is kept as the test left it. An uncaught JavaScript error fails the test."""
+    """A fresh page, large enough for a notebook; a picture of it is kept as the test left it. A JavaScript error fails the test."""
     context = browser.new_context(viewport={"width": 1280, "height": 1000})
     page = context.new_page()
     errors: list[str] = []

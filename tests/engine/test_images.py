@@ -10,6 +10,7 @@ import json
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -82,7 +83,7 @@ def test_tag_ls_and_rm(client: Client, tagged: str) -> None:
 def test_rm_of_several_is_all_or_nothing_where_one_is_not_there(client: Client, tagged: str) -> None:
     with pytest.raises(NotFound, match="no such image 'dockerlab-test-nothing'"):
         images.rm([tagged, "dockerlab-test-nothing"], client=client)
-    assert images.get(tagged, client=client)
+    assert images.get(tagged, client=client).tags
     with pytest.raises(UsageError):
         images.rm([], client=client)
 
@@ -96,10 +97,11 @@ def test_rm_by_id_of_an_image_with_several_names(client: Client, tagged: str) ->
 
 @pytest.mark.contract
 def test_rm_of_an_image_in_use(client: Client) -> None:
-    made = client.containers.create("busybox", ["true"])
+    containers: Any = client.containers
+    made = containers.create("busybox", ["true"])
     image = made.commit(f"{PREFIX}-used", "1")
     made.remove()
-    user = client.containers.create(image.id, ["true"])
+    user = containers.create(image.id, ["true"])
     try:
         with pytest.raises(Conflict) as caught:
             images.rm(f"{PREFIX}-used:1", client=client)
@@ -136,7 +138,7 @@ def test_history_show_and_inspect(client: Client) -> None:
 @pytest.mark.contract
 def test_prune_says_what_it_did(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     # Asked for images that nobody has, so that nobody's images go.
-    prune = client.api.prune_images
+    prune: Any = client.api.prune_images
     monkeypatch.setattr(client.api, "prune_images", lambda filters: prune({**filters, "label": "dockerlab-test-nothing"}))
     assert repr(images.prune(client=client)) == "removed the images without a name that no container uses"
     assert images.prune(all=True, client=client).deleted == ()
@@ -165,7 +167,12 @@ class Registry:
         tree.write(layer)
         data = gzip.compress(layer.getvalue(), 0)
         diff_id = f"sha256:{hashlib.sha256(layer.getvalue()).hexdigest()}"
-        config = {"architecture": "amd64", "os": "linux", "config": {}, "rootfs": {"type": "layers", "diff_ids": [diff_id]}}
+        config: dict[str, Any] = {
+            "architecture": "amd64",
+            "os": "linux",
+            "config": {},
+            "rootfs": {"type": "layers", "diff_ids": [diff_id]},
+        }
         config |= {"history": [{"created_by": "COPY file /"}]}
         self.layer = self._digest(data)
         self.blobs = {self.layer: data}
@@ -275,7 +282,7 @@ def test_a_private_image(client: Client, serve: Serve, tmp_path: Path, monkeypat
     auth = base64.b64encode(b"me:secret").decode()
     (tmp_path / "config.json").write_text(json.dumps({"auths": {address: {"auth": auth}}}))
     monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
-    with connect(client.endpoint.url) as logged_in:
+    with closing(connect(client.endpoint.url)) as logged_in:
         assert images.pull(f"{address}/app:1", client=logged_in).tags == [f"{address}/app:1"]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 import urllib.request
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -103,7 +104,7 @@ def page(client: Client, identifier: str | None) -> str:
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     deadline = time.monotonic() + SECONDS
     while True:
-        container = client.containers.get(str(identifier))
+        container: Any = client.containers.get(str(identifier))
         try:
             port = container.ports["5000/tcp"][0]["HostPort"]
             return str(opener.open(f"http://{client.endpoint.host}:{port}/", timeout=5).read().decode())

@@ -12,7 +12,9 @@ from dockerlab.wire.trace import Log, Status, Vertex
 TEXT = "FROM python:3.10\nEXPOSE 5000\nRUN pip install flask\nCOPY . .\n"
 
 
-def record(outcome: str = "done", *, took: float = 2.4, cached: bool = False, output: bytes = b"ok\n", tag: str = "app:latest") -> Build:
+def record(
+    outcome: str = "done", *, took: float = 2.4, cached: bool = False, output: bytes = b"ok\n", tag: str = "app:latest"
+) -> Build:
     trace = Trace(parse(TEXT), (tag,), "classic", "", 100.0)
     for i, name in enumerate(("FROM python:3.10", "EXPOSE 5000", "RUN pip install flask", "COPY . .")):
         trace.apply(Vertex(str(i), name))
@@ -35,7 +37,15 @@ def stable(html: str) -> str:
 
 
 def test_the_text_is_the_same_on_every_run() -> None:
-    text = "build app:latest\n1  FROM python:3.10       base\n2  EXPOSE 5000            config\n3  RUN pip install flask  layer\n4  COPY . .               layer"
+    text = "\n".join(
+        [
+            "build app:latest",
+            "1  FROM python:3.10       base",
+            "2  EXPOSE 5000            config",
+            "3  RUN pip install flask  layer",
+            "4  COPY . .               layer",
+        ]
+    )
     assert repr(record()) == text
     assert repr(record(took=0.1, cached=True, output=b"other\n")) == text
 

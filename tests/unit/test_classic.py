@@ -69,7 +69,10 @@ def test_standard_error_is_told_apart_and_layers_are_statuses() -> None:
 def test_output_that_looks_like_a_step_of_another_dockerfile_does_not_derail() -> None:
     _, build = replay(
         "FROM a\nRUN b\nRUN c\n",
-        [{"stream": s} for s in ("Step 1/3 : FROM a", "\n", "Step 2/3 : RUN b", "\n", "\n", "x\n\n", "Step 3/3 : RUN c", "\n", "y")],
+        [
+            {"stream": s}
+            for s in ("Step 1/3 : FROM a", "\n", "Step 2/3 : RUN b", "\n", "\n", "x\n\n", "Step 3/3 : RUN c", "\n", "y")
+        ],
     )
     assert [(step.text, step.state, step.output) for step in build.steps] == [
         ("FROM a", "done", ()),

@@ -147,7 +147,8 @@ def test_permission_denied(tmp_path: Path, listener: tuple[str, socket.socket]) 
     path, server = listener
     server.listen()
     os.chmod(path, 0)
-    script = "import sys; from dockerlab.client import connect\ntry: connect(sys.argv[1])\nexcept Exception as e: print(e.evidence[0], e.hint)"
+    script = "import sys; from dockerlab.client import connect\ntry: connect(sys.argv[1])\n"
+    script += "except Exception as e: print(e.evidence[0], e.hint)"
     if os.geteuid() == 0:  # for whom no permission is denied
         for folder in (tmp_path, *tmp_path.parents):
             if folder.owner() == "root" and not folder.stat().st_mode & 1:
@@ -185,10 +186,26 @@ def test_where_published_ports_are(url: str, host: str, is_local: bool) -> None:
 @pytest.mark.parametrize(
     ("said", "kind", "message"),
     [
-        ("driver failed: Bind for 127.0.0.1:8080 failed: port is already allocated", Conflict, "port 8080 is in use on the engine's host"),
-        ("Error starting userland proxy: listen tcp4 127.0.0.1:8080: bind: address already in use", Conflict, "port 8080 is in use"),
-        ("failed to bind host port 127.0.0.1:8080/tcp: address already in use", Conflict, "port 8080 is in use on the engine's host"),
-        ("cannot listen on the TCP port: listen tcp4 127.0.0.1:8080: bind: address already in use", Conflict, "port 8080 is in use"),
+        (
+            "driver failed: Bind for 127.0.0.1:8080 failed: port is already allocated",
+            Conflict,
+            "port 8080 is in use on the engine's host",
+        ),
+        (
+            "Error starting userland proxy: listen tcp4 127.0.0.1:8080: bind: address already in use",
+            Conflict,
+            "port 8080 is in use",
+        ),
+        (
+            "failed to bind host port 127.0.0.1:8080/tcp: address already in use",
+            Conflict,
+            "port 8080 is in use on the engine's host",
+        ),
+        (
+            "cannot listen on the TCP port: listen tcp4 127.0.0.1:8080: bind: address already in use",
+            Conflict,
+            "port 8080 is in use",
+        ),
         ('Conflict. The container name "/web" is already in use by container "4f2"', Conflict, "the name 'web' is in use"),
         ("write /x: no space left on device", EngineError, "the engine's disk is full"),
         ("No such container: web", NotFound, "no such container 'web'"),

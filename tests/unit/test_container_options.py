@@ -151,7 +151,7 @@ def test_volume_without_a_source() -> None:
 
 @pytest.mark.parametrize("item", ["", "a", "aa:b", "/a::b", "a:/b", "/a:/b:rw:x", "/a:/b:readonly", "/a:/", "-x:/y", " x:/y"])
 def test_wrong_volume(item: str) -> None:
-    with pytest.raises(UsageError, match="^-v '") as caught:
+    with pytest.raises(UsageError, match=r"^-v '") as caught:
         options.parse_volume(item, "/work", "/home/me")
     assert "SOURCE:TARGET" in (caught.value.hint or "")
 
