@@ -46,7 +46,7 @@ require() {
   [ "$(id -u)" = 0 ] || die "needs root: sudo make engines"
   command -v apt-get >/dev/null || die "needs apt (Debian or Ubuntu); elsewhere install Docker Engine and run: make test"
   local missing=() pair
-  for pair in curl:curl ip:iproute2 dockerd:docker.io iptables:iptables podman:podman debootstrap:debootstrap chromium:chromium; do
+  for pair in curl:curl ip:iproute2 ps:procps busybox:busybox-static dockerd:docker.io iptables:iptables podman:podman debootstrap:debootstrap chromium:chromium; do
     command -v "${pair%%:*}" >/dev/null || missing+=("${pair#*:}")
   done
   [ ${#missing[@]} = 0 ] && return
@@ -71,15 +71,15 @@ start_engine20() {
 }
 
 start_engine28() {
-  local root=$STATE/engine28-root mirror
-  if [ ! -e "$root/.complete" ]; then
+  local root=$STATE/engine28-root mirror packages=docker.io,docker-cli,docker-buildx,ca-certificates,iptables,iproute2,procps
+  if [ "$(cat "$root/.complete" 2>/dev/null)" != "$packages" ]; then
     mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 'Origin: Debian' 'Label: Debian' | head -n 1)
     say "engine28: making its root with debootstrap (about a minute)"
     rm -rf --one-file-system "$root"
-    debootstrap --variant=minbase --no-check-gpg --include=docker.io,docker-cli,docker-buildx,ca-certificates,iptables,iproute2 \
+    debootstrap --variant=minbase --no-check-gpg --include="$packages" \
       "$SUITE" "$root" "${mirror:?no Debian mirror among the apt sources}" /usr/share/debootstrap/scripts/sid \
       >"$STATE/debootstrap.log" 2>&1 || { tail -n 20 "$STATE/debootstrap.log" >&2; die "debootstrap failed: $STATE/debootstrap.log"; }
-    touch "$root/.complete"
+    echo "$packages" >"$root/.complete"
   fi
   mkdir -p "$STATE/engine28"
   # Where the machine trusts certificates of its own (a mirror, a proxy), its engine must too.

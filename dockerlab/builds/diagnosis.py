@@ -61,7 +61,8 @@ def diagnose(said: str, exit_code: int | None, dockerfile: Dockerfile, build: Bu
     """The error for what the engine said. exit_code: of the failing command, or None. paths: the files of the build context."""
     said = printable(_STEP_PREFIX.sub("", said.strip()))
     step = build.failed_step
-    if step is None:
+    # Podman finds an unknown instruction only when it comes to it.
+    if step is None or _UNKNOWN.search(said):
         return _before_any_step(said, dockerfile, build)
     if step.line is None:
         return BuildError(

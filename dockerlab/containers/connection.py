@@ -53,6 +53,7 @@ class Conversation:
         self._doing = doing
         self._pieces: queue.Queue[Any] = queue.Queue(_AHEAD)
         self._closed = threading.Event()
+        self._is_fed = False
         self._threads: list[threading.Thread] = []
         with engine_errors(doing):
             self._connection = _connection(client)
@@ -87,6 +88,8 @@ class Conversation:
 
     def feed(self, data: bytes) -> None:
         """Sends `data` to the command's standard input, then ends it. Returns at once."""
+
+        self._is_fed = True
 
         def write() -> None:
             sock = self._connection.sock
@@ -127,6 +130,10 @@ class Conversation:
                     self._put(item)
             self._put(_END)
         except (OSError, ValueError, http.client.HTTPException, AttributeError) as error:
+            if self._is_fed and isinstance(error, ConnectionResetError):
+                # Podman resets the connection when a command ends before it has read all its input.
+                self._put(_END)
+                return
             # Closed by us, or broken off; http.client raises ValueError or AttributeError on a file that is closed meanwhile.
             broken = gone(self._doing)
             broken.__cause__ = error

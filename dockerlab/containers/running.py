@@ -39,6 +39,7 @@ from dockerlab.stream import streaming
 TICK = 0.1
 _GRACE = 1.0  # seconds between SIGINT and SIGKILL
 _LAST_WORDS = 2.0  # seconds for output to end after SIGKILL
+_REMOVAL = 10.0  # seconds for an engine to finish a removal that it has begun
 _LINES, _TAIL_BYTES = 20, 65536
 _NOT_FOUND = re.compile(r"executable file .*not found|exec: .*no such file or directory|cannot find the file specified", re.DOTALL)
 _NOT_EXECUTABLE = re.compile(r"exec: .*(?:permission denied|is a directory|not a directory|exec format error)", re.DOTALL)
@@ -309,8 +310,21 @@ def _remove(client: Client, container: str, *, volumes: bool) -> None:
         with engine_errors(f"remove container '{container}'"):
             client.api.remove_container(container, force=True, v=volumes)
     except EngineError as error:
-        if error.status != 404 and "in progress" not in error.message:
+        if "in progress" in error.message:
+            _wait_until_gone(client, container)
+        elif error.status != 404:
             raise
+
+
+def _wait_until_gone(client: Client, container: str) -> None:
+    """The engine is removing it; gives it the time for that."""
+    deadline = time.monotonic() + _REMOVAL
+    while time.monotonic() < deadline:
+        try:
+            client.api.inspect_container(container)
+        except docker.errors.NotFound:
+            return
+        time.sleep(TICK)
 
 
 def _memory_hint(container: Container, config: CreateConfig) -> str | None:

@@ -6,8 +6,8 @@ line has a size. `layers` joins the two again, from either form. A line that has
 layers are then missing made one too, the likeliest first.
 
 What no engine says: with Docker's classic builder, a RUN that made only folders or empty files has a layer, and one that changed
-nothing has none, both of 0 bytes. Where an image has both, the diff_ids from one to the other may be off by one line. From an image's
-config, from BuildKit and from Podman the answer is exact.
+nothing has none, both of 0 bytes. Where an image has both, the diff_ids from one to the other may be off by one line. From an
+image's config, from BuildKit and from Podman the answer is exact.
 
 diff_id: the digest of a layer's uncompressed tar. chain_id: that of a layer together with all below it, by which engines keep
 layers (the image spec of the OCI, config.md, "Layer ChainID").

@@ -109,8 +109,15 @@ def rm(names: Name | Iterable[Name], force: bool = False, *, client: Client | No
 def prune(all: bool = False, *, client: Client | None = None) -> Pruned:
     """Deletes the images that no container uses: those without a tag; with `all`, those with one too."""
     api: Any = (client or connect()).api
-    with engine_errors("prune images"):
-        answer: dict[str, Any] = api.prune_images({"dangling": not all})
+    try:
+        with engine_errors("prune images"):
+            answer: dict[str, Any] = api.prune_images({"dangling": not all})
+    except EngineError as error:
+        if "dangling" not in error.message:
+            raise
+        # Podman 4's Docker API adds a dangling=true of its own.
+        hint = "Remove images by name: `%image rm NAME`. `%image prune` removes those without a name."
+        raise EngineError("this engine prunes only images without a name", evidence=[error.message], hint=hint) from error
     entries = answer.get("ImagesDeleted") or []
     untagged = tuple(entry["Untagged"] for entry in entries if entry.get("Untagged"))
     deleted = tuple(entry["Deleted"] for entry in entries if entry.get("Deleted"))
@@ -123,7 +130,8 @@ def identity(name: Name) -> str:
         return str(name.id)
     if not is_id(name):
         references.parse(name)
-    return name
+    # Podman takes a shortened id only without its algorithm.
+    return name if len(name) > 64 else name.removeprefix("sha256:")
 
 
 def is_id(name: str) -> bool:

@@ -219,7 +219,7 @@ def test_a_plain_run_asks_for_nothing_more() -> None:
         "StdinOnce": False,
         "AttachStdin": False,
         "AttachStdout": True,
-        "AttachStder": True,
+        "AttachStderr": True,
         "HostConfig": {"NetworkMode": "default"},
     }
 

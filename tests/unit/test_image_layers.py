@@ -1,4 +1,4 @@
-"""Layers joined with their instructions, against what engines answered (tests/cases/image: history, config and diff_ids of one image)."""
+"""Layers joined with their instructions, against what engines answered (tests/cases/image: an image's history and config)."""
 
 from __future__ import annotations
 
@@ -74,13 +74,13 @@ def test_what_an_engine_leaves_out_is_nothing() -> None:
 
 
 def test_chain_ids_by_the_image_spec() -> None:
-    # sha256("<A> <B>"), and sha256("<that> <C>")
+    # by sha256sum: of `A B`, and of `that C`
     assert chain_ids([]) == ()
     assert chain_ids([A]) == (A,)
     first, second, third = chain_ids([A, B, C])
     assert first == A
-    assert second == "sha256:f0dda6e1dba8e8ee0a4f2ec6ebd1e7b1f0ee1d9dd4cbf5ad2b3b4cbc6a1c1a6f"
-    assert third == "sha256:0"
+    assert second == "sha256:ccd722928bd92476ba1745586fed6e45a102504185ad88cd89e01ff116fd146c"
+    assert third == "sha256:c1377126441fb2f5ec2c21ae2a60255331d639e830f0ee1b40a36e52d4c40588"
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,7 @@ Answer = Callable[[socket.socket], None]
 
 
 @pytest.fixture
-def engine(tmp_path: Path) -> Iterator[Callable[[Answer], Client]]:
+def serving(tmp_path: Path) -> Iterator[Callable[[Answer], Client]]:
     """An engine that answers one request after its version, in the way that the test gives it."""
     path = tmp_path / "engine.sock"
     threads: list[threading.Thread] = []
@@ -60,34 +60,34 @@ def read(client: Client, **request: object) -> list[object]:
         return [message for message in stream.messages(0.1) if message is not None]
 
 
-def test_messages_may_be_cut_anywhere(engine: Callable[[Answer], Client]) -> None:
+def test_messages_may_be_cut_anywhere(serving: Callable[[Answer], Client]) -> None:
     def answer(connection: socket.socket) -> None:
         connection.recv(65536)
         whole = '{"stream":"größe"}\r\n{"a":1}{"b":2}'.encode()
         connection.sendall(HEAD + b"".join(chunk(whole[i : i + 1]) for i in range(len(whole))) + b"0\r\n\r\n")
 
-    assert read(engine(answer)) == [{"stream": "größe"}, {"a": 1}, {"b": 2}]
+    assert read(serving(answer)) == [{"stream": "größe"}, {"a": 1}, {"b": 2}]
 
 
-def test_an_answer_that_breaks_off_is_an_error(engine: Callable[[Answer], Client]) -> None:
+def test_an_answer_that_breaks_off_is_an_error(serving: Callable[[Answer], Client]) -> None:
     def answer(connection: socket.socket) -> None:
         connection.recv(65536)
         connection.sendall(HEAD + chunk(b'{"a":1}'))
 
     with pytest.raises(EngineGone, match="cannot build: the engine's connection broke off"):
-        read(engine(answer))
+        read(serving(answer))
 
 
-def test_an_error_status_is_an_error_with_the_engines_words(engine: Callable[[Answer], Client]) -> None:
+def test_an_error_status_is_an_error_with_the_engines_words(serving: Callable[[Answer], Client]) -> None:
     def answer(connection: socket.socket) -> None:
         connection.recv(65536)
         connection.sendall(b'HTTP/1.1 500 Oh\r\nContent-Length: 18\r\n\r\n{"message":"oh no"}'[:-1] + b"}")
 
     with pytest.raises(EngineError, match="cannot build"):
-        read(engine(answer))
+        read(serving(answer))
 
 
-def test_an_error_of_the_body_is_the_error_that_is_raised(engine: Callable[[Answer], Client]) -> None:
+def test_an_error_of_the_body_is_the_error_that_is_raised(serving: Callable[[Answer], Client]) -> None:
     def answer(connection: socket.socket) -> None:
         while connection.recv(65536):
             pass
@@ -97,10 +97,10 @@ def test_an_error_of_the_body_is_the_error_that_is_raised(engine: Callable[[Answ
         raise ContextError("cannot read 'a'")
 
     with pytest.raises(ContextError, match="cannot read 'a'"):
-        read(engine(answer), data=body())
+        read(serving(answer), data=body())
 
 
-def test_silence_ticks_and_leaving_the_block_closes_the_connection_at_once(engine: Callable[[Answer], Client]) -> None:
+def test_silence_ticks_and_leaving_the_block_closes_the_connection_at_once(serving: Callable[[Answer], Client]) -> None:
     closed = threading.Event()
 
     def answer(connection: socket.socket) -> None:
@@ -109,7 +109,7 @@ def test_silence_ticks_and_leaving_the_block_closes_the_connection_at_once(engin
         assert connection.recv(1) == b""
         closed.set()
 
-    client = engine(answer)
+    client = serving(answer)
     started = time.monotonic()
     with streaming(client, "POST", "/build", doing="build") as stream:
         messages = stream.messages(0.05)
