@@ -16,6 +16,8 @@ from dockerlab.errors import EngineError, NotFound, UsageError
 from dockerlab.images import Image
 from dockerlab.reference import parse
 
+_STOP_SECONDS = 10  # Docker's default
+
 
 @overload
 def start(containers: Which, *, client: Client | None = None) -> Container: ...  # type: ignore[overload-overlap]
@@ -35,7 +37,12 @@ def stop(
     containers: Which | Iterable[Which], timeout: int | None = None, *, client: Client | None = None
 ) -> Container | Containers:
     """Asks containers to end (SIGTERM), and ends them after `timeout` seconds (None: the engine's, 10). Raises NotFound."""
-    return _changed("stop", containers, client, lambda c: c.client.api.stop(c.id, timeout=timeout))
+    return _changed("stop", containers, client, lambda c: c.client.api.stop(c.id, timeout=_patience(c, timeout)))
+
+
+def _patience(container: Container, timeout: int | None) -> int:
+    """Seconds until a container that does not end is killed. Always said, because Podman's Docker API takes 0 for what is left out."""
+    return timeout if timeout is not None else int(container.attrs.get("Config", {}).get("StopTimeout") or _STOP_SECONDS)
 
 
 @overload
@@ -46,7 +53,7 @@ def restart(
     containers: Which | Iterable[Which], timeout: int | None = None, *, client: Client | None = None
 ) -> Container | Containers:
     """Stops, as `stop`, and starts containers. Raises NotFound."""
-    return _changed("restart", containers, client, lambda c: c.client.api.restart(c.id, timeout=10 if timeout is None else timeout))
+    return _changed("restart", containers, client, lambda c: c.client.api.restart(c.id, timeout=_patience(c, timeout)))
 
 
 @overload

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -36,14 +36,24 @@ def _usage(container: Container, given: bool) -> Usage | None:
         with acting("measure", container):
             api = container.client.api
             answer = api.stats(container.id, stream=False)
-            if not (answer.get("precpu_stats") or {}).get("system_cpu_usage"):  # Podman gives one sample
-                time.sleep(_BETWEEN_SAMPLES)
-                answer = {**api.stats(container.id, stream=False), "precpu_stats": answer.get("cpu_stats")}
+            if not (answer.get("precpu_stats") or {}).get("system_cpu_usage"):
+                answer = _by_the_clock(answer, lambda: api.stats(container.id, stream=False))
             return usage(container.facts, answer)
     except NotFound:
         if given:
             raise
         return None
+
+
+def _by_the_clock(first: Mapping[str, Any], sample: Callable[[], Mapping[str, Any]]) -> dict[str, Any]:
+    """An answer with two samples, where the engine gives one. Podman does, and its system_cpu_usage is not the machine's."""
+    started = time.monotonic_ns()
+    time.sleep(_BETWEEN_SAMPLES)
+    second = sample()
+    now = second.get("cpu_stats") or {}
+    passed = (time.monotonic_ns() - started) * (now.get("online_cpus") or 1)
+    before = {**(first.get("cpu_stats") or {}), "system_cpu_usage": 0}
+    return {**second, "cpu_stats": {**now, "system_cpu_usage": passed}, "precpu_stats": before}
 
 
 def usage(facts: Facts, answer: Mapping[str, Any]) -> Usage:
