@@ -166,7 +166,11 @@ def view_html(view: ImageView) -> str:
     return markup.page(
         _image_head(view.image),
         _plain_table(facts),
-        markup.volatile(_plain_table(others)) if others else "",
+        markup.volatile(
+            _folded(f"{_count(len(others), 'variable, label or digest', 'variables, labels and digests')}", _plain_table(others))
+        )
+        if others
+        else "",
         f'<div class="head">{_count(count, "layer")} <span class="muted">the base first; to scale</span></div>',
         markup.table(("", "instruction", "adds", "size", ""), rows, numeric=(0, 3), wrap=(1,)),
     )

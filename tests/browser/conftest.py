@@ -97,10 +97,15 @@ class Lab:
         self.open(page, name)
         page.set_default_timeout(seconds * 1000)
         succeeded = page.evaluate("() => window.jupyterapp.commands.execute('notebook:run-all-cells')")
-        cells: list[dict[str, Any]] = page.evaluate(_CELLS)
+        cells = self.cells(page)
         errors = [output for cell in cells for output in cell["outputs"] if output["output_type"] == "error"]
         assert fails == bool(errors) == (not succeeded), errors or f"{name}: run all gave {succeeded}"
         return cells
+
+    def cells(self, page: Any) -> list[dict[str, Any]]:
+        """The code cells with their outputs, as the page holds them now."""
+        found: list[dict[str, Any]] = page.evaluate(_CELLS)
+        return found
 
     def screenshot(self, page: Any, name: str) -> Path:
         """A picture of the page, in build/screenshots/."""

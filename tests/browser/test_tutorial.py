@@ -1,0 +1,36 @@
+"""The first tutorial as a learner runs it: every cell, in a real browser, on a real engine; the app's page is on the page."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.browser.conftest import Lab
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
+
+_ALL_RAN = """() => window.jupyterapp.shell.currentWidget.content.widgets
+  .every(cell => cell.model.type !== "code" || cell.model.executionCount)"""
+
+
+def test_build_and_run(lab: Lab, page: Any) -> None:
+    lab.run_all(page, "01-build-and-run.ipynb", fails=True)
+    # Run All reports the failure when it happens; as the cell is tagged raises-exception, the rest goes on.
+    page.wait_for_function(_ALL_RAN)
+    cells = lab.cells(page)
+    errors = [output["evalue"] for cell in cells for output in cell["outputs"] if output["output_type"] == "error"]
+    assert errors == ["line 3: COPY finds no 'ap.py'"], "just the cell that is meant to fail"
+    for cell in cells:
+        for output in cell["outputs"]:
+            assert "application/vnd.jupyter.widget-view+json" not in output.get("data", {}), "nothing live stays"
+    frame = page.locator(".jp-OutputArea-output iframe")
+    frame.scroll_into_view_if_needed()
+    heading = frame.content_frame.locator("h1")
+    heading.wait_for()
+    assert heading.inner_text() == "Hello from a container!"
+    lab.screenshot(page, "tutorial-page")
+    failed = page.locator(".jp-OutputArea-output .dockerlab .failed").first
+    failed.scroll_into_view_if_needed()
+    assert failed.inner_text() == "✕ failed"
+    lab.screenshot(page, "tutorial-failure")
