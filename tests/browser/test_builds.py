@@ -50,7 +50,8 @@ def test_hostile_text_is_shown_and_never_run(lab: Lab, page: Any) -> None:
         "%context show <img>.txt",
         f"%%dockerfile --no-cache -t dockerlab-test-hostile --label 'a={_HOSTILE}'\nFROM busybox\nCOPY . /x/\nRUN cat /x/*; ls /x\n",
         "%image show dockerlab-test-hostile",
-        f"c = %container run -d --name dockerlab-test-hostile --replace -e 'A={_HOSTILE}' dockerlab-test-hostile sh -c 'echo \"{_HOSTILE}\"; sleep 60'\nc",
+        f"c = %container run -d --name dockerlab-test-hostile --replace -e 'A={_HOSTILE}' dockerlab-test-hostile"
+        f" sh -c 'echo \"{_HOSTILE}\"; sleep 60'\nc",
         "%container ps",
         "%container logs dockerlab-test-hostile",
         "%container rm -f dockerlab-test-hostile\n%image rm -f dockerlab-test-hostile",
