@@ -15,7 +15,7 @@
 set -euo pipefail
 
 ALL=(engine28 engine20 podman)
-RUN=/run/dockerlab-engines
+RUN=${DOCKERLAB_ENGINES_RUN:-/run/dockerlab-engines}
 STATE=${DOCKERLAB_ENGINES_STATE:-/var/lib/dockerlab-engines}
 SUITE=forky
 
@@ -126,16 +126,39 @@ up() {
     # One after the other: two daemons that set up iptables at the same moment trip over one another.
     answers "$name" || { stop "$name"; "start_$name"; }
     wait_for "$name"
+    # Under sudo, the user who asked is who runs the tests.
+    [ -z "${SUDO_UID:-}" ] || chown "$SUDO_UID" "$(socket "$name")"
+  done
+}
+
+# The processes whose command line names engine $1's socket: its daemon, whatever a pid file of an earlier run says.
+daemons() { grep -lzE "(^|/)(dockerd|podman)$" /proc/[0-9]*/cmdline 2>/dev/null | while read -r line; do
+    grep -qaF "unix://$(socket "$1")" "$line" && basename "$(dirname "$line")"; done || true; }
+
+# What a daemon that died leaves running: its containerd and shims, and the containers, by their cgroup.
+leftovers() {
+  local process pid
+  for process in /proc/[0-9]*; do
+    pid=${process#/proc/}
+    if { grep -qa containerd "$process/cmdline" && grep -qaE "(^|[^a-z])(/run|$RUN)/$1/" "$process/cmdline"; } 2>/dev/null ||
+       grep -qE "/dlab${1#engine}(/|$)" "$process/cgroup" 2>/dev/null; then echo "$pid"; fi
   done
 }
 
 stop() {
-  local pid i
-  pid=$(cat "$RUN/$1.pid" 2>/dev/null || true)
-  if [ -n "$pid" ] && [ -e "/proc/$pid" ] && grep -qaE 'dockerd|podman' "/proc/$pid/cmdline"; then
+  local pid i run
+  for pid in $(daemons "$1"); do
     kill "$pid" 2>/dev/null || true
     for i in $(seq 150); do [ -e "/proc/$pid" ] || break; sleep 0.1; done
-    [ ! -e "/proc/$pid" ] || kill -9 "$pid"
+    [ ! -e "/proc/$pid" ] || kill -9 "$pid" 2>/dev/null || true
+  done
+  if [ "$1" != podman ]; then
+    for pid in $(leftovers "$1"); do kill -9 "$pid" 2>/dev/null || true; done
+    # Its runtime folder, with the mounts and pid files in it, is of no use to the next daemon.
+    for run in "$RUN/$1" "$STATE/$1-root/run/$1"; do
+      awk -v below="$run/" 'index($5, below) == 1 { print $5 }' /proc/self/mountinfo | sort -r | while read -r i; do umount -l "$i" || true; done
+      rm -rf --one-file-system "$run"
+    done
   fi
   rm -f "$RUN/$1.pid" "$(socket "$1")"
 }

@@ -39,6 +39,7 @@ _EXIT_HINTS = {
     127: "127: the shell did not find a program of that name. Is it installed in an earlier line, and spelt right?",
     137: "137: killed, usually for want of memory.",
 }
+_SILENT_HINT = "Try the command by hand in the state before it: build the lines above, then `%%container run` the image."
 
 
 def refuse_heredocs(dockerfile: Dockerfile, builder: str) -> None:
@@ -78,7 +79,10 @@ def diagnose(said: str, exit_code: int | None, dockerfile: Dockerfile, build: Bu
     evidence = (f"the engine says: {said.splitlines()[0]}" if said else "the engine gave no reason",)
     if exit_code is not None:
         program = "the command" if node.keyword == "RUN" else node.keyword
-        hint = _EXIT_HINTS.get(exit_code, "The output above tells what the command did not like; the whole of it is error.log.")
+        usual = (
+            "The output above tells what the command did not like; the whole of it is error.log." if step.output else _SILENT_HINT
+        )
+        hint = _EXIT_HINTS.get(exit_code, usual)
         tail = step.output[-_TAIL:] or ("(it printed nothing)",)
         return _error(
             f"line {step.line}: {program} ended with exit code {exit_code}", node, 0, dockerfile, build, step, tail, hint, exit_code

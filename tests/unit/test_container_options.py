@@ -15,7 +15,7 @@ LOCAL = "127.0.0.1"
 
 
 def plan(*command: str, attach: bool = True, local: bool = True, **flags: Any) -> CreateConfig:
-    surroundings = Surroundings({"HERE": "yes"}, "/work", "/home/me", local)
+    surroundings = Surroundings({"HERE": "yes"}, "/srv", "/home/me", local)
     return create_config("app", list(command) or None, attach=attach, surroundings=surroundings, **flags)
 
 
@@ -121,10 +121,10 @@ def test_wrong_env_file(content: bytes, reason: str) -> None:
     [
         ("/data:/x", "/data:/x"),
         ("/data:/x:ro,z", "/data:/x:ro,z"),
-        ("./data:/x", "/work/data:/x"),
+        ("./data:/x", "/srv/data:/x"),
         ("../data:/x", "/data:/x"),
-        (".:/x", "/work:/x"),
-        ("sub/data:/x", "/work/sub/data:/x"),
+        (".:/x", "/srv:/x"),
+        ("sub/data:/x", "/srv/sub/data:/x"),
         ("~/data:/x", "/home/me/data:/x"),
         ("~:/x", "/home/me:/x"),
         ("named:/x", "named:/x"),
@@ -135,7 +135,7 @@ def test_wrong_env_file(content: bytes, reason: str) -> None:
     ],
 )
 def test_volume(item: str, bind: str) -> None:
-    assert options.parse_volume(item, "/work", "/home/me").bind == bind
+    assert options.parse_volume(item, "/srv", "/home/me").bind == bind
 
 
 def test_volume_on_windows() -> None:
@@ -152,7 +152,7 @@ def test_volume_without_a_source() -> None:
 @pytest.mark.parametrize("item", ["", "a", "aa:b", "/a::b", "a:/b", "/a:/b:rw:x", "/a:/b:readonly", "/a:/", "-x:/y", " x:/y"])
 def test_wrong_volume(item: str) -> None:
     with pytest.raises(UsageError, match=r"^-v '") as caught:
-        options.parse_volume(item, "/work", "/home/me")
+        options.parse_volume(item, "/srv", "/home/me")
     assert "SOURCE:TARGET" in (caught.value.hint or "")
 
 

@@ -1,0 +1,65 @@
+"""The wheel and the source distribution: what is in them, and that the wheel works without the source tree."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tarfile
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+pytestmark = pytest.mark.slow
+
+_USE = """
+from pathlib import Path
+from IPython.core.interactiveshell import InteractiveShell
+import dockerlab, dockerlab.testing.sanitiser
+shell = InteractiveShell.instance()
+shell.run_line_magic("load_ext", "dockerlab")
+assert "dockerfile" in shell.magics_manager.magics["cell"]
+assert all(getattr(dockerlab, name) is not None for name in dockerlab.__all__)
+assert dockerlab.testing.sanitiser.rules()
+print(Path(dockerlab.__file__).parent)
+"""
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with both, made by the project's build backend."""
+    folder = tmp_path_factory.mktemp("dist")
+    subprocess.run([sys.executable, "-m", "hatchling", "build", "-d", str(folder)], cwd=ROOT, check=True, capture_output=True)
+    return folder
+
+
+def test_the_wheel_holds_the_package_and_nothing_else(built: Path) -> None:
+    (wheel,) = built.glob("jupyter_dockerlab-*-py3-none-any.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        names = archive.namelist()
+    package = {name for name in names if name.startswith("dockerlab/")}
+    sources = {str(path.relative_to(ROOT)) for path in (ROOT / "dockerlab").rglob("*") if path.suffix in (".py", ".cfg", ".typed")}
+    assert sources <= package
+    assert {name.split("/")[0].split("-")[0] for name in names} == {"dockerlab", "jupyter_dockerlab"}
+    assert any(name.endswith("licenses/LICENSE") for name in names)
+
+
+def test_the_source_distribution_holds_what_make_test_needs(built: Path) -> None:
+    (sdist,) = built.glob("jupyter_dockerlab-*.tar.gz")
+    with tarfile.open(sdist) as archive:
+        names = {name.partition("/")[2] for name in archive.getnames()}
+    assert {"pyproject.toml", "README.md", "LICENSE", "CHANGELOG.md", "CONTRIBUTING.md", "Makefile", "tests/engines.sh"} <= names
+    assert not [name for name in names if name.startswith((".venv", "build/")) or "__pycache__" in name]
+
+
+def test_the_wheel_works_without_the_source_tree(built: Path, tmp_path: Path) -> None:
+    (wheel,) = built.glob("*.whl")
+    target = tmp_path / "site"
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index", "--target", str(target), str(wheel)]
+    subprocess.run(pip, check=True, capture_output=True)
+    # In front of the environment's own packages, so that the editable install is not what is imported.
+    code = f"import sys; sys.path.insert(0, {str(target)!r})\n{_USE}"
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert Path(done.stdout.strip()) == target / "dockerlab"
