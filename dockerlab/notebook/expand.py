@@ -29,7 +29,7 @@ _FIELD = re.compile(
 )
 _STEP = re.compile(r"\.(?P<attribute>\w+)|\[(?P<index>[^\]]+)\]")
 # What is left alone is matched first: `${…}`, a `$` that a brace may follow, `{{…}}`, and doubled braces without an end.
-_TOKEN = re.compile(r"\$+(?:\{[^{}]*\}|\{)?|\{\{.*?\}\}+|\{\{|" + _FIELD.pattern, re.DOTALL)
+_TOKEN = re.compile(r"\$+(?:\{(?:[^{}]|\{(?:[^{}]|\{[^{}]*\})*\})*\}|\{)?|\{\{.*?\}\}+|\{\{|" + _FIELD.pattern, re.DOTALL)
 _CONVERSIONS: dict[str, Callable[[object], str]] = {"r": repr, "s": str, "a": ascii}
 
 

@@ -45,6 +45,8 @@ EXPANDED = [
 UNTOUCHED = [
     "$HOME",
     "${HOME}",
+    "${{n}}",
+    "${HOME:-{n}}",
     "${n}",
     "$${n}",
     "{{.Names}}",
