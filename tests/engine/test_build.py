@@ -186,7 +186,7 @@ def test_garbage_and_progress_bars_in_the_log(client: Client) -> None:
 
 
 def test_an_interrupt_stops_the_build_in_the_engine_and_leaves_nothing(client: Client) -> None:
-    before = {c.id for c in client.containers.list(all=True)}
+    before = {c["Id"] for c in client.api.containers(all=True)}
     reports: list[Build] = []
 
     def interrupt_when_running(record: Build) -> None:
@@ -198,9 +198,9 @@ def test_an_interrupt_stops_the_build_in_the_engine_and_leaves_nothing(client: C
         build(client, f"FROM busybox\nRUN echo started {time.time()}; sleep 300\n", progress=interrupt_when_running)
     assert reports[-1].outcome == "interrupted"
     deadline = time.monotonic() + 20
-    while {c.id for c in client.containers.list(all=True)} - before and time.monotonic() < deadline:
+    while {c["Id"] for c in client.api.containers(all=True)} - before and time.monotonic() < deadline:
         time.sleep(0.1)
-    assert {c.id for c in client.containers.list(all=True)} - before == set()
+    assert {c["Id"] for c in client.api.containers(all=True)} - before == set()
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("dockerlab")]
 
 
