@@ -134,7 +134,7 @@ def _before_any_step(said: str, dockerfile: Dockerfile, build: Build) -> BuildEr
     node = next((n for n in dockerfile.nodes if n.keyword not in known), None) if not match or _UNKNOWN.search(said) else None
     if node is not None:
         close = nearest(node.keyword, known)
-        word = node.text.split()[0]
+        word = (node.text.split() or ["\\"])[0]  # a lone backslash at the end is an instruction without a name
         hint = f"Did you mean {close}?" if close else f"The instructions are {', '.join(known)}."
         return _error(f"line {node.line}: unknown instruction: {word}", node, 0, dockerfile, build, None, evidence, hint)
     if match:
