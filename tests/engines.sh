@@ -5,7 +5,7 @@
 #   tests/engines.sh down [NAME...]   stop them and undo every mount and bridge
 #   tests/engines.sh status           one line an engine
 #
-# Needs root and Debian's or Ubuntu's apt. What it starts is kept apart from any engine of yours: sockets in $RUN, images and
+# Needs root and Debian 12. What it starts is kept apart from any engine of yours: sockets in $RUN, images and
 # containers in $STATE, a bridge an engine. Installs, with apt: docker.io, podman, debootstrap, iptables, and for the browser
 # tests chromium.
 #
