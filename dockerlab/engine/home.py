@@ -1,0 +1,101 @@
+"""Where the engine keeps what: a root for what lasts, a runtime directory for sockets. And the one way of writing JSON.
+
+    <root>/oci-layout, index.json, blobs/, images.json     images
+    <root>/layers/, trees/                                  unpacked layers
+    <root>/containers/<id>/, volumes/<name>/, networks/     what was made of them
+    <root>/tmp/                                             everything half-written
+    <runtime>/engine.sock, <runtime>/m/<id>                 the engine's socket, and one for each container's monitor
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dockerlab.errors import EngineError
+
+
+@dataclass(frozen=True)
+class Home:
+    """root: on a disk, the user's own. runtime: short (a socket's path holds 107 bytes), for this user alone."""
+
+    root: Path
+    runtime: Path
+
+    @property
+    def socket(self) -> Path:
+        """The engine's socket."""
+        return self.runtime / "engine.sock"
+
+    @property
+    def host(self) -> str:
+        """What DOCKER_HOST is for this engine."""
+        return f"unix://{self.socket}"
+
+    @property
+    def tmp(self) -> Path:
+        """Half-written files; on the same file system as what they become."""
+        return self.root / "tmp"
+
+    @property
+    def containers(self) -> Path:
+        """A directory for each container."""
+        return self.root / "containers"
+
+    def container(self, identifier: str) -> Path:
+        """The directory of one container."""
+        return self.containers / identifier
+
+    def monitor_socket(self, identifier: str) -> Path:
+        """The socket of a running container's monitor."""
+        return self.runtime / "m" / identifier[:16]
+
+    def create(self) -> None:
+        """Makes the directories. Raises EngineError where the runtime directory belongs to somebody else."""
+        for path in (self.runtime, self.runtime / "m", self.root, self.tmp, self.containers):
+            path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        found = self.runtime.lstat()
+        if found.st_uid != os.getuid() or not stat.S_ISDIR(found.st_mode):
+            raise EngineError(f"{self.runtime} belongs to another user", hint="Set XDG_RUNTIME_DIR to a directory of your own.")
+        if stat.S_IMODE(found.st_mode) & 0o077:
+            self.runtime.chmod(0o700)
+
+
+def find(environ: Mapping[str, str]) -> Home:
+    """The user's engine: DOCKERLAB_ENGINE_ROOT and DOCKERLAB_ENGINE_RUNTIME, else the XDG base directories, else /tmp for sockets."""
+    data = environ.get("XDG_DATA_HOME") or os.path.join(environ.get("HOME") or str(Path.home()), ".local", "share")
+    root = environ.get("DOCKERLAB_ENGINE_ROOT") or os.path.join(data, "dockerlab", "engine")
+    return Home(Path(root).absolute(), Path(_runtime(environ)).absolute())
+
+
+def _runtime(environ: Mapping[str, str]) -> str:
+    if named := environ.get("DOCKERLAB_ENGINE_RUNTIME"):
+        return named
+    for base in (environ.get("XDG_RUNTIME_DIR"), f"/run/user/{os.getuid()}"):
+        if base and os.access(base, os.W_OK | os.X_OK):
+            return os.path.join(base, "dockerlab")
+    return f"/tmp/dockerlab-{os.getuid()}"
+
+
+def write_json(path: Path, value: object) -> None:
+    """Replaces a file by `value` as JSON: after a crash there is the old one or the new one, whole."""
+    beside = path.with_name(f".{path.name}.{os.getpid()}.{os.urandom(4).hex()}")
+    try:
+        with beside.open("x", encoding="utf-8") as file:
+            json.dump(value, file, separators=(",", ":"))
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(path)
+    except BaseException:
+        beside.unlink(missing_ok=True)
+        raise
+
+
+def read_json(path: Path) -> Any:
+    """What `write_json` wrote. Raises FileNotFoundError; ValueError for a file that is no JSON."""
+    return json.loads(path.read_text(encoding="utf-8"))

@@ -1,0 +1,72 @@
+"""Seccomp filters as values: which system calls get which answer → a classic BPF program. Pure.
+
+A filter here is a decision by the call's number alone; everything that is not named is allowed, and so is every call of a foreign
+architecture's table, unless said otherwise. Layout of a decision: seccomp(2), `struct seccomp_data`; actions by seccomp_unotify(2).
+"""
+
+from __future__ import annotations
+
+import errno
+import platform
+import struct
+from collections.abc import Mapping, Sequence
+
+ALLOW, TRACE, USER_NOTIF, ERRNO = 0x7FFF0000, 0x7FF00000, 0x7FC00000, 0x00050000
+
+_LOAD, _JUMP_EQUAL, _RETURN = 0x20, 0x15, 0x06
+_NUMBER, _ARCHITECTURE = 0, 4
+_AUDIT = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
+
+# The calls that this rung answers itself; on arm64 the old ones without `at` do not exist.
+_NUMBERS = {
+    "x86_64": {
+        "connect": 42, "bind": 49, "chown": 92, "fchown": 93, "lchown": 94, "fchownat": 260, "setuid": 105, "setgid": 106,
+        "setreuid": 113, "setregid": 114, "setgroups": 116, "setresuid": 117, "setresgid": 119, "setfsuid": 122, "setfsgid": 123,
+        "capset": 126,
+    },
+    "aarch64": {
+        "connect": 203, "bind": 200, "fchown": 55, "fchownat": 54, "setuid": 146, "setgid": 144, "setreuid": 145, "setregid": 143,
+        "setgroups": 159, "setresuid": 147, "setresgid": 149, "setfsuid": 151, "setfsgid": 152, "capset": 91,
+    },
+}  # fmt: skip
+
+SOCKETS = ("bind", "connect")
+# What a root with a single id cannot do, and installers do all the time: it is told that it was done.
+OWNERSHIP = (
+    *("chown", "fchown", "lchown", "fchownat", "setuid", "setgid", "setreuid", "setregid", "setgroups", "setresuid", "setresgid"),
+    *("setfsuid", "setfsgid", "capset"),
+)
+
+
+def number(name: str) -> int | None:
+    """A call's number on this machine, None where it does not exist. Raises OSError on an architecture that is not known."""
+    try:
+        return _NUMBERS[platform.machine()].get(name)
+    except KeyError:
+        raise OSError(errno.ENOSYS, f"no system call numbers for {platform.machine()}") from None
+
+
+def numbers(names: Sequence[str]) -> list[int]:
+    """The numbers of those calls that exist here."""
+    return [found for name in names if (found := number(name)) is not None]
+
+
+def assemble(actions: Mapping[int, int]) -> bytes:
+    """number → action as a program for `kernel.seccomp`."""
+    lines = [_line(_LOAD, _ARCHITECTURE), _line(_JUMP_EQUAL, _AUDIT[platform.machine()], 1, 0), _line(_RETURN, ALLOW)]
+    lines.append(_line(_LOAD, _NUMBER))
+    for call, action in actions.items():
+        lines += [_line(_JUMP_EQUAL, call, 0, 1), _line(_RETURN, action)]
+    return b"".join([*lines, _line(_RETURN, ALLOW)])
+
+
+def namespace_filter(redirect: bool, fake_root: bool) -> bytes | None:
+    """The filter of the namespace rung, or None where none is needed. redirect: bind and connect are reported."""
+    actions = {call: ERRNO for call in numbers(OWNERSHIP)} if fake_root else {}
+    if redirect:
+        actions |= {call: USER_NOTIF for call in numbers(SOCKETS)}
+    return assemble(actions) if actions else None
+
+
+def _line(code: int, value: int, if_true: int = 0, if_false: int = 0) -> bytes:
+    return struct.pack("HBBI", code, if_true, if_false, value)
