@@ -62,9 +62,9 @@ def assemble(actions: Mapping[int, int]) -> bytes:
 
 def namespace_filter(redirect: bool, fake_root: bool) -> bytes | None:
     """The filter of the namespace rung, or None where none is needed. redirect: bind and connect are reported."""
-    actions = {call: ERRNO for call in numbers(OWNERSHIP)} if fake_root else {}
+    actions = dict.fromkeys(numbers(OWNERSHIP), ERRNO) if fake_root else {}
     if redirect:
-        actions |= {call: USER_NOTIF for call in numbers(SOCKETS)}
+        actions |= dict.fromkeys(numbers(SOCKETS), USER_NOTIF)
     return assemble(actions) if actions else None
 
 

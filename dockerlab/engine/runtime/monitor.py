@@ -1,0 +1,471 @@
+"""The monitor of one running container: a small process of its own that outlives the engine, as conmon does for Podman.
+
+It makes the container's processes through a guard, owns their streams and the log, forwards the published ports, and serves a socket.
+A connection begins with one JSON line, `{"op": …}`, and is answered by one, `{"ok": …}` or `{"error": …}`:
+
+    start      with the listening sockets of the published ports as descriptors; answered when the command runs, or with why it does not
+    attach     then a stream (see `session`)
+    exec       a process more; then a stream, unless detached
+    watch      then a byte whenever the log has grown, and the end of the stream at the end
+    events     then JSON lines: {"event": "exit", "code"} and {"event": "exec_exit", "exec", "code"}
+    state, signal, resize, pause, resume
+
+When the container's process ends, its last output is read, exit.json is written (the engine may not be there), everybody is told, and
+the monitor ends. One thread, one selector; nothing blocks.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import selectors
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from dockerlab.engine.home import write_json
+from dockerlab.engine.runtime import redirection
+from dockerlab.engine.runtime.logfile import Log, timestamp
+from dockerlab.engine.runtime.plan import Plan, Process, process_from_json
+from dockerlab.engine.runtime.session import Client, Session
+from dockerlab.errors import EngineError
+
+if TYPE_CHECKING:
+    from dockerlab.engine.runtime.forwarding import Forwarder
+
+_LONGEST_LINE = 4 << 20
+_GRACE = 2.0  # seconds that output may still come after its process has ended
+_UNSTARTED = 60.0  # seconds after which a monitor that nobody uses ends: its engine is gone
+_LINGER = 10.0  # seconds that clients may take to read the rest
+
+
+class Guard(Protocol):
+    """How processes are made inside a container; see `namespaces` and `supervisor`."""
+
+    def spawn(self, process: Process, stdio: tuple[int, int, int], status: int, channel: socket.socket) -> int:
+        """Forks a process, gives its pid; what keeps it from starting goes to `status`."""
+
+    def exits(self) -> list[tuple[int, int]]:
+        """The processes that ended since the last call: (pid, exit code)."""
+
+    def pids(self) -> list[int]:
+        """All processes of the container."""
+
+    def fileno(self) -> int | None:
+        """A descriptor that can be read when `exits` has news, besides SIGCHLD; or None."""
+
+    def close(self) -> None:
+        """Kills what is left."""
+
+
+@dataclass
+class _Start:
+    """A process whose command does not run yet: who waits for that, and what arrived from it so far."""
+
+    session: Session
+    name: str
+    answer: Callable[[dict[str, Any]], None]
+    status: int
+    channel: socket.socket
+    said: bytes = b""
+    fds: list[int] = field(default_factory=list)
+
+
+class Monitor:
+    """plan: the container. listener: the socket to serve. make_guard: called once, in this process."""
+
+    def __init__(self, plan: Plan, listener: socket.socket, make_guard: Callable[[Plan], Guard]) -> None:
+        self._plan = plan
+        self._listener = listener
+        self._make_guard = make_guard
+        self._selector = selectors.DefaultSelector()
+        self._log = Log(Path(plan.directory, "log.jsonl"), plan.log_max) if plan.log else None
+        self._main = self._new_session(plan.process, keeps_input=not plan.stdin_once)
+        self._execs: dict[str, Session] = {}
+        self._starting: list[_Start] = []
+        self._watchers: list[socket.socket] = []
+        self._subscribers: list[socket.socket] = []
+        self._forwarder: Forwarder | None = None
+        self._guard: Guard | None = None
+        self._started_at = 0
+        self._deadlines: list[tuple[float, Callable[[], None]]] = []
+        self._over = False
+
+    def run(self) -> None:
+        """Serves until the container has ended and been read, or nobody ever started it."""
+        wake, woken = socket.socketpair()
+        for end in (wake, woken):
+            end.setblocking(False)
+        signal.set_wakeup_fd(woken.fileno(), warn_on_full_buffer=False)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        self._listener.setblocking(False)
+        self._later(_UNSTARTED, self._end_unless_started)
+        self._selector.register(self._listener, selectors.EVENT_READ, lambda mask: self._accept())
+        self._selector.register(wake, selectors.EVENT_READ, lambda mask: self._reap(wake))
+        while not (self._over and not self._busy()):
+            for key, mask in self._selector.select(self._next_deadline()):
+                # An earlier handler of this round may have closed it, or closed it and opened another in its place.
+                now = self._selector.get_map().get(key.fileobj)
+                if now and now.data is key.data:
+                    key.data(mask)
+            self._expire()
+        self._close()
+
+    def _busy(self) -> bool:
+        return self._main.has_clients or any(session.has_clients for session in self._execs.values())
+
+    def _next_deadline(self) -> float | None:
+        if not self._deadlines:
+            return None
+        return max(0.0, min(when for when, _ in self._deadlines) - time.monotonic())
+
+    def _expire(self) -> None:
+        now = time.monotonic()
+        due = [act for when, act in self._deadlines if when <= now]
+        self._deadlines = [entry for entry in self._deadlines if entry[0] > now]
+        for act in due:
+            act()
+
+    def _end_unless_started(self) -> None:
+        self._over = self._over or self._guard is None
+
+    def _later(self, seconds: float, act: Callable[[], None]) -> None:
+        self._deadlines.append((time.monotonic() + seconds, act))
+
+    # Connections
+
+    def _accept(self) -> None:
+        with suppress(BlockingIOError):
+            connection, _ = self._listener.accept()
+            connection.setblocking(False)
+            said, fds = bytearray(), list[int]()
+            self._selector.register(connection, selectors.EVENT_READ, lambda mask: self._hear(connection, said, fds))
+
+    def _hear(self, connection: socket.socket, said: bytearray, fds: list[int]) -> None:
+        try:
+            data, received, _, _ = socket.recv_fds(connection, 65536, 64)
+        except BlockingIOError:
+            return
+        except OSError:
+            data, received = b"", []
+        fds += received
+        said += data
+        line, newline, rest = bytes(said).partition(b"\n")
+        if newline or not data or len(said) > _LONGEST_LINE:
+            self._selector.unregister(connection)
+            if not newline:
+                _close_all(fds)
+                connection.close()
+                return
+            self._obey(connection, json.loads(line), fds, rest)
+
+    def _obey(self, connection: socket.socket, request: Mapping[str, Any], fds: list[int], rest: bytes) -> None:
+        operation = _OPERATIONS.get(request.get("op", ""))
+        if operation is None:
+            _answer(connection, {"error": f"no such operation: {request.get('op')}"})
+            connection.close()
+            return
+        try:
+            operation(self, connection, request, fds)
+        except (OSError, ValueError, KeyError, EngineError) as error:
+            _answer(connection, {"error": str(error)})
+            connection.close()
+            # A container that could not be set up will not be.
+            self._over = self._over or (request["op"] == "start" and not self._main.pid)
+
+    def _op_start(self, connection: socket.socket, request: Mapping[str, Any], fds: list[int]) -> None:
+        self._guard = self._make_guard(self._plan)
+        if (news := self._guard.fileno()) is not None:
+            self._selector.register(news, selectors.EVENT_READ, lambda mask: self._take_exits())
+        if fds:
+            from dockerlab.engine.runtime.forwarding import Forwarder
+
+            self._forwarder = Forwarder(self._selector)
+            for fd, forward in zip(fds, self._plan.ports, strict=True):
+                self._forwarder.add(socket.socket(fileno=fd), (self._plan.network.address, forward.port))
+
+        def answer(result: dict[str, Any]) -> None:
+            _answer(connection, result)
+            connection.close()
+            if "error" in result:
+                self._over = True
+                self._main.close()
+
+        self._spawn("", self._plan.process, answer)
+
+    def _op_attach(self, connection: socket.socket, request: Mapping[str, Any], fds: list[int]) -> None:
+        _answer(connection, {"ok": True})
+        self._main.attach(_client(connection, request))
+
+    def _op_exec(self, connection: socket.socket, request: Mapping[str, Any], fds: list[int]) -> None:
+        if self._guard is None or self._main.exit_code is not None:
+            raise ValueError("the container is not running")
+        process = process_from_json(request["process"])
+        name = str(request["exec"])
+        session = self._new_session(process, keeps_input=False, name=name)
+        self._execs[name] = session
+
+        def answer(result: dict[str, Any]) -> None:
+            _answer(connection, result)
+            if "error" in result:
+                self._forget_exec(name)
+                connection.close()
+            elif request.get("detach"):
+                connection.close()
+            else:
+                session.attach(_client(connection, request))
+
+        self._spawn(name, process, answer)
+
+    def _op_watch(self, connection: socket.socket, request: Mapping[str, Any], fds: list[int]) -> None:
+        _answer(connection, {"ok": True})
+        self._keep(connection, self._watchers)
+
+    def _op_events(self, connection: socket.socket, request: Mapping[str, Any], fds: list[int]) -> None:
+        _answer(connection, {"ok": True, **self._state()})
+        self._keep(connection, self._subscribers)
+
+    def _op_state(self, connection: socket.socket, request: Mapping[str, Any], fds: list[int]) -> None:
+        _answer(connection, {"ok": True, **self._state(), "pids": self._guard.pids() if self._guard else []})
+        connection.close()
+
+    def _op_signal(self, connection: socket.socket, request: Mapping[str, Any], fds: list[int]) -> None:
+        session = self._execs[request["exec"]] if request.get("exec") else self._main
+        if session.pid and session.exit_code is None:
+            os.kill(session.pid, int(request["signal"]))
+        _answer(connection, {"ok": True})
+        connection.close()
+
+    def _op_resize(self, connection: socket.socket, request: Mapping[str, Any], fds: list[int]) -> None:
+        session = self._execs[request["exec"]] if request.get("exec") else self._main
+        session.resize(int(request["rows"]), int(request["columns"]))
+        _answer(connection, {"ok": True})
+        connection.close()
+
+    def _op_freeze(self, connection: socket.socket, request: Mapping[str, Any], fds: list[int]) -> None:
+        number = signal.SIGSTOP if request["op"] == "pause" else signal.SIGCONT
+        frozen: set[int] = set()
+        # What forks meanwhile is found in the next round.
+        while self._guard and (found := set(self._guard.pids()) - frozen):
+            for pid in found:
+                with suppress(ProcessLookupError):
+                    os.kill(pid, number)
+            frozen |= found
+        _answer(connection, {"ok": True})
+        connection.close()
+
+    def _keep(self, connection: socket.socket, among: list[socket.socket]) -> None:
+        """Keeps a connection that only listens, until its other side closes."""
+        among.append(connection)
+
+        def gone(mask: int) -> None:
+            with suppress(BlockingIOError):
+                try:
+                    data = connection.recv(4096)
+                except ConnectionError:
+                    data = b""
+                if not data:
+                    self._selector.unregister(connection)
+                    among.remove(connection)
+                    connection.close()
+
+        self._selector.register(connection, selectors.EVENT_READ, gone)
+
+    # Processes
+
+    def _new_session(self, process: Process, *, keeps_input: bool, name: str = "") -> Session:
+        def output(stream: int, data: bytes) -> None:
+            if not name and self._log and self._log.write(stream, data):
+                self._poke()
+
+        return Session(
+            self._selector, tty=process.tty, keeps_input=keeps_input, on_output=output, on_quiet=lambda: self._settle(name)
+        )
+
+    def _spawn(self, name: str, process: Process, answer: Callable[[dict[str, Any]], None]) -> None:
+        assert self._guard
+        session = self._execs[name] if name else self._main
+        stdio = (-1, -1, -1) if process.tty else session.open_pipes(process.stdin)
+        status_read, status_write = os.pipe()
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        try:
+            session.pid = self._guard.spawn(process, stdio, status_write, theirs)
+        finally:
+            _close_all([status_write, *(fd for fd in stdio if fd >= 0)])
+            theirs.close()
+        ours.setblocking(False)
+        os.set_blocking(status_read, False)
+        start = _Start(session, name, answer, status_read, ours)
+        self._starting.append(start)
+        self._selector.register(ours, selectors.EVENT_READ, lambda mask: self._take_descriptor(start))
+        self._selector.register(status_read, selectors.EVENT_READ, lambda mask: self._take_status(start))
+
+    def _take_descriptor(self, start: _Start) -> None:
+        """A terminal's master, or a seccomp listener, from a process on its way to its command."""
+        try:
+            kind, fds, _, _ = socket.recv_fds(start.channel, 16, 1)
+        except BlockingIOError:
+            return
+        except OSError:
+            kind, fds = b"", []
+        if kind == b"tty" and fds:
+            start.session.open_terminal(fds[0])
+        elif kind == b"net" and fds:
+            redirection.Listener(fds[0], self._plan.network.address, self._selector)
+        else:
+            self._selector.unregister(start.channel)
+            start.channel.close()
+
+    def _take_status(self, start: _Start) -> None:
+        """The status pipe: closed by the exec, or the reason why there was none."""
+        try:
+            data = os.read(start.status, 65536)
+        except BlockingIOError:
+            return
+        start.said += data
+        if data:
+            return
+        self._selector.unregister(start.status)
+        os.close(start.status)
+        while start.channel.fileno() >= 0 and _is_readable(start.channel):
+            self._take_descriptor(start)
+        self._starting.remove(start)
+        if start.said:
+            start.answer(json.loads(start.said))
+            return
+        if start.session is self._main:
+            self._started_at = time.time_ns()
+        start.answer({"ok": True, "pid": start.session.pid, "started_at": timestamp(time.time_ns())})
+        start.session.release()
+        if start.session.is_over:
+            self._settle(start.name)
+
+    def _reap(self, wake: socket.socket) -> None:
+        with suppress(BlockingIOError):
+            wake.recv(4096)
+        self._take_exits()
+
+    def _take_exits(self) -> None:
+        sessions = {"": self._main} | self._execs
+        for pid, code in self._guard.exits() if self._guard else ():
+            for name, session in sessions.items():
+                if session.pid == pid and session.exit_code is None:
+                    self._end(name, session, code)
+
+    def _end(self, name: str, session: Session, code: int) -> None:
+        session.exit_code = code
+        if not name and self._guard:
+            self._guard.close()
+        if session.is_quiet:
+            self._settle(name)
+        else:
+            self._later(_GRACE, session.abandon_output)
+
+    def _settle(self, name: str) -> None:
+        """A process has ended and its output is read, in whichever order: tells everybody."""
+        session = self._execs.get(name) if name else self._main
+        if session is None or not session.is_over or any(start.session is session for start in self._starting):
+            return
+        if name:
+            self._tell({"event": "exec_exit", "exec": name, "code": session.exit_code})
+            session.finish()
+            self._later(_LINGER, lambda: self._forget_exec(name))
+            return
+        if self._over:
+            return
+        self._over = True
+        if self._log:
+            self._log.close()
+            self._poke()
+        exited = {"code": session.exit_code, "started_at": timestamp(self._started_at), "finished_at": timestamp(time.time_ns())}
+        if self._log:
+            write_json(Path(self._plan.directory, "exit.json"), exited)
+        self._tell({"event": "exit", **exited})
+        session.finish()
+        self._later(_LINGER, self._give_up)
+
+    def _give_up(self) -> None:
+        for session in (self._main, *self._execs.values()):
+            session.close()
+
+    def _forget_exec(self, name: str) -> None:
+        if session := self._execs.pop(name, None):
+            session.close()
+
+    def _state(self) -> dict[str, Any]:
+        return {
+            "pid": self._main.pid if self._main.exit_code is None else 0,
+            "code": self._main.exit_code,
+            "started_at": timestamp(self._started_at),
+            "execs": {name: session.exit_code for name, session in self._execs.items()},
+        }
+
+    def _poke(self) -> None:
+        for watcher in self._watchers:
+            with suppress(OSError):  # full: it has enough to do; gone: noticed elsewhere
+                watcher.send(b".")
+
+    def _tell(self, event: Mapping[str, Any]) -> None:
+        for subscriber in self._subscribers:
+            with suppress(OSError):  # an engine that is gone reads exit.json
+                subscriber.send(json.dumps(event).encode() + b"\n")
+
+    def _close(self) -> None:
+        if self._guard:
+            self._guard.close()
+        for connection in (*self._watchers, *self._subscribers, self._listener):
+            connection.close()
+
+
+def main(plan: Plan, listener: socket.socket, make_guard: Callable[[Plan], Guard]) -> None:
+    """Runs a monitor in this process, which the launcher has forked for it, to its end."""
+    os.setsid()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    try:
+        Monitor(plan, listener, make_guard).run()
+    except Exception as error:
+        # The engine's log is this process's standard error.
+        print(f"monitor of {plan.id[:12]}: {type(error).__name__}: {error}", file=sys.stderr, flush=True)
+        raise
+
+
+def _client(connection: socket.socket, request: Mapping[str, Any]) -> Client:
+    streams = frozenset(number for number, name in ((1, "stdout"), (2, "stderr")) if request.get(name, True))
+    return Client(connection, streams, bool(request.get("stdin")))
+
+
+def _answer(connection: socket.socket, answer: Mapping[str, Any]) -> None:
+    with suppress(OSError):  # it did not wait
+        connection.sendall(json.dumps(answer).encode() + b"\n")
+
+
+def _is_readable(connection: socket.socket) -> bool:
+    with selectors.PollSelector() as selector:
+        selector.register(connection, selectors.EVENT_READ)
+        return bool(selector.select(0))
+
+
+def _close_all(fds: list[int]) -> None:
+    for fd in fds:
+        os.close(fd)
+
+
+_OPERATIONS: Mapping[str, Callable[[Monitor, socket.socket, Mapping[str, Any], list[int]], None]] = {
+    "start": Monitor._op_start,
+    "attach": Monitor._op_attach,
+    "exec": Monitor._op_exec,
+    "watch": Monitor._op_watch,
+    "events": Monitor._op_events,
+    "state": Monitor._op_state,
+    "signal": Monitor._op_signal,
+    "resize": Monitor._op_resize,
+    "pause": Monitor._op_freeze,
+    "resume": Monitor._op_freeze,
+}

@@ -1,0 +1,136 @@
+"""What this machine lets us do, found by doing it: never by a version, a name, or a file that says so.
+
+Each probe forks a child that tries the real thing, the calls that a container's start makes, and reports what failed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from dockerlab.engine.runtime import kernel
+from dockerlab.engine.runtime.namespaces import Abilities, map_ids
+
+
+@dataclass(frozen=True)
+class Capabilities:
+    """What containers get here.
+
+    isolation: "namespaces", "supervised", or "" where neither works. rootfs: "overlay" or "tree". reasons: what was tried and failed,
+    a line each: name → what the kernel said, "" where it worked.
+    """
+
+    isolation: str
+    rootfs: str
+    is_root: bool
+    own_pids: bool
+    findings: dict[str, str]
+
+    @property
+    def abilities(self) -> Abilities:
+        """What the namespace guard needs to know."""
+        return Abilities(self.is_root, self.own_pids)
+
+    def to_json(self) -> dict[str, Any]:
+        """Values that `json` writes."""
+        return asdict(self)
+
+
+def probe(root: Path) -> Capabilities:
+    """Tries everything. root: where the engine keeps its files; an overlay must work just there."""
+    is_root = os.getuid() == 0
+    root.mkdir(parents=True, exist_ok=True)
+    findings = {"namespaces": _attempt(lambda: _namespaces(is_root))}
+    usable = not findings["namespaces"]
+    findings["proc"] = _attempt(lambda: _proc(is_root)) if usable else findings["namespaces"]
+    findings["overlay"] = _attempt(lambda: _overlay(is_root, root)) if usable else findings["namespaces"]
+    findings["supervisor"] = _attempt(_supervisor)
+    namespaces = usable and not findings["overlay"]
+    supervised = not findings["supervisor"]
+    if os.environ.get("DOCKERLAB_ENGINE_ISOLATION") == "supervised" and supervised:
+        namespaces = False
+    isolation = "namespaces" if namespaces else "supervised" if supervised else ""
+    return Capabilities(isolation, "overlay" if namespaces else "tree", is_root, not findings["proc"], findings)
+
+
+def _attempt(action: Callable[[], None]) -> str:
+    """Runs `action` in a child; what went wrong, or ""."""
+    read, write = os.pipe()
+    pid = os.fork()
+    if not pid:
+        text = ""
+        try:
+            action()
+        except BaseException as error:  # noqa: BLE001  the child ends here, and this is its report
+            text = str(error) or type(error).__name__
+        os.write(write, text.encode())
+        os._exit(0)
+    os.close(write)
+    with os.fdopen(read, encoding="utf-8") as pipe:
+        text = pipe.read()
+    status = os.waitpid(pid, 0)[1]
+    return text or (f"ended with {os.waitstatus_to_exitcode(status)}" if status else "")
+
+
+def _enter(is_root: bool, flags: int) -> None:
+    uid, gid = os.getuid(), os.getgid()
+    if is_root:
+        kernel.unshare(flags)
+        return
+    kernel.unshare(kernel.CLONE_NEWUSER | flags)
+    map_ids((0, uid), (0, gid))
+
+
+def _namespaces(is_root: bool) -> None:
+    _enter(is_root, kernel.CLONE_NEWNS | kernel.CLONE_NEWUTS | kernel.CLONE_NEWIPC)
+    kernel.mount("", "/", flags=kernel.MS_REC | kernel.MS_PRIVATE)
+    kernel.mount("tmpfs", "/tmp", "tmpfs", kernel.MS_NODEV)
+
+
+def _proc(is_root: bool) -> None:
+    _enter(is_root, kernel.CLONE_NEWNS | kernel.CLONE_NEWPID)
+    kernel.mount("", "/", flags=kernel.MS_REC | kernel.MS_PRIVATE)
+    text = _attempt(lambda: kernel.mount("proc", "/proc", "proc", kernel.MS_NOSUID | kernel.MS_NODEV | kernel.MS_NOEXEC))
+    if text:
+        raise OSError(text)
+
+
+def _overlay(is_root: bool, root: Path) -> None:
+    folder = Path(tempfile.mkdtemp(prefix=".probe-", dir=root))
+    text = _attempt(lambda: _mount_overlay(is_root, folder))
+    # What the kernel made in `work` may be closed to us.
+    for path in folder.rglob("*"):
+        if path.is_dir():
+            path.chmod(0o700)
+    shutil.rmtree(folder)
+    if text:
+        raise OSError(text)
+
+
+def _mount_overlay(is_root: bool, folder: Path) -> None:
+    _enter(is_root, kernel.CLONE_NEWNS)
+    kernel.mount("", "/", flags=kernel.MS_REC | kernel.MS_PRIVATE)
+    for name in ("lower", "upper", "work", "merged"):
+        (folder / name).mkdir()
+    (folder / "lower" / "file").write_text("lower", encoding="ascii")
+    os.chdir(folder)
+    kernel.mount("overlay", "merged", "overlay", kernel.MS_NODEV, "lowerdir=lower,upperdir=upper,workdir=work,userxattr")
+    (folder / "merged" / "file").write_text("upper", encoding="ascii")
+    (folder / "merged" / "file").unlink()
+
+
+def _supervisor() -> None:
+    from dockerlab.engine.runtime.supervisor.probe import probe as probe_supervisor
+
+    probe_supervisor()
+
+
+if __name__ == "__main__":
+    json.dump(probe(Path(sys.argv[1])).to_json(), sys.stdout)

@@ -1,0 +1,67 @@
+"""Answers bind and connect for the processes of one container: seccomp notifications, read in its monitor.
+
+The address is rewritten in the caller's memory, through /proc/PID/mem, and the call goes on as if it had been made so
+(seccomp_unotify(2), `struct seccomp_notif`). This is no boundary: it gives each container its place on the host's network, it does not
+keep a hostile one from anything.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import selectors
+import struct
+from contextlib import suppress
+
+from dockerlab.engine.runtime import bpf
+from dockerlab.engine.runtime.redirect import rewrite
+
+_RECEIVE, _SEND = 0xC0502100, 0xC0182101
+_REQUEST = struct.Struct("=QIIiIQ6Q")  # id, pid, flags, then seccomp_data: number, architecture, instruction pointer, arguments
+_ANSWER = struct.Struct("=QqiI")
+_CONTINUE = 1
+_LONGEST = 128  # sizeof(struct sockaddr_storage)
+
+
+class Listener:
+    """fd: of the notifications; registered in `selector` until the last process that could send one has ended."""
+
+    def __init__(self, fd: int, address: str, selector: selectors.BaseSelector) -> None:
+        self._fd, self._address, self._selector = fd, address, selector
+        self._bind = bpf.number("bind")
+        os.set_inheritable(fd, False)
+        selector.register(fd, selectors.EVENT_READ, lambda mask: self._serve())
+
+    def _serve(self) -> None:
+        request = bytearray(_REQUEST.size)
+        # A poll that says the listener is ready, with nothing to receive, means that its last process is gone.
+        if not _has_input(self._fd):
+            self._selector.unregister(self._fd)
+            os.close(self._fd)
+            return
+        try:
+            fcntl.ioctl(self._fd, _RECEIVE, request)
+        except OSError:
+            return  # the caller was killed before it was heard
+        identifier, pid, _, number, _, _, _, place, length, *_ = _REQUEST.unpack(request)
+        with suppress(OSError):  # killed meanwhile, or a bad pointer: the kernel says so to the caller itself
+            self._rewrite(pid, place, min(length & 0xFFFFFFFF, _LONGEST), number == self._bind)
+        with suppress(OSError):
+            fcntl.ioctl(self._fd, _SEND, _ANSWER.pack(identifier, 0, 0, _CONTINUE))
+
+    def _rewrite(self, pid: int, place: int, length: int, is_bind: bool) -> None:
+        memory = os.open(f"/proc/{pid}/mem", os.O_RDWR)
+        try:
+            asked = os.pread(memory, length, place)
+            if new := rewrite(asked, self._address, "bind" if is_bind else "connect"):
+                os.pwrite(memory, new, place)
+        finally:
+            os.close(memory)
+
+
+def _has_input(fd: int) -> bool:
+    import select
+
+    watcher = select.poll()
+    watcher.register(fd, select.POLLIN)
+    return any(mask & select.POLLIN for _, mask in watcher.poll(0))
