@@ -123,7 +123,7 @@ class Runtime:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         command = [sys.executable, "-m", "dockerlab.engine.runtime.launcher", json.dumps(asdict(self.capabilities.abilities))]
         with theirs:
-            self._launcher = subprocess.Popen(command, stdin=theirs, start_new_session=True, cwd="/")
+            self._launcher = subprocess.Popen(command, stdin=theirs.fileno(), start_new_session=True, cwd="/")
         if self._control:
             self._control.close()
         self._control = ours

@@ -140,7 +140,7 @@ def _add(tar: tarfile.TarFile, path: str, name: str, seen: set[tuple[int, int]],
     for attribute in _attributes(path):
         with suppress(OSError):
             value = os.getxattr(path, attribute, follow_symlinks=False)
-            info.pax_headers[f"SCHILY.xattr.{attribute}"] = value.decode("utf-8", "surrogateescape")
+            info.pax_headers = {f"SCHILY.xattr.{attribute}": value.decode("utf-8", "surrogateescape")}
     if info.isreg():
         try:
             with open(path, "rb") as file:

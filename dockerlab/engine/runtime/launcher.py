@@ -22,13 +22,14 @@ from dockerlab.engine.home import read_json
 from dockerlab.engine.runtime import monitor
 from dockerlab.engine.runtime.namespaces import Abilities, NamespaceGuard
 from dockerlab.engine.runtime.plan import Plan, plan_from_json
+from dockerlab.engine.runtime.starting import Guard
 
 _LONGEST = 1 << 16
 # What `tarfile` imports only when it meets such an archive.
 _NEEDED_INSIDE = (bz2, lzma, zlib)
 
 
-def make_guard(abilities: Abilities, plan: Plan) -> monitor.Guard:
+def make_guard(abilities: Abilities, plan: Plan) -> Guard:
     """The guard of the rung that the plan is for."""
     if plan.isolation == "supervised":
         from dockerlab.engine.runtime.supervisor.guard import SupervisedGuard

@@ -25,15 +25,15 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from dockerlab.engine.home import write_json
 from dockerlab.engine.runtime import redirection
 from dockerlab.engine.runtime.logfile import Log, timestamp
 from dockerlab.engine.runtime.plan import Plan, Process, process_from_json
 from dockerlab.engine.runtime.session import Client, Session
+from dockerlab.engine.runtime.starting import Guard, begin
 from dockerlab.errors import EngineError
 
 if TYPE_CHECKING:
@@ -43,38 +43,6 @@ _LONGEST_LINE = 4 << 20
 _GRACE = 2.0  # seconds that output may still come after its process has ended
 _UNSTARTED = 60.0  # seconds after which a monitor that nobody uses ends: its engine is gone
 _LINGER = 10.0  # seconds that clients may take to read the rest
-
-
-class Guard(Protocol):
-    """How processes are made inside a container; see `namespaces` and `supervisor`."""
-
-    def spawn(self, process: Process, stdio: tuple[int, int, int], status: int, channel: socket.socket) -> int:
-        """Forks a process, gives its pid; what keeps it from starting goes to `status`."""
-
-    def exits(self) -> list[tuple[int, int]]:
-        """The processes that ended since the last call: (pid, exit code)."""
-
-    def pids(self) -> list[int]:
-        """All processes of the container."""
-
-    def fileno(self) -> int | None:
-        """A descriptor that can be read when `exits` has news, besides SIGCHLD; or None."""
-
-    def close(self) -> None:
-        """Kills what is left."""
-
-
-@dataclass
-class _Start:
-    """A process whose command does not run yet: who waits for that, and what arrived from it so far."""
-
-    session: Session
-    name: str
-    answer: Callable[[dict[str, Any]], None]
-    status: int
-    channel: socket.socket
-    said: bytes = b""
-    fds: list[int] = field(default_factory=list)
 
 
 class Monitor:
@@ -88,7 +56,7 @@ class Monitor:
         self._log = Log(Path(plan.directory, "log.jsonl"), plan.log_max) if plan.log else None
         self._main = self._new_session(plan.process, keeps_input=not plan.stdin_once)
         self._execs: dict[str, Session] = {}
-        self._starting: list[_Start] = []
+        self._starting: set[str] = set()
         self._watchers: list[socket.socket] = []
         self._subscribers: list[socket.socket] = []
         self._forwarder: Forwarder | None = None
@@ -291,60 +259,24 @@ class Monitor:
     def _spawn(self, name: str, process: Process, answer: Callable[[dict[str, Any]], None]) -> None:
         assert self._guard
         session = self._execs[name] if name else self._main
-        stdio = (-1, -1, -1) if process.tty else session.open_pipes(process.stdin)
-        status_read, status_write = os.pipe()
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        try:
-            session.pid = self._guard.spawn(process, stdio, status_write, theirs)
-        finally:
-            _close_all([status_write, *(fd for fd in stdio if fd >= 0)])
-            theirs.close()
-        ours.setblocking(False)
-        os.set_blocking(status_read, False)
-        start = _Start(session, name, answer, status_read, ours)
-        self._starting.append(start)
-        self._selector.register(ours, selectors.EVENT_READ, lambda mask: self._take_descriptor(start))
-        self._selector.register(status_read, selectors.EVENT_READ, lambda mask: self._take_status(start))
 
-    def _take_descriptor(self, start: _Start) -> None:
-        """A terminal's master, or a seccomp listener, from a process on its way to its command."""
-        try:
-            kind, fds, _, _ = socket.recv_fds(start.channel, 16, 1)
-        except BlockingIOError:
-            return
-        except OSError:
-            kind, fds = b"", []
-        if kind == b"tty" and fds:
-            start.session.open_terminal(fds[0])
-        elif kind == b"net" and fds:
-            redirection.Listener(fds[0], self._plan.network.address, self._selector)
-        else:
-            self._selector.unregister(start.channel)
-            start.channel.close()
+        def started(result: dict[str, Any]) -> None:
+            self._starting.discard(name)
+            if "error" not in result:
+                result |= {"ok": True, "pid": session.pid, "started_at": timestamp(time.time_ns())}
+                if not name:
+                    self._started_at = time.time_ns()
+            answer(result)
+            if "error" not in result:
+                session.release()
+                if session.is_over:
+                    self._settle(name)
 
-    def _take_status(self, start: _Start) -> None:
-        """The status pipe: closed by the exec, or the reason why there was none."""
-        try:
-            data = os.read(start.status, 65536)
-        except BlockingIOError:
-            return
-        start.said += data
-        if data:
-            return
-        self._selector.unregister(start.status)
-        os.close(start.status)
-        while start.channel.fileno() >= 0 and _is_readable(start.channel):
-            self._take_descriptor(start)
-        self._starting.remove(start)
-        if start.said:
-            start.answer(json.loads(start.said))
-            return
-        if start.session is self._main:
-            self._started_at = time.time_ns()
-        start.answer({"ok": True, "pid": start.session.pid, "started_at": timestamp(time.time_ns())})
-        start.session.release()
-        if start.session.is_over:
-            self._settle(start.name)
+        self._starting.add(name)
+        begin(process, session, self._guard, self._selector, self._take_redirection, started)
+
+    def _take_redirection(self, fd: int) -> None:
+        redirection.Listener(fd, self._plan.network.address, self._selector)
 
     def _reap(self, wake: socket.socket) -> None:
         with suppress(BlockingIOError):
@@ -370,7 +302,7 @@ class Monitor:
     def _settle(self, name: str) -> None:
         """A process has ended and its output is read, in whichever order: tells everybody."""
         session = self._execs.get(name) if name else self._main
-        if session is None or not session.is_over or any(start.session is session for start in self._starting):
+        if session is None or not session.is_over or name in self._starting:
             return
         if name:
             self._tell({"event": "exec_exit", "exec": name, "code": session.exit_code})
@@ -444,12 +376,6 @@ def _client(connection: socket.socket, request: Mapping[str, Any]) -> Client:
 def _answer(connection: socket.socket, answer: Mapping[str, Any]) -> None:
     with suppress(OSError):  # it did not wait
         connection.sendall(json.dumps(answer).encode() + b"\n")
-
-
-def _is_readable(connection: socket.socket) -> bool:
-    with selectors.PollSelector() as selector:
-        selector.register(connection, selectors.EVENT_READ)
-        return bool(selector.select(0))
 
 
 def _close_all(fds: list[int]) -> None:
