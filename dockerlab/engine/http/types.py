@@ -183,10 +183,11 @@ class Answer:
 
 @dataclass(frozen=True)
 class Stream:
-    """An answer in pieces, each sent at once.
+    """An answer in pieces, each sent at once; its head before the first piece is asked for, as clients of `wait` and `events` expect.
 
-    cancel: called from another thread when the client leaves or the engine ends, so that an iterator which waits for something can
-    end. The iterator is closed in any case. An error that it raises after its first piece breaks the connection off.
+    So what can be refused is refused by the handler: an error that the iterator raises breaks the connection off.
+    cancel: called once from another thread when the client leaves or the engine ends, so that an iterator which waits for something
+    can end; it must not wait itself. The iterator is closed in any case.
     """
 
     chunks: Iterator[bytes]
@@ -204,7 +205,7 @@ class Connection(Protocol):
 
     @property
     def pending(self) -> bool:
-        """Whether `recv` has something without waiting, the connection's own buffer aside."""
+        """Whether there are bytes that came along with the request and have not been received yet."""
 
     def recv(self, size: int, /) -> bytes:
         """What the client sent; b"" after it closed its side, or after the engine ended the connection. Raises OSError."""
@@ -224,7 +225,8 @@ class Connection(Protocol):
 
 @dataclass(frozen=True)
 class Hijack:
-    """Hands over the connection. run: called in the connection's thread once the head is sent. multiplexed: not a terminal's bytes."""
+    """Hands over the connection. run: called in the connection's thread once the head is sent. multiplexed: what is sent comes in frames
+    (`dockerlab.wire.multiplex`), not as a terminal's bytes; it is the handler that makes them."""
 
     run: Callable[[Connection], None]
     multiplexed: bool = True

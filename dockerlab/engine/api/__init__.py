@@ -1,0 +1,17 @@
+"""The endpoints of the Docker Engine API: each module's `ROUTES`, in one table. `unsupported` is last: it holds what is left."""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+from dockerlab.engine.http.types import Route
+
+_MODULES = ("system", "images", "containers", "observation", "exec", "volumes", "networks", "unsupported")
+
+
+def routes() -> tuple[Route, ...]:
+    """All endpoints that the engine answers."""
+    found: list[Route] = []
+    for name in _MODULES:
+        found += import_module(f"dockerlab.engine.api.{name}").ROUTES
+    return tuple(found)

@@ -1,0 +1,91 @@
+"""What the Docker Engine API has and this engine has not: 501, with what it is and why it is not there."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from dockerlab.engine.http.types import Answer, Handler, Method, Request, Response, Route
+from dockerlab.errors import EngineError
+
+_SWARM = "swarm mode is not supported by dockerlab's engine: it runs the containers of one user on one machine"
+_PLUGINS = "plugins are not supported by dockerlab's engine: volumes are local, networks are its own"
+_BUILD = "build is not supported by dockerlab's engine yet: it runs images that are loaded, imported or committed"
+_SESSION = "BuildKit sessions are not supported by dockerlab's engine yet: it has no builder"
+_REGISTRY = "registries are not supported by dockerlab's engine yet: images come by load, import or `dockerlab images prepare`"
+_WEBSOCKET = "attach over a WebSocket is not supported by dockerlab's engine: use POST /containers/{id}/attach"
+
+_ENDPOINTS: dict[str, tuple[tuple[Method, str], ...]] = {
+    _SWARM: (
+        ("GET", "/swarm"),
+        ("POST", "/swarm/init"),
+        ("POST", "/swarm/join"),
+        ("POST", "/swarm/leave"),
+        ("POST", "/swarm/update"),
+        ("GET", "/swarm/unlockkey"),
+        ("POST", "/swarm/unlock"),
+        ("GET", "/nodes"),
+        ("GET", "/nodes/{id}"),
+        ("DELETE", "/nodes/{id}"),
+        ("POST", "/nodes/{id}/update"),
+        ("GET", "/services"),
+        ("POST", "/services/create"),
+        ("GET", "/services/{id}"),
+        ("DELETE", "/services/{id}"),
+        ("POST", "/services/{id}/update"),
+        ("GET", "/services/{id}/logs"),
+        ("GET", "/tasks"),
+        ("GET", "/tasks/{id}"),
+        ("GET", "/tasks/{id}/logs"),
+        ("GET", "/secrets"),
+        ("POST", "/secrets/create"),
+        ("GET", "/secrets/{id}"),
+        ("DELETE", "/secrets/{id}"),
+        ("POST", "/secrets/{id}/update"),
+        ("GET", "/configs"),
+        ("POST", "/configs/create"),
+        ("GET", "/configs/{id}"),
+        ("DELETE", "/configs/{id}"),
+        ("POST", "/configs/{id}/update"),
+        ("PUT", "/volumes/{name}"),
+    ),
+    _PLUGINS: (
+        ("GET", "/plugins"),
+        ("GET", "/plugins/privileges"),
+        ("POST", "/plugins/pull"),
+        ("POST", "/plugins/create"),
+        ("GET", "/plugins/{name:path}/json"),
+        ("DELETE", "/plugins/{name:path}"),
+        ("POST", "/plugins/{name:path}/enable"),
+        ("POST", "/plugins/{name:path}/disable"),
+        ("POST", "/plugins/{name:path}/upgrade"),
+        ("POST", "/plugins/{name:path}/push"),
+        ("POST", "/plugins/{name:path}/set"),
+    ),
+    _BUILD: (("POST", "/build"), ("POST", "/build/cancel")),
+    _SESSION: (("POST", "/session"), ("POST", "/grpc")),
+    _REGISTRY: (
+        ("POST", "/auth"),
+        ("GET", "/distribution/{name:path}/json"),
+        ("GET", "/images/search"),
+        ("POST", "/images/{name:path}/push"),
+    ),
+    _WEBSOCKET: (("GET", "/containers/{id}/attach/ws"),),
+}
+
+
+def _refuses(message: str) -> Handler:
+    def refuse(engine: Any, request: Request) -> Response:
+        raise EngineError(message, status=501)
+
+    return refuse
+
+
+def _prune_build_cache(engine: Any, request: Request) -> Response:
+    """There is no cache, and so nothing to free: what `docker system prune` counts on."""
+    return Answer({"CachesDeleted": None, "SpaceReclaimed": 0})
+
+
+ROUTES: tuple[Route, ...] = (
+    Route("POST", "/build/prune", _prune_build_cache),
+    *(Route(method, path, _refuses(message)) for message, endpoints in _ENDPOINTS.items() for method, path in endpoints),
+)

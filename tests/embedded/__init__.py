@@ -1,0 +1,1 @@
+"""The embedded engine, part by part and as a whole. Linux only."""
