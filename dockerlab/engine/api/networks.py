@@ -1,0 +1,115 @@
+"""/networks: list, inspect, create, connect, disconnect, remove, prune."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from dockerlab.engine.events import parse_time
+from dockerlab.engine.filters import Filters, parse
+from dockerlab.engine.http.types import Answer, Request, Route
+from dockerlab.engine.networks.endpoint import shown_in
+from dockerlab.engine.networks.network import Network
+from dockerlab.errors import EngineError, NotFound, UsageError
+
+if TYPE_CHECKING:
+    from dockerlab.engine.core import Engine
+
+_LISTED = ("dangling", "driver", "id", "label", "name", "scope", "type")
+_PRUNED = ("label", "label!", "until")
+_UNITS = {"s": 1, "m": 60, "h": 3600}
+
+
+def list_(engine: Engine, request: Request) -> Answer:
+    """GET /networks"""
+    filters = parse(request.query.text("filters"), _LISTED)
+    for value in filters.values("type"):
+        if value not in ("builtin", "custom"):
+            raise EngineError(f"invalid filter: 'type'='{value}'", status=500)
+    try:
+        dangling = filters.flag("dangling")
+    except UsageError:
+        text = 'invalid value for filter \'dangling\', must be "true" (or "1"), or "false" (or "0")'
+        raise UsageError(text) from None
+    found = [network for network in engine.networks.all() if _is_listed(network, filters)]
+    if dangling is not None:
+        found = [n for n in found if (not n.is_predefined and not engine.networks.members(n)) == dangling]
+    return Answer([network.to_json() for network in found])
+
+
+def _is_listed(network: Network, filters: Filters) -> bool:
+    return (
+        filters.is_exact("driver", network.driver)
+        and filters.is_prefix("id", network.id)
+        and filters.is_pattern("name", network.name)
+        and filters.is_exact("scope", "local")
+        and filters.is_exact("type", "builtin" if network.is_predefined else "custom")
+        and filters.has_labels(network.labels)
+    )
+
+
+def inspect(engine: Engine, request: Request) -> Answer:
+    """GET /networks/{id}"""
+    network = engine.networks.get(request.params["id"])
+    if request.query.text("scope", "local") != "local":
+        raise NotFound(f"network {request.params['id']} not found")
+    members = {member.id: shown_in(network, member) for member in engine.networks.members(network)}
+    return Answer(network.to_json(members))
+
+
+def create(engine: Engine, request: Request) -> Answer:
+    """POST /networks/create"""
+    network, warning = engine.networks.create(request.body.json())
+    return Answer({"Id": network.id, "Warning": warning}, status=201)
+
+
+def connect(engine: Engine, request: Request) -> Answer:
+    """POST /networks/{id}/connect"""
+    body = request.body.json()
+    engine.networks.connect(request.params["id"], str(body.get("Container") or ""), body.get("EndpointConfig"))
+    return Answer()
+
+
+def disconnect(engine: Engine, request: Request) -> Answer:
+    """POST /networks/{id}/disconnect"""
+    body = request.body.json()
+    engine.networks.disconnect(request.params["id"], str(body.get("Container") or ""), bool(body.get("Force")))
+    return Answer()
+
+
+def remove(engine: Engine, request: Request) -> Answer:
+    """DELETE /networks/{id}"""
+    engine.networks.remove(request.params["id"])
+    return Answer(status=204)
+
+
+def prune(engine: Engine, request: Request) -> Answer:
+    """POST /networks/prune"""
+    filters = parse(request.query.text("filters"), _PRUNED)
+    removed: list[Any] = engine.networks.prune(filters, until_of(filters))
+    return Answer({"NetworksDeleted": removed or None})
+
+
+def until_of(filters: Filters) -> int | None:
+    """The `until` of a prune: a point in time, or how long ago ("10m"). Raises UsageError."""
+    values = filters.values("until")
+    if not values:
+        return None
+    if len(values) > 1:
+        raise UsageError("more than one until filter specified")
+    text = values[0]
+    if text[-1:] in _UNITS and text[:-1].isdecimal():
+        return time.time_ns() - int(text[:-1]) * _UNITS[text[-1]] * 10**9
+    return parse_time(text)
+
+
+ROUTES = (
+    Route("GET", "/networks", list_),
+    Route("GET", "/networks/", list_),
+    Route("POST", "/networks/create", create),
+    Route("POST", "/networks/prune", prune),
+    Route("GET", "/networks/{id}", inspect),
+    Route("POST", "/networks/{id}/connect", connect),
+    Route("POST", "/networks/{id}/disconnect", disconnect),
+    Route("DELETE", "/networks/{id}", remove),
+)

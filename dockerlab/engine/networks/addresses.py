@@ -1,0 +1,110 @@
+"""Which container has which address of 127.0.0.0/8: never two the same.
+
+Each network is a 16-bit block, 127.18 for `bridge` and those above for user networks. Its first address stands for the host (the
+gateway); containers get the lowest free one from the second on. One that was just given back rests for a while: a server that binds a
+port there again would meet the connections that its predecessor left in TIME_WAIT.
+
+Several engines may share this machine's loopback, one a user. So an address is *claimed* while it is in use, by a socket in the
+abstract namespace of unix sockets (unix(7)): like the loopback, it belongs to a network namespace, and it goes with its process.
+"""
+
+from __future__ import annotations
+
+import errno
+import socket
+import time
+from collections.abc import Callable
+from typing import Protocol
+
+BRIDGE = 18
+_LAST_BLOCK = 254
+_REST = 65.0  # seconds; TIME_WAIT is 60
+
+
+class Closeable(Protocol):
+    """What holds a claim."""
+
+    def close(self) -> None:
+        """Gives it up."""
+
+
+Claim = Callable[[str], Closeable | None]
+
+
+def claim(address: str) -> Closeable | None:
+    """Claims an address on this machine, or None where another engine has it. Raises OSError."""
+    holder = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
+    try:
+        holder.bind(f"\0dockerlab/{address}")
+    except OSError as error:
+        holder.close()
+        if error.errno == errno.EADDRINUSE:
+            return None
+        raise
+    return holder
+
+
+def subnet(block: int) -> str:
+    """The block's addresses, as CIDR."""
+    return f"127.{block}.0.0/16"
+
+
+def gateway(block: int) -> str:
+    """The address that stands for the host."""
+    return f"127.{block}.0.1"
+
+
+def free_block(taken: set[int]) -> int | None:
+    """The lowest block for a user network."""
+    return next((block for block in range(BRIDGE + 1, _LAST_BLOCK + 1) if block not in taken), None)
+
+
+class Addresses:
+    """The addresses in use. Not locked: `Networks` is."""
+
+    def __init__(self, claim: Claim = claim, clock: Callable[[], float] = time.monotonic) -> None:
+        self._claim, self._clock = claim, clock
+        self._used: dict[str, Closeable | None] = {}
+        self._resting: dict[str, float] = {}
+
+    def take(self, block: int) -> str | None:
+        """The lowest address of a block that nobody has; None where there is none."""
+        now = self._clock()
+        self._resting = {address: until for address, until in self._resting.items() if until > now}
+        rested_too_short: list[str] = []
+        for number in range(2, 1 << 16):
+            if number & 0xFF in (0, 255):  # look like a network's own and its broadcast address
+                continue
+            address = f"127.{block}.{number >> 8}.{number & 0xFF}"
+            if address in self._used:
+                continue
+            if address in self._resting:
+                rested_too_short.append(address)
+            elif (held := self._claim(address)) is not None:
+                self._used[address] = held
+                return address
+        for address in rested_too_short:
+            if (held := self._claim(address)) is not None:
+                self._used[address] = held
+                return address
+        return None
+
+    def keep(self, address: str) -> None:
+        """Marks an address that a container has already, from before this engine started."""
+        if address not in self._used:
+            self._used[address] = self._claim(address)
+
+    def give_back(self, address: str) -> None:
+        """Frees an address; one that is not in use is left alone."""
+        if address in self._used:
+            held = self._used.pop(address)
+            if held is not None:
+                held.close()
+            self._resting[address] = self._clock() + _REST
+
+    def close(self) -> None:
+        """Gives up all claims."""
+        for held in self._used.values():
+            if held is not None:
+                held.close()
+        self._used.clear()

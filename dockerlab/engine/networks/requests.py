@@ -1,0 +1,175 @@
+"""What clients ask of networks, checked as Docker checks it: JSON of the Engine API to values. Pure."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from dockerlab.engine.networks import addresses
+from dockerlab.engine.networks.endpoint import Endpoint
+from dockerlab.engine.networks.hosts import check_extra_hosts
+from dockerlab.engine.networks.network import PREDEFINED, Network
+from dockerlab.errors import EngineError, NotFound, UsageError
+
+_FORBIDDEN = 403
+_USER_ADDRESS = "user specified IP address is supported only when connecting to networks with user configured subnets"
+_ALIAS = "network-scoped alias is supported only for containers in user defined networks"
+_NO_MANAGER = (
+    'This node is not a swarm manager. Use "docker swarm init" or "docker swarm join" to connect this node to swarm and try again.'
+)
+
+
+def new_network(body: Mapping[str, Any], id: str, created: str, block: int) -> Network:
+    """The network that `POST /networks/create` asks for. Raises UsageError, NotFound, EngineError."""
+    name = str(body.get("Name") or "")
+    if not name.strip():
+        raise UsageError("invalid name: name is empty")
+    if name in PREDEFINED or name == "default":
+        raise EngineError(f"operation is not permitted on predefined {name} network ", status=_FORBIDDEN)
+    if body.get("Scope") == "swarm":
+        raise EngineError("cannot create a swarm scoped network when swarm is not active", status=_FORBIDDEN)
+    driver = str(body.get("Driver") or "bridge")
+    if driver in ("host", "null"):
+        raise EngineError(f'only one instance of "{driver}" network is allowed', status=_FORBIDDEN)
+    if driver == "overlay" or body.get("Ingress"):
+        raise EngineError(_NO_MANAGER, status=_FORBIDDEN)
+    if driver != "bridge":
+        raise NotFound(f'plugin "{driver}" not found', hint="This engine has the network drivers bridge, host and null.")
+    if body.get("ConfigOnly") or (body.get("ConfigFrom") or {}).get("Network"):
+        raise EngineError("networks that are configurations of others are not supported by this engine", status=501)
+    ipam = body.get("IPAM") or {}
+    _check_ipam(ipam)
+    return Network(
+        id=id,
+        name=name,
+        driver="bridge",
+        created=created,
+        block=block,
+        labels=_texts(body, "Labels"),
+        options=_texts(body, "Options"),
+        ipam={"Driver": ipam.get("Driver") or "default", "Options": ipam.get("Options"), "Config": ipam.get("Config") or None},
+        internal=bool(body.get("Internal")),
+        attachable=bool(body.get("Attachable")),
+        ipv6=bool(body.get("EnableIPv6")),
+    )
+
+
+def warnings(network: Network) -> list[str]:
+    """What a new network does not do although it was asked for."""
+    found = []
+    subnets = [str(config.get("Subnet")) for config in network.ipam.get("Config") or () if config.get("Subnet")]
+    if subnets:
+        own = addresses.subnet(network.block)
+        found.append(f"containers of this network have addresses of {own}, not of {', '.join(subnets)}")
+    if network.internal:
+        found.append("an internal network is not isolated: its containers share the host's network")
+    if network.ipv6:
+        found.append("containers of this network have no IPv6 addresses")
+    return found
+
+
+def _check_ipam(ipam: Mapping[str, Any]) -> None:
+    driver = ipam.get("Driver") or "default"
+    if driver != "default":
+        raise NotFound(f'plugin "{driver}" not found')
+    wrong = []
+    for config in ipam.get("Config") or ():
+        subnet = str(config.get("Subnet") or "")
+        if not subnet:
+            continue
+        try:
+            block = ipaddress.ip_network(subnet, strict=False)
+        except ValueError:
+            wrong.append(f"invalid subnet {subnet}: invalid CIDR block notation")
+            continue
+        if "/" not in subnet:
+            wrong.append(f"invalid subnet {subnet}: invalid CIDR block notation")
+        wrong += [
+            f"invalid {label} {config[key]}: parent subnet is an IPv{block.version} block"
+            for key, label in (("Gateway", "gateway"),)
+            if config.get(key) and not _is_address(str(config[key]))
+        ]
+    if wrong:
+        raise UsageError("invalid network config:\n" + _lines(wrong))
+
+
+def endpoint(settings: Mapping[str, Any] | None, network: Network | None) -> Endpoint:
+    """The EndpointSettings of a connect or of a container's NetworkingConfig. network: None where it does not exist (yet).
+
+    Raises UsageError.
+    """
+    asked = settings or {}
+    aliases = tuple(dict.fromkeys(str(alias) for alias in asked.get("Aliases") or ()))
+    ipam = asked.get("IPAMConfig") or None
+    wrong = []
+    for key, label in (("IPv4Address", "IPv4"), ("IPv6Address", "IPv6")):
+        address = str((ipam or {}).get(key) or "")
+        if address and not _is_address(address):
+            wrong.append(f"invalid {label} address: {address}")
+        if address and network and not (network.ipam.get("Config") or ()):
+            wrong.append(_USER_ADDRESS)
+    if network and network.is_predefined and aliases:
+        wrong.append(_ALIAS)
+    if wrong:
+        raise UsageError("invalid endpoint settings:\n" + _lines(wrong))
+    return Endpoint(
+        aliases=aliases,
+        links=tuple(str(link) for link in asked.get("Links") or ()),
+        ipam=ipam,
+        driver_options=asked.get("DriverOpts") or None,
+        mac_address=str(asked.get("MacAddress") or ""),
+        gateway_priority=int(asked.get("GwPriority") or 0),
+    )
+
+
+def endpoint_warnings(network: str, end: Endpoint) -> list[str]:
+    """What of an endpoint's settings is not done."""
+    asked = [str(address) for key in ("IPv4Address", "IPv6Address") if (address := (end.ipam or {}).get(key))]
+    asked += [end.mac_address] if end.mac_address else []
+    return [f"network {network}: this engine chooses a container's address itself; {address} is not used" for address in asked]
+
+
+def check_container(config: Mapping[str, Any], host_config: Mapping[str, Any]) -> None:
+    """What a new container asks of networks, apart from which there are. Raises UsageError."""
+    mode = str(host_config.get("NetworkMode") or "")
+    check_extra_hosts(host_config.get("ExtraHosts") or ())
+    if mode == "host" and host_config.get("Links"):
+        raise UsageError(
+            "conflicting options: host type networking can't be used with links. This would result in undefined behavior"
+        )
+    if not mode.startswith("container:"):
+        return
+    conflicts = (
+        (config.get("Hostname"), "hostname and the network mode"),
+        (host_config.get("Links"), "container type network can't be used with links. This would result in undefined behavior"),
+        (host_config.get("Dns"), "dns and the network mode"),
+        (host_config.get("ExtraHosts"), "custom host-to-IP mapping and the network mode"),
+        (
+            host_config.get("PortBindings") or host_config.get("PublishAllPorts"),
+            "port publishing and the container type network mode",
+        ),
+        (config.get("ExposedPorts"), "port exposing and the container type network mode"),
+    )
+    for given, text in conflicts:
+        if given:
+            raise UsageError(f"conflicting options: {text}")
+
+
+def _texts(body: Mapping[str, Any], key: str) -> dict[str, str]:
+    value = body.get(key) or {}
+    if not isinstance(value, dict) or not all(isinstance(text, str) for text in value.values()):
+        raise UsageError(f"invalid JSON: {key}: an object of texts is expected")
+    return value
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _lines(wrong: Sequence[str]) -> str:
+    return wrong[0] if len(wrong) == 1 else "\n".join(f"* {line}" for line in wrong)
