@@ -17,6 +17,7 @@ import socket
 import sys
 import zlib
 from contextlib import suppress
+from pathlib import Path
 
 from dockerlab.engine.home import read_json
 from dockerlab.engine.runtime import monitor
@@ -56,6 +57,8 @@ def serve(control: socket.socket, abilities: Abilities) -> None:
 
 def launch(control: socket.socket, plan_path: str, socket_path: str, abilities: Abilities) -> int:
     """Forks the monitor of one container. Raises OSError, ValueError."""
+    # Before the answer: the engine may remove the file then.
+    plan = plan_from_json(read_json(Path(plan_path)))
     with suppress(FileNotFoundError):
         os.unlink(socket_path)
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -70,21 +73,10 @@ def launch(control: socket.socket, plan_path: str, socket_path: str, abilities: 
     try:
         control.close()
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-        plan = plan_from_json(read_json_of(plan_path))
         monitor.main(plan, listener, lambda plan: make_guard(abilities, plan))
         code = 0
     finally:
-        with suppress(FileNotFoundError):
-            os.unlink(socket_path)
         os._exit(code)
-
-
-def read_json_of(path: str) -> dict[str, object]:
-    """The plan as JSON."""
-    from pathlib import Path
-
-    value: dict[str, object] = read_json(Path(path))
-    return value
 
 
 if __name__ == "__main__":

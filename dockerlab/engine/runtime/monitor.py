@@ -263,9 +263,9 @@ class Monitor:
         def started(result: dict[str, Any]) -> None:
             self._starting.discard(name)
             if "error" not in result:
-                result |= {"ok": True, "pid": session.pid, "started_at": timestamp(time.time_ns())}
-                if not name:
-                    self._started_at = time.time_ns()
+                now = time.time_ns()
+                self._started_at = now if not name else self._started_at
+                result |= {"ok": True, "pid": session.pid, "started_at": timestamp(now)}
             answer(result)
             if "error" not in result:
                 session.release()
@@ -318,6 +318,8 @@ class Monitor:
         exited = {"code": session.exit_code, "started_at": timestamp(self._started_at), "finished_at": timestamp(time.time_ns())}
         if self._log:
             write_json(Path(self._plan.directory, "exit.json"), exited)
+        # From now on the container's socket is a next monitor's: it may be started again as soon as this is told.
+        self._withdraw()
         self._tell({"event": "exit", **exited})
         session.finish()
         self._later(_LINGER, self._give_up)
@@ -348,10 +350,18 @@ class Monitor:
             with suppress(OSError):  # an engine that is gone reads exit.json
                 subscriber.send(json.dumps(event).encode() + b"\n")
 
+    def _withdraw(self) -> None:
+        if self._listener.fileno() >= 0:
+            path = self._listener.getsockname()
+            self._selector.unregister(self._listener)
+            self._listener.close()
+            os.unlink(path)
+
     def _close(self) -> None:
+        self._withdraw()
         if self._guard:
             self._guard.close()
-        for connection in (*self._watchers, *self._subscribers, self._listener):
+        for connection in (*self._watchers, *self._subscribers):
             connection.close()
 
 

@@ -42,7 +42,7 @@ _KEPT = {os.ST_NOSUID: MS_NOSUID, os.ST_NODEV: MS_NODEV, os.ST_NOEXEC: MS_NOEXEC
 def build(plan: Plan, *, is_root: bool, own_pids: bool) -> None:
     """Moves this process into a mount namespace of its own with the container's files at `/`. Raises OSError."""
     # Resolved while the host's links still lead to the host's files.
-    sources = {mount: os.path.realpath(mount.source) for mount in _by_depth(plan.mounts) if mount.kind == "bind"}
+    mounts = [(mount, os.path.realpath(mount.source)) for mount in _by_depth(plan.mounts)]
     kernel.unshare(CLONE_NEWNS)
     kernel.mount("", "/", flags=MS_REC | MS_PRIVATE)
     old = os.open("/", os.O_PATH | os.O_DIRECTORY)
@@ -54,8 +54,8 @@ def build(plan: Plan, *, is_root: bool, own_pids: bool) -> None:
     _mount_proc(is_root=is_root, own_pids=own_pids)
     _mount_sys(is_root=is_root)
     _mount_dev(plan.shm_size)
-    for mount in _by_depth(plan.mounts):
-        _mount_one(mount, sources.get(mount))
+    for mount, source in mounts:
+        _mount_one(mount, source)
     if plan.readonly:
         remount_readonly("/")
     if is_root:
@@ -133,9 +133,9 @@ def _mount_dev(shm_size: int) -> None:
         kernel.mount("mqueue", "/dev/mqueue", "mqueue", MS_NOSUID | MS_NODEV | MS_NOEXEC)
 
 
-def _mount_one(mount: Mount, source: str | None) -> None:
+def _mount_one(mount: Mount, source: str) -> None:
     target = os.path.realpath(mount.target)
-    if source is None:
+    if mount.kind == "tmpfs":
         os.makedirs(target, 0o755, exist_ok=True)
         options = {"mode": "1777"} | dict(mount.options)
         flags = MS_NOSUID | MS_NODEV | (0 if "exec" in options else MS_NOEXEC) | (MS_RDONLY if mount.readonly else 0)

@@ -1,0 +1,59 @@
+"""Socket addresses, rewritten."""
+
+from __future__ import annotations
+
+import socket
+import struct
+
+import pytest
+
+from dockerlab.engine.runtime.redirect import gateway, is_inet, rewrite
+
+OWN = "127.18.0.2"
+
+
+def v4(address: str, port: int = 5000) -> bytes:
+    return struct.pack("=H", socket.AF_INET) + struct.pack("!H", port) + socket.inet_aton(address) + bytes(8)
+
+
+def v6(address: str, port: int = 5000) -> bytes:
+    return struct.pack("=H", socket.AF_INET6) + struct.pack("!HI", port, 7) + socket.inet_pton(socket.AF_INET6, address) + bytes(4)
+
+
+@pytest.mark.parametrize("address", ["0.0.0.0", "127.0.0.1"])
+@pytest.mark.parametrize("operation", ["bind", "connect"])
+def test_every_address_and_the_loopback_become_its_own(address: str, operation: str) -> None:
+    assert rewrite(v4(address), OWN, operation) == v4(OWN)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("address", ["::", "::1", "::ffff:127.0.0.1", "::ffff:0.0.0.0"])
+def test_so_do_those_of_ipv6(address: str) -> None:
+    assert rewrite(v6(address), OWN, "bind") == v6(f"::ffff:{OWN}")
+
+
+@pytest.mark.parametrize("address", ["127.18.0.3", "10.1.2.3", "127.0.0.53"])
+def test_all_else_stays(address: str) -> None:
+    assert rewrite(v4(address), OWN, "connect") is None
+    assert rewrite(v6(f"::ffff:{address}"), OWN, "connect") is None
+
+
+def test_the_gateway_is_the_host() -> None:
+    assert gateway(OWN) == "127.18.0.1"
+    assert rewrite(v4("127.18.0.1"), OWN, "connect") == v4("127.0.0.1")
+    assert rewrite(v4("127.18.0.1"), OWN, "bind") is None
+
+
+def test_a_name_server_on_the_loopback_stays_within_reach() -> None:
+    assert rewrite(v4("127.0.0.1", 53), OWN, "connect") is None
+    assert rewrite(v4("127.0.0.1", 53), OWN, "bind") == v4(OWN, 53)
+
+
+@pytest.mark.parametrize("raw", [b"", b"\x02", v4("0.0.0.0")[:7], v6("::")[:20], struct.pack("=H", socket.AF_UNIX) + b"/run/x"])
+def test_what_is_no_address_stays(raw: bytes) -> None:
+    assert rewrite(raw, OWN, "bind") is None
+
+
+def test_families() -> None:
+    assert is_inet(v4(OWN))
+    assert is_inet(v6("::1"))
+    assert not is_inet(struct.pack("=H", socket.AF_UNIX))
