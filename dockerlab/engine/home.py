@@ -82,14 +82,18 @@ def _runtime(environ: Mapping[str, str]) -> str:
     return f"/tmp/dockerlab-{os.getuid()}"
 
 
-def write_json(path: Path, value: object) -> None:
-    """Replaces a file by `value` as JSON: after a crash there is the old one or the new one, whole."""
+def write_json(path: Path, value: object, *, durable: bool = False) -> None:
+    """Replaces a file by `value` as JSON: whoever reads it, also after this process was killed, finds the old one or the new one, whole.
+
+    durable: also after a power failure. It costs milliseconds, so that what a container's start waits for does without.
+    """
     beside = path.with_name(f".{path.name}.{os.getpid()}.{os.urandom(4).hex()}")
     try:
         with beside.open("x", encoding="utf-8") as file:
             json.dump(value, file, separators=(",", ":"))
-            file.flush()
-            os.fsync(file.fileno())
+            if durable:
+                file.flush()
+                os.fsync(file.fileno())
         beside.replace(path)
     except BaseException:
         beside.unlink(missing_ok=True)

@@ -116,6 +116,7 @@ class NamespaceGuard:
     def _run(self, process: Process, stdio: tuple[int, int, int], status: int, channel: socket.socket, is_first: bool) -> int:
         os.setsid()
         signal.set_wakeup_fd(-1)
+        kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
         if is_first:
             self._become_first()
         else:
@@ -183,6 +184,8 @@ class NamespaceGuard:
                 # The set ids may go only while they can still be set; the kernel clears the rest when the user is not root.
                 kernel.keep_capabilities(DEFAULT_CAPABILITIES)
             os.setuid(account.uid)
+        # Without its monitor nobody would know of it. A change of user has taken back what was set before.
+        kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
 
     def _leave_an_init(self) -> None:
         """Forks: the child goes on as the command, this process stays as PID 1, reaps, and hands signals on."""
