@@ -59,7 +59,7 @@ def again(home: Home, tmp_path: Path) -> Networks:
 
 
 def add(networks: Networks, id: str, name: str, mode: str = "default", /, **more: Any) -> list[str]:
-    config = {key: more[key] for key in ("Hostname", "Domainname") if key in more}
+    config: dict[str, Any] = {key: more[key] for key in ("Hostname", "Domainname") if key in more}
     host = {key: value for key, value in more.items() if key not in (*config, "endpoints")}
     return networks.add(id, name, config, {"NetworkMode": mode, **host}, more.get("endpoints"))
 
