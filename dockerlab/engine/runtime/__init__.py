@@ -79,7 +79,7 @@ class Runtime:
             self._ask({"plan": str(path), "socket": str(self._home.monitor_socket(plan.id))})
             return Running(plan.id, self._home.monitor_socket(plan.id), on_event)
         finally:
-            if not plan.log:
+            if plan.process.job:
                 path.unlink()
 
     def find(self, identifier: str, on_event: OnEvent | None = None) -> Running | None:

@@ -316,7 +316,7 @@ class Monitor:
             self._log.close()
             self._poke()
         exited = {"code": session.exit_code, "started_at": timestamp(self._started_at), "finished_at": timestamp(time.time_ns())}
-        if self._log:
+        if not self._plan.process.job:
             write_json(Path(self._plan.directory, "exit.json"), exited)
         # From now on the container's socket is a next monitor's: it may be started again as soon as this is told.
         self._withdraw()
