@@ -164,9 +164,12 @@ class Running:
         """A stream of the container: framed output, unless it has a terminal; what is sent is input."""
         return self._request({"op": "attach", "stdin": stdin, "stdout": stdout, "stderr": stderr})[0]
 
-    def exec(self, identifier: str, process: Process, *, detach: bool = False) -> tuple[int, socket.socket]:
+    def exec(
+        self, identifier: str, process: Process, *, detach: bool = False, stdout: bool = True, stderr: bool = True
+    ) -> tuple[int, socket.socket]:
         """Runs a command more; its pid on the host, and its stream. Raises StartFailed."""
         request = {"op": "exec", "exec": identifier, "process": asdict(process), "detach": detach, "stdin": process.stdin}
+        request |= {"stdout": stdout, "stderr": stderr}
         connection, answer = self._request(request)
         return int(answer["pid"]), connection
 

@@ -1,0 +1,270 @@
+"""What a client asks for when it creates a container, made complete: the API's Config and HostConfig with every field. Pure.
+
+The body of a create request is checked for its types as Docker's JSON decoder does, given defaults, and completed by the image's own
+configuration: the client's entrypoint, command, user, … come first, environment, labels, volumes and ports are put together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from dockerlab.errors import UsageError
+
+DEFAULT_PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+_SHM_SIZE = 64 << 20
+_MASKED = [
+    *("/proc/asound", "/proc/acpi", "/proc/interrupts", "/proc/kcore", "/proc/keys", "/proc/latency_stats", "/proc/timer_list"),
+    *("/proc/timer_stats", "/proc/sched_debug", "/proc/scsi", "/sys/firmware", "/sys/devices/virtual/powercap"),
+]
+_READONLY = ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"]
+
+# Fields with their defaults, in the order in which Docker shows them.
+_CONFIG: Mapping[str, Any] = {
+    "Hostname": "",
+    "Domainname": "",
+    "User": "",
+    "AttachStdin": False,
+    "AttachStdout": False,
+    "AttachStderr": False,
+    "ExposedPorts": None,
+    "Tty": False,
+    "OpenStdin": False,
+    "StdinOnce": False,
+    "Env": None,
+    "Cmd": None,
+    "Healthcheck": None,
+    "ArgsEscaped": None,
+    "Image": "",
+    "Volumes": None,
+    "WorkingDir": "",
+    "Entrypoint": None,
+    "NetworkDisabled": None,
+    "MacAddress": None,
+    "OnBuild": None,
+    "Labels": {},
+    "StopSignal": None,
+    "StopTimeout": None,
+    "Shell": None,
+}
+_HOST_CONFIG: Mapping[str, Any] = {
+    "Binds": None,
+    "ContainerIDFile": "",
+    "LogConfig": {"Type": "json-file", "Config": {}},
+    "NetworkMode": "bridge",
+    "PortBindings": None,
+    "RestartPolicy": {"Name": "no", "MaximumRetryCount": 0},
+    "AutoRemove": False,
+    "VolumeDriver": "",
+    "VolumesFrom": None,
+    "ConsoleSize": [0, 0],
+    "Annotations": None,
+    "CapAdd": None,
+    "CapDrop": None,
+    "CgroupnsMode": "host",
+    "Dns": None,
+    "DnsOptions": None,
+    "DnsSearch": None,
+    "ExtraHosts": None,
+    "GroupAdd": None,
+    "IpcMode": "private",
+    "Cgroup": "",
+    "Links": None,
+    "OomScoreAdj": 0,
+    "PidMode": "",
+    "Privileged": False,
+    "PublishAllPorts": False,
+    "ReadonlyRootfs": False,
+    "SecurityOpt": None,
+    "StorageOpt": None,
+    "Tmpfs": None,
+    "UTSMode": "",
+    "UsernsMode": "",
+    "ShmSize": 0,
+    "Sysctls": None,
+    "Runtime": "",
+    "Isolation": "",
+    "CpuShares": 0,
+    "Memory": 0,
+    "NanoCpus": 0,
+    "CgroupParent": "",
+    "BlkioWeight": 0,
+    "BlkioWeightDevice": None,
+    "BlkioDeviceReadBps": None,
+    "BlkioDeviceWriteBps": None,
+    "BlkioDeviceReadIOps": None,
+    "BlkioDeviceWriteIOps": None,
+    "CpuPeriod": 0,
+    "CpuQuota": 0,
+    "CpuRealtimePeriod": 0,
+    "CpuRealtimeRuntime": 0,
+    "CpusetCpus": "",
+    "CpusetMems": "",
+    "Devices": None,
+    "DeviceCgroupRules": None,
+    "DeviceRequests": None,
+    "MemoryReservation": 0,
+    "MemorySwap": 0,
+    "MemorySwappiness": None,
+    "OomKillDisable": False,
+    "PidsLimit": None,
+    "Ulimits": None,
+    "CpuCount": 0,
+    "CpuPercent": 0,
+    "IOMaximumIOps": 0,
+    "IOMaximumBandwidth": 0,
+    "Mounts": None,
+    "Init": None,
+    "MaskedPaths": None,
+    "ReadonlyPaths": None,
+}
+
+
+def _set(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+# What Docker leaves out of its JSON where it is empty.
+_LEFT_OUT = _set(
+    "ExposedPorts Healthcheck ArgsEscaped NetworkDisabled MacAddress StopSignal StopTimeout Shell "
+    "Annotations StorageOpt Tmpfs Sysctls Mounts Init"
+)
+
+# Kinds of fields whose default does not tell.
+_LISTS_OF_TEXT = _set(
+    "Env OnBuild Shell Binds VolumesFrom CapAdd CapDrop Dns DnsOptions DnsSearch ExtraHosts GroupAdd Links SecurityOpt "
+    "DeviceCgroupRules MaskedPaths ReadonlyPaths"
+)
+_COMMANDS = frozenset(("Cmd", "Entrypoint"))  # a list, or one word as text
+_TEXT_BY_TEXT = _set("Labels Annotations StorageOpt Tmpfs Sysctls")
+_BY_TEXT = _set("ExposedPorts Volumes PortBindings LogConfig RestartPolicy Healthcheck")
+_LISTS = _set(
+    "ConsoleSize BlkioWeightDevice BlkioDeviceReadBps BlkioDeviceWriteBps BlkioDeviceReadIOps BlkioDeviceWriteIOps Devices "
+    "DeviceRequests Ulimits Mounts"
+)
+_TEXT = frozenset(("MacAddress", "StopSignal"))
+_YES_NO = frozenset(("ArgsEscaped", "NetworkDisabled", "Init"))
+_NUMBERS = frozenset(("StopTimeout", "MemorySwappiness", "PidsLimit"))
+
+
+def parse(body: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Config and HostConfig that a create request asks for, each complete. Raises UsageError for what has not the right type."""
+    config = _checked(body, _CONFIG, "")
+    host = _checked(_object(body.get("HostConfig"), ".HostConfig"), _HOST_CONFIG, "HostConfig")
+    return config, _with_defaults(host)
+
+
+def shown(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Config or HostConfig as inspection shows it."""
+    return {key: value for key, value in values.items() if key not in _LEFT_OUT or value not in (None, "", {}, [])}
+
+
+def merged(config: Mapping[str, Any], image: Mapping[str, Any]) -> dict[str, Any]:
+    """The client's config completed by the image's. Raises UsageError where neither says what to run."""
+    result = dict(config)
+    if not result["Entrypoint"]:
+        if not result["Cmd"]:
+            result["Cmd"] = image.get("Cmd")
+        if result["Entrypoint"] is None:
+            result["Entrypoint"] = image.get("Entrypoint")
+    if result["Entrypoint"] == [""]:
+        result["Entrypoint"] = None
+    for name in ("User", "WorkingDir", "StopSignal", "Shell"):
+        result[name] = result[name] or image.get(name) or _CONFIG[name]
+    for name in ("ExposedPorts", "Volumes", "Labels"):
+        result[name] = {**(image.get(name) or {}), **(result[name] or {})} or _CONFIG[name]
+    result["Env"] = _environment(result["Env"] or [], image.get("Env") or [])
+    result["Healthcheck"] = _health_check(result["Healthcheck"], image.get("Healthcheck"))
+    if not result["Entrypoint"] and not result["Cmd"]:
+        raise UsageError("no command specified")
+    return result
+
+
+def _with_defaults(host: dict[str, Any]) -> dict[str, Any]:
+    if host["NetworkMode"] in ("", "default"):
+        host["NetworkMode"] = "bridge"
+    if not host["ShmSize"]:
+        host["ShmSize"] = _SHM_SIZE
+    host["IpcMode"] = host["IpcMode"] or "private"
+    host["CgroupnsMode"] = host["CgroupnsMode"] or "host"
+    host["LogConfig"] = {"Type": host["LogConfig"].get("Type") or "json-file", "Config": host["LogConfig"].get("Config") or {}}
+    policy = host["RestartPolicy"]
+    host["RestartPolicy"] = {"Name": policy.get("Name") or "no", "MaximumRetryCount": policy.get("MaximumRetryCount") or 0}
+    if host["MaskedPaths"] is None and not host["Privileged"]:
+        host["MaskedPaths"], host["ReadonlyPaths"] = list(_MASKED), list(_READONLY)
+    return host
+
+
+def _checked(given: Mapping[str, Any], fields: Mapping[str, Any], place: str) -> dict[str, Any]:
+    # Go's decoder matches names in whatever case.
+    names = {name.lower(): name for name in fields}
+    result = {name: list(value) if isinstance(value, list) else value for name, value in fields.items()}
+    for key, value in given.items():
+        name = names.get(key.lower())
+        if name is not None and value is not None:
+            result[name] = _value(name, value, fields[name], f"{place}.{name}")
+    return result
+
+
+def _value(name: str, value: Any, default: Any, place: str) -> Any:
+    if name in _COMMANDS:
+        return [value] if isinstance(value, str) else _texts(value, place)
+    if name in _LISTS_OF_TEXT:
+        return _texts(value, place)
+    if name in _TEXT_BY_TEXT:
+        for key, text in _object(value, place).items():
+            _expect(text, str, "string", f"{place}.{key}")
+        return dict(value)
+    if name in _BY_TEXT:
+        return dict(_object(value, place))
+    if name in _LISTS:
+        _expect(value, list, "[]interface {}", place)
+        return value
+    if isinstance(default, bool) or name in _YES_NO:
+        _expect(value, bool, "bool", place)
+    elif isinstance(default, str) or name in _TEXT:
+        _expect(value, str, "string", place)
+    elif (isinstance(default, int) or name in _NUMBERS) and (isinstance(value, bool) or not isinstance(value, int)):
+        raise _wrong(value, "int64", place)
+    return value
+
+
+def _object(value: Any, place: str) -> Mapping[str, Any]:
+    if value is None:
+        return {}
+    _expect(value, dict, "map[string]interface {}", place)
+    found: Mapping[str, Any] = value
+    return found
+
+
+def _texts(value: Any, place: str) -> list[str]:
+    _expect(value, list, "[]string", place)
+    for item in value:
+        _expect(item, str, "string", place)
+    return list(value)
+
+
+def _expect(value: Any, kind: type, name: str, place: str) -> None:
+    if not isinstance(value, kind):
+        raise _wrong(value, name, place)
+
+
+def _wrong(value: Any, name: str, place: str) -> UsageError:
+    kinds = {bool: "bool", str: "string", int: "number", float: "number", list: "array", dict: "object"}
+    kind = kinds.get(type(value), type(value).__name__)
+    return UsageError(f"invalid JSON: json: cannot unmarshal {kind} into Go struct field {place} of type {name}")
+
+
+def _environment(own: list[str], of_image: list[str]) -> list[str]:
+    """The client's variables, the image's that it does not set, and a PATH in any case."""
+    names = {item.partition("=")[0] for item in own}
+    together = [*own, *(item for item in of_image if item.partition("=")[0] not in names)]
+    has_path = any(item.partition("=")[0] == "PATH" for item in together)
+    return together if has_path else [*together, DEFAULT_PATH]
+
+
+def _health_check(own: Mapping[str, Any] | None, of_image: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    if not own or not of_image:
+        found = own or of_image
+        return dict(found) if found else None
+    return dict(of_image) | {name: value for name, value in own.items() if value}

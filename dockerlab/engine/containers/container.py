@@ -1,0 +1,192 @@
+"""A container while the engine runs: its record, its monitor if it has one, and those who wait for something to happen to it.
+
+`lock` is held while the container changes, never while somebody waits for its process, and never needed to read `record`: that is a
+value, replaced as a whole.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Literal
+
+from dockerlab.engine.containers import record as records
+from dockerlab.engine.containers.record import Record
+from dockerlab.engine.home import write_json
+from dockerlab.engine.runtime import Running
+from dockerlab.errors import Conflict
+
+Condition = Literal["not-running", "next-exit", "removed"]
+CONFIG = "config.json"
+
+
+class Waiter:
+    """Waits for one thing to happen, once. exit_code: of the container when it happened. cancelled: nobody waits any more."""
+
+    def __init__(self, condition: Condition) -> None:
+        self.condition = condition
+        self.exit_code = 0
+        self.error = ""
+        self.cancelled = False
+        self._happened = threading.Event()
+
+    def wait(self, seconds: float | None = None) -> bool:
+        """Whether it happened in that time; without a time it waits until it does, or is cancelled."""
+        return self._happened.wait(seconds)
+
+    def tell(self, exit_code: int, error: str = "") -> None:
+        """It happened."""
+        self.exit_code, self.error = exit_code, error
+        self._happened.set()
+
+    def cancel(self) -> None:
+        """Ends the waiting; from any thread."""
+        self.cancelled = True
+        self._happened.set()
+
+
+class Attachment:
+    """A client that attached before the container was started. `stream` is what `Running.attach` gives, once it is."""
+
+    def __init__(self, *, stdin: bool, stdout: bool, stderr: bool) -> None:
+        self.stdin, self.stdout, self.stderr = stdin, stdout, stderr
+        self.stream: Any = None
+        self._begun = threading.Event()
+
+    def begin(self, running: Running) -> None:
+        """The container is about to be started."""
+        # A monitor that ends at once leaves the client with an empty stream.
+        with suppress(ConnectionError, FileNotFoundError):
+            self.stream = running.attach(stdin=self.stdin, stdout=self.stdout, stderr=self.stderr)
+        self._begun.set()
+
+    def end(self) -> None:
+        """It will never be: the container is removed, or could not be started, or the client left."""
+        self._begun.set()
+
+    def wait(self, seconds: float) -> bool:
+        """Whether it has begun or ended in that time."""
+        return self._begun.wait(seconds)
+
+
+class Container:
+    """directory: its own. token: tells runs apart; events of a run that is over are not heeded."""
+
+    def __init__(self, record: Record, directory: Path) -> None:
+        self.lock = threading.RLock()
+        self.directory = directory
+        self.running: Running | None = None
+        self.token: object = None
+        self.timer: threading.Timer | None = None
+        self.restart_delay = 0.0
+        self.is_kept = False  # restarted by a client: AutoRemove does not apply to this exit
+        self.health: Mapping[str, Any] | None = None
+        self._record = record
+        self._waiters: list[Waiter] = []
+        self._attachments: list[Attachment] = []
+
+    @property
+    def record(self) -> Record:
+        """What it is now."""
+        return self._record
+
+    @property
+    def id(self) -> str:
+        """The whole id."""
+        return self._record.id
+
+    @property
+    def name(self) -> str:
+        """Without a slash."""
+        return self._record.name
+
+    def update(self, **changes: Any) -> Record:
+        """Changes fields of the record, and keeps it. The lock must be held."""
+        self._record = replace(self._record, **changes)
+        self.save()
+        return self._record
+
+    def update_state(self, **changes: Any) -> Record:
+        """Changes fields of the state. The lock must be held."""
+        return self.update(state=replace(self._record.state, **changes))
+
+    def save(self) -> None:
+        """Writes the record."""
+        write_json(self.directory / CONFIG, self._record.to_json())
+
+    def attributes(self, more: Mapping[str, str] | None = None) -> dict[str, str]:
+        """What events say about it."""
+        return {**self._record.labels, "image": self._record.image_name, "name": self.name, **(more or {})}
+
+    # Waiting
+
+    def waiter(self, condition: Condition) -> Waiter:
+        """Starts to wait. What is so already has happened; end it with `forget`."""
+        waiter = Waiter(condition)
+        with self.lock:
+            state = self._record.state
+            if condition == "not-running" and not state.is_running:
+                waiter.tell(state.exit_code, state.error)
+            else:
+                self._waiters.append(waiter)
+        return waiter
+
+    def forget(self, waiter: Waiter) -> None:
+        """Nobody waits any more; twice is fine."""
+        with self.lock:
+            self._waiters = [other for other in self._waiters if other is not waiter]
+
+    def tell(self, *conditions: Condition) -> None:
+        """Something happened. The lock must be held."""
+        told = [waiter for waiter in self._waiters if waiter.condition in conditions]
+        self._waiters = [waiter for waiter in self._waiters if waiter not in told]
+        for waiter in told:
+            waiter.tell(self._record.state.exit_code)
+
+    # Clients that attach before the start
+
+    def attach(self, attachment: Attachment) -> None:
+        """Attaches a client now, if the container runs, or else at its start. The client waits for it."""
+        with self.lock:
+            if self.running is not None:
+                attachment.begin(self.running)
+            else:
+                self._attachments.append(attachment)
+
+    def detach(self, attachment: Attachment) -> None:
+        """A client left before the start; twice is fine."""
+        with self.lock:
+            self._attachments = [other for other in self._attachments if other is not attachment]
+
+    def begin_attachments(self, running: Running) -> None:
+        """Before the start. The lock must be held."""
+        for attachment in self._take_attachments():
+            attachment.begin(running)
+
+    def end_attachments(self) -> None:
+        """There will be no start. The lock must be held."""
+        for attachment in self._take_attachments():
+            attachment.end()
+
+    def _take_attachments(self) -> list[Attachment]:
+        taken, self._attachments = self._attachments, []
+        return taken
+
+    # States that a call needs
+
+    def needs_running(self) -> Running:
+        """Its monitor. Raises Conflict where it does not run."""
+        running = self.running
+        if running is None or not self._record.state.is_alive:
+            if self._record.state.status == "restarting":
+                raise Conflict(f"Container {self.id} is restarting, wait until the container is running")
+            raise Conflict(f"container {self.id} is not running")
+        return running
+
+
+def load(directory: Path, value: Mapping[str, Any]) -> Container:
+    """A container from what its config.json holds. Raises KeyError, TypeError."""
+    return Container(records.from_json(value), directory)

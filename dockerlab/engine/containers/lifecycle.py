@@ -1,0 +1,363 @@
+"""Start, end, stop, kill, restart, pause: what happens to a container between its creation and its removal.
+
+The end of a run is told by its monitor, in a thread of its own; whatever a client asked for, this is where it takes effect. A container's
+lock is held while it is started, and released before anybody waits for its end.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from dockerlab.engine import timestamps
+from dockerlab.engine.containers import publishing, resources, restarting
+from dockerlab.engine.containers.container import Container
+from dockerlab.engine.containers.execs import Execs
+from dockerlab.engine.containers.parts import Parts
+from dockerlab.engine.containers.planning import Surroundings, plan
+from dockerlab.engine.containers.record import Published
+from dockerlab.engine.containers.validation import signal_number
+from dockerlab.engine.home import read_json
+from dockerlab.engine.runtime import Running, StartFailed
+from dockerlab.errors import Conflict, DockerlabError, EngineError, UsageError
+
+_LOG = logging.getLogger(__name__)
+_KILLED = 137
+_NOT_STARTED = 128  # Docker's exit code where the engine is at fault
+_STOP_SECONDS = 10
+_KILL_SECONDS = 10
+_UNCHANGED = 304
+_START_FAILED = "failed to create task for container: unable to start container process: "
+
+
+class Lifecycle:
+    """execs: told of the ends of execs, and of their container's. remove: removes a container that ended by itself and is to go."""
+
+    def __init__(self, parts: Parts, execs: Execs, remove: Callable[[Container], None]) -> None:
+        self._parts = parts
+        self._execs = execs
+        self._remove = remove
+        self._closed = False
+
+    # Start
+
+    def start(self, container: Container) -> None:
+        """Starts it, as a client asked. Raises EngineError with 304 where it runs already, Conflict, StartFailed."""
+        with container.lock:
+            state = container.record.state
+            if state.status == "running":
+                raise EngineError("container already started", status=_UNCHANGED)
+            if state.status == "paused":
+                raise Conflict("cannot start a paused container, try unpause instead")
+            if state.status in ("removing", "dead"):
+                raise Conflict("container is marked for removal and cannot be started")
+            self._cancel_timer(container)
+            container.restart_delay = 0.0
+            self._run(container, restart_count=0, manually_stopped=False)
+
+    def _run(self, container: Container, **changes: Any) -> None:
+        """The start itself. The lock is held."""
+        try:
+            self._launch(container, **changes)
+        except (DockerlabError, OSError) as error:
+            failure = _failure(error)
+            code = error.exit_code if isinstance(error, StartFailed) and error.exit_code != 125 else _NOT_STARTED
+            before = container.record.state.status
+            status = "exited" if before == "restarting" else before
+            container.update_state(status=status, pid=0, exit_code=code, error=failure.message)
+            container.end_attachments()
+            if container.record.removes_itself:
+                self._remove(container)
+            raise failure from error
+
+    def _launch(self, container: Container, **changes: Any) -> None:
+        parts, record = self._parts, container.record
+        (container.directory / "exit.json").unlink(missing_ok=True)
+        for point in record.mounts:
+            if point.type == "bind" and not os.path.lexists(point.source):
+                _make_source(point.source)
+        network = parts.networks.start(container.id, container.directory)
+        opened: Sequence[tuple[Published, Any]] = ()
+        try:
+            opened = publishing.listen(publishing.bindings(record.config, record.host_config), f"{record.name} ({record.id})")
+            published = tuple(one for one, _ in opened)
+            around = Surroundings(str(container.directory), parts.isolation, network, resources.limits(record.host_config))
+            token = object()
+            running = parts.runtime.monitor(plan(record, around, published), lambda event: self._hear(container, token, event))
+            container.begin_attachments(running)
+            running.start([sock for _, sock in opened])
+        except BaseException:
+            parts.networks.stop(container.id)
+            raise
+        finally:
+            for _, sock in opened:
+                sock.close()
+        self._took(container, running, token, ports=published, address=network.address, **changes)
+        for point in record.mounts:
+            if point.type == "volume":
+                parts.volumes.mounted(point.name, container.id, point.destination, point.writable)
+        parts.emit(container, "start")
+
+    def _took(self, container: Container, running: Running, token: object, **changes: Any) -> None:
+        container.running, container.token = running, token
+        state = {"status": "running", "pid": running.pid, "exit_code": 0, "error": "", "oom_killed": False}
+        container.update(**changes)
+        container.update_state(**state, started_at=running.started_at or timestamps.now())
+
+    # End
+
+    def _hear(self, container: Container, token: object, event: Mapping[str, Any]) -> None:
+        """What a monitor tells, in its own thread."""
+        if event.get("event") == "exit":
+            self._ended(container, token, event)
+        elif event.get("event") == "gone":
+            self._ended(container, token, _exit_of(container.directory))
+        elif event.get("event") == "exec_exit":
+            self._execs.ended(str(event["exec"]), int(event["code"]))
+
+    def _ended(self, container: Container, token: object, end: Mapping[str, Any]) -> None:
+        with container.lock:
+            if token is None or container.token is not token:
+                return
+            container.running = container.token = None
+            record = container.record
+            code, finished = int(end.get("code", _KILLED)), str(end.get("finished_at") or timestamps.now())
+            self._parts.networks.stop(container.id)
+            ran = _seconds(record.state.started_at, finished)
+            policy = record.host_config.get("RestartPolicy") or {}
+            again = not self._closed and restarting.restarts(
+                policy, code, record.restart_count, manually_stopped=record.manually_stopped
+            )
+            container.update(ports=(), address="")
+            status = "restarting" if again else "exited"
+            container.update_state(status=status, pid=0, exit_code=code, finished_at=finished)
+            if again:
+                self._restart_later(container, ran)
+            is_kept, container.is_kept = container.is_kept, False
+        self._execs.container_ended(container)
+        for point in record.mounts:
+            if point.type == "volume":
+                self._parts.volumes.unmounted(point.name, container.id)
+        self._parts.emit(container, "die", exitCode=str(code), execDuration=str(int(ran)))
+        with container.lock:
+            container.tell("not-running", "next-exit")
+        if record.removes_itself and not again and not is_kept:
+            self._remove(container)
+
+    def _restart_later(self, container: Container, ran: float) -> None:
+        container.restart_delay = restarting.next_delay(container.restart_delay, ran)
+        timer = threading.Timer(container.restart_delay, lambda: self._restart_now(container, timer))
+        timer.daemon = True
+        timer.name = f"restart {container.id[:12]}"
+        container.timer = timer
+        timer.start()
+
+    def _restart_now(self, container: Container, timer: threading.Timer) -> None:
+        with container.lock:
+            if container.timer is not timer or self._closed:
+                return
+            container.timer = None
+            try:
+                self._run(container, restart_count=container.record.restart_count + 1)
+            except DockerlabError as error:
+                _LOG.warning("cannot restart %s: %s", container.id[:12], error.message)
+                container.tell("not-running", "next-exit")
+
+    def _cancel_timer(self, container: Container) -> None:
+        if container.timer is not None:
+            container.timer.cancel()
+            container.timer = None
+
+    def _give_up_restart(self, container: Container) -> bool:
+        """Ends the waiting for a restart. The lock is held. Whether it was waiting."""
+        if container.record.state.status != "restarting":
+            return False
+        self._cancel_timer(container)
+        container.update(manually_stopped=True)
+        container.update_state(status="exited")
+        container.tell("not-running")
+        return True
+
+    # What clients ask for
+
+    def stop(self, container: Container, seconds: int | None = None, by: str = "") -> None:
+        """Asks it to end, and kills it after `seconds` (None: its own StopTimeout, or 10; negative: never). by: a signal.
+
+        Raises EngineError with 304 where it does not run.
+        """
+        if not self._stop(container, seconds, by):
+            raise EngineError("container already stopped", status=_UNCHANGED)
+
+    def _stop(self, container: Container, seconds: int | None, by: str) -> bool:
+        config = container.record.config
+        number = signal_number(by or config.get("StopSignal") or "SIGTERM")
+        if seconds is None:
+            seconds = config.get("StopTimeout")
+            seconds = _STOP_SECONDS if seconds is None else seconds
+        with container.lock:
+            if self._give_up_restart(container):
+                self._parts.emit(container, "stop")
+                return True
+            if not container.record.state.is_alive:
+                return False
+            container.update(manually_stopped=True)
+            waiter = container.waiter("next-exit")
+            self._send(container, number)
+        try:
+            if not waiter.wait(None if seconds < 0 else seconds):
+                self._kill_and_wait(container)
+        finally:
+            container.forget(waiter)
+        self._parts.emit(container, "stop")
+        return True
+
+    def _send(self, container: Container, number: int) -> None:
+        """Sends a signal; what was paused goes on, to receive it. The lock is held."""
+        running = container.needs_running()
+        try:
+            running.signal(number)
+            self._parts.emit(container, "kill", signal=str(number))
+            if container.record.state.status == "paused":
+                running.resume()
+                container.update_state(status="running")
+                self._parts.emit(container, "unpause")
+        except (ConnectionError, FileNotFoundError):
+            _LOG.info("container %s ended before signal %d reached it", container.id[:12], number)
+
+    def _kill_and_wait(self, container: Container) -> None:
+        with container.lock:
+            if not container.record.state.is_alive:
+                return
+            waiter = container.waiter("next-exit")
+            self._send(container, signal.SIGKILL)
+        try:
+            if not waiter.wait(_KILL_SECONDS):
+                raise EngineError(f"cannot kill container {container.id}: it did not end", status=500)
+        finally:
+            container.forget(waiter)
+
+    def kill(self, container: Container, by: str = "", called: str = "") -> None:
+        """Sends a signal, SIGKILL if none is named. called: how the client called it. Raises Conflict, UsageError."""
+        prefix = f"cannot kill container: {called or container.id}: "
+        try:
+            number = signal_number(by or "SIGKILL")
+        except UsageError as error:
+            raise UsageError(prefix + error.message) from error
+        with container.lock:
+            if self._give_up_restart(container):
+                return
+            if not container.record.state.is_alive:
+                raise Conflict(f"{prefix}container {container.id} is not running")
+            stops = signal_number(container.record.config.get("StopSignal") or "SIGTERM")
+            if number in (signal.SIGKILL, stops):
+                container.update(manually_stopped=True)
+            self._send(container, number)
+
+    def restart(self, container: Container, seconds: int | None = None, by: str = "") -> None:
+        """Stops it if it runs, and starts it."""
+        with container.lock:
+            container.is_kept = container.record.state.is_alive
+        try:
+            self._stop(container, seconds, by)
+        finally:
+            container.is_kept = False
+        self.start(container)
+        self._parts.emit(container, "restart")
+
+    def pause(self, container: Container) -> None:
+        """Stops its processes where they are. Raises Conflict."""
+        with container.lock:
+            running = container.needs_running()
+            if container.record.state.status == "paused":
+                raise Conflict(f"Container {container.id} is already paused")
+            running.pause()
+            container.update_state(status="paused")
+        self._parts.emit(container, "pause")
+
+    def unpause(self, container: Container) -> None:
+        """Lets its processes go on. Raises EngineError where it is not paused."""
+        with container.lock:
+            if container.record.state.status != "paused":
+                raise EngineError(f"Container {container.id} is not paused", status=500)
+            container.needs_running().resume()
+            container.update_state(status="running")
+        self._parts.emit(container, "unpause")
+
+    def resize(self, container: Container, rows: int, columns: int) -> None:
+        """Sets the size of its terminal. Raises Conflict where it does not run."""
+        container.needs_running().resize(rows, columns)
+        self._parts.emit(container, "resize", height=str(rows), width=str(columns))
+
+    def end_now(self, container: Container) -> None:
+        """Kills it and waits for its end; one that does not run is left alone. Its policy starts it no more."""
+        with container.lock:
+            if self._give_up_restart(container) or not container.record.state.is_alive:
+                return
+            container.update(manually_stopped=True)
+        self._kill_and_wait(container)
+
+    # An engine that begins and ends
+
+    def recover(self, container: Container) -> None:
+        """Finds again what an earlier engine left: a running container's monitor, or how it ended."""
+        record = container.record
+        if record.state.status == "restarting":
+            with container.lock:
+                self._restart_later(container, 0.0)
+            return
+        if not record.state.is_alive:
+            return
+        token = object()
+        with container.lock:
+            container.token = token
+            running = self._parts.runtime.find(container.id, lambda event: self._hear(container, token, event))
+            if running is not None and running.pid:
+                container.running = running
+                return
+        self._ended(container, token, _exit_of(container.directory))
+
+    def close(self) -> None:
+        """The engine ends; containers go on. Those that wait for their restart are started by the next engine."""
+        self._closed = True
+        for container in self._parts.index.all():
+            with container.lock:
+                self._cancel_timer(container)
+
+
+def _exit_of(directory: Path) -> dict[str, Any]:
+    """What a monitor that is gone has written last: how its container ended, if it still could."""
+    try:
+        found: dict[str, Any] = read_json(directory / "exit.json")
+    except (FileNotFoundError, ValueError):
+        return {"code": _KILLED}
+    return found
+
+
+def _failure(error: BaseException) -> DockerlabError:
+    """What a client is told about a start that failed."""
+    if not isinstance(error, StartFailed):
+        return error if isinstance(error, DockerlabError) else EngineError(str(error), status=500)
+    if error.message.startswith(("unable to find user", "unable to find group", "uids and gids")):
+        return EngineError(error.message, status=500)
+    return StartFailed(_START_FAILED + error.message, error.exit_code)
+
+
+def _make_source(path: str) -> None:
+    """Makes the directory of the host that `-v` names, as Docker does. Raises EngineError."""
+    try:
+        os.makedirs(path, 0o755, exist_ok=True)
+    except OSError as error:
+        text = os.strerror(error.errno or 0).lower()
+        raise EngineError(f"error while creating mount source path '{path}': mkdir {path}: {text}", status=500) from error
+
+
+def _seconds(start: str, end: str) -> float:
+    try:
+        return max(0.0, (timestamps.nanoseconds(end) - timestamps.nanoseconds(start)) / 1e9)
+    except ValueError:
+        return 0.0

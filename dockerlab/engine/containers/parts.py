@@ -1,0 +1,56 @@
+"""What the life of containers needs of the rest of the engine."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from dockerlab.engine.containers.container import Container
+from dockerlab.engine.containers.index import Index
+from dockerlab.engine.containers.planning import Surroundings, plan
+from dockerlab.engine.runtime.plan import Isolation, Network, Plan
+
+if TYPE_CHECKING:
+    from dockerlab.engine.events import Events
+    from dockerlab.engine.home import Home
+    from dockerlab.engine.networks import Networks
+    from dockerlab.engine.rootfs import Snapshots
+    from dockerlab.engine.runtime import Job, Runtime
+    from dockerlab.engine.store import Store
+    from dockerlab.engine.volumes import Volumes
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The engine's parts, and the containers that there are."""
+
+    home: Home
+    store: Store
+    snapshots: Snapshots
+    runtime: Runtime
+    networks: Networks
+    volumes: Volumes
+    events: Events
+    index: Index = field(default_factory=Index)
+
+    def emit(self, container: Container, action: str, **attributes: str) -> None:
+        """Tells that something happened to a container."""
+        self.events.emit("container", action, container.id, container.attributes(attributes))
+
+    @property
+    def isolation(self) -> Isolation:
+        """How containers are kept apart on this machine."""
+        return "supervised" if self.runtime.capabilities.isolation == "supervised" else "namespaces"
+
+    def rest_plan(self, container: Container) -> Plan:
+        """The plan of a container that does not run, for a job among its files."""
+        has_files = (container.directory / "hosts").exists()
+        around = Surroundings(str(container.directory), self.isolation, Network("host"), has_files=has_files)
+        return plan(container.record, around)
+
+    def job(self, container: Container, name: str, arguments: dict[str, object]) -> Job:
+        """Runs a function of `runtime.jobs` inside a container's root, whether it runs or not."""
+        with container.lock:
+            if container.running is not None:
+                return container.running.job(name, arguments)
+            return self.runtime.job(self.rest_plan(container), name, arguments)

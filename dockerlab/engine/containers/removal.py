@@ -1,0 +1,95 @@
+"""Removing containers: one by one, those that are to go by themselves, and all that do not run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from contextlib import suppress
+
+from dockerlab.engine import timestamps
+from dockerlab.engine.containers.container import Container
+from dockerlab.engine.containers.execs import Execs
+from dockerlab.engine.containers.lifecycle import Lifecycle
+from dockerlab.engine.containers.parts import Parts
+from dockerlab.engine.filters import Filters
+from dockerlab.errors import Conflict, DockerlabError, EngineError, NotFound
+
+_IN_THE_WAY = {
+    "running": "container is running: stop the container before removing or force remove",
+    "restarting": "container is restarting: stop the container before removing or force remove",
+    "paused": "container is paused and must be unpaused first",
+}
+
+
+class Removal:
+    """lifecycle: what ends a container that runs."""
+
+    def __init__(self, parts: Parts, execs: Execs, lifecycle: Lifecycle) -> None:
+        self._parts, self._execs, self._lifecycle = parts, execs, lifecycle
+
+    def remove(self, container: Container, *, force: bool = False, volumes: bool = False, called: str = "") -> None:
+        """Removes a container and its files. volumes: its anonymous ones, too. Raises Conflict, EngineError."""
+        if force:
+            self._lifecycle.end_now(container)
+        with container.lock:
+            status = container.record.state.status
+            if status == "removing":
+                raise Conflict(f"removal of container {called or container.name} is already in progress")
+            if reason := _IN_THE_WAY.get(status):
+                raise Conflict(f'cannot remove container "{called or container.name}": {reason}')
+            container.update_state(status="removing")
+        self.finish(container, volumes=volumes)
+
+    def finish(self, container: Container, *, volumes: bool) -> None:
+        """Removes what is marked as being removed. Raises EngineError where its files cannot be; it is "dead" then."""
+        parts = self._parts
+        with container.lock:
+            container.end_attachments()
+        try:
+            parts.snapshots.remove(container.directory)
+        except OSError as error:
+            with container.lock, suppress(FileNotFoundError):
+                container.update_state(status="dead", error=str(error))
+            raise EngineError(f"container {container.id}: unable to remove filesystem: {error}", status=500) from error
+        parts.networks.forget(container.id)
+        parts.index.discard(container)
+        self._execs.forget(container)
+        if volumes:
+            self._remove_volumes(container)
+        parts.emit(container, "destroy")
+        with container.lock:
+            container.tell("removed", "not-running", "next-exit")
+
+    def by_itself(self, container: Container) -> None:
+        """`--rm`: the container has ended."""
+        # Somebody else may be removing it.
+        with suppress(Conflict):
+            self.remove(container, volumes=True)
+
+    def prune(self, filters: Filters, until: int | None) -> tuple[list[str], int]:
+        """Removes all that do not run. until: created before, nanoseconds. The ids, and the bytes that became free."""
+        removed, freed = [], 0
+        for container in self._parts.index.all():
+            record = container.record
+            wanted = filters.has_labels(record.labels) and filters.lacks_labels(record.labels)
+            if record.state.is_running or not wanted:
+                continue
+            if until is not None and timestamps.nanoseconds(record.created) > until:
+                continue
+            # Another call may have started or removed it meanwhile.
+            with suppress(Conflict, NotFound):
+                size = self._parts.snapshots.usage(record.root)
+                self.remove(container)
+                removed.append(container.id)
+                freed += size
+        self._parts.events.emit("container", "prune", "", {"reclaimed": str(freed)})
+        return removed, freed
+
+    def _remove_volumes(self, container: Container) -> None:
+        for point in container.record.mounts:
+            if point.type == "volume" and point.anonymous and not _is_used(self._parts.index.all(), point.name):
+                with suppress(DockerlabError):  # removed already
+                    self._parts.volumes.remove(point.name)
+
+
+def _is_used(containers: Iterable[Container], volume: str) -> bool:
+    return any(point.name == volume for container in containers for point in container.record.mounts)

@@ -1,0 +1,102 @@
+"""Limits of a container: what Docker refuses, what the runtime is told, and what it cannot enforce. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from dockerlab.engine.runtime.plan import Limits
+from dockerlab.errors import UsageError
+
+_LEAST_MEMORY = 6 << 20
+_NANO = 1_000_000_000
+_PERIOD = 100_000  # microseconds, the kernel's default
+
+# What `docker update` changes.
+FIELDS = (
+    *("CpuShares", "Memory", "NanoCpus", "CgroupParent", "BlkioWeight", "BlkioWeightDevice", "BlkioDeviceReadBps"),
+    *("BlkioDeviceWriteBps", "BlkioDeviceReadIOps", "BlkioDeviceWriteIOps", "CpuPeriod", "CpuQuota", "CpuRealtimePeriod"),
+    *("CpuRealtimeRuntime", "CpusetCpus", "CpusetMems", "MemoryReservation", "MemorySwap", "PidsLimit"),
+)
+
+
+def check(host: Mapping[str, Any], cpus: int) -> None:
+    """Raises UsageError for limits that make no sense. cpus: how many this machine has."""
+    memory, swap, reserved = host["Memory"], host["MemorySwap"], host["MemoryReservation"]
+    if memory and memory < _LEAST_MEMORY:
+        raise UsageError("Minimum memory limit allowed is 6MB")
+    if memory > 0 and 0 < swap < memory:
+        raise UsageError("Minimum memoryswap limit should be larger than memory limit, see usage")
+    if not memory and swap > 0:
+        raise UsageError("You should always set the Memory limit when using Memoryswap limit, see usage")
+    if reserved and reserved < _LEAST_MEMORY:
+        raise UsageError("Minimum memory reservation allowed is 6MB")
+    if 0 < memory < reserved:
+        raise UsageError("Minimum memory limit can not be less than memory reservation limit, see usage")
+    if host["CpuShares"] < 0:
+        raise UsageError(f"invalid CPU shares ({host['CpuShares']}): value must be a positive integer")
+    nano = host["NanoCpus"]
+    if nano and (host["CpuPeriod"] or host["CpuQuota"]):
+        other = "CPU Period" if host["CpuPeriod"] else "CPU Quota"
+        raise UsageError(f"Conflicting options: Nano CPUs and {other} cannot both be set.")
+    if nano and not 0 < nano <= cpus * _NANO:
+        raise UsageError(f"range of CPUs is from 0.01 to {cpus}.00, as there are only {cpus} CPUs available")
+    if host["CpuPeriod"] and not 1000 <= host["CpuPeriod"] <= 1_000_000:
+        raise UsageError("CPU cfs period can not be less than 1ms (i.e. 1000) or larger than 1s (i.e. 1000000)")
+    if 0 < host["CpuQuota"] < 1000:
+        raise UsageError("CPU cfs quota can not be less than 1ms (i.e. 1000)")
+    _check_set(host["CpusetCpus"], cpus)
+
+
+def limits(host: Mapping[str, Any]) -> Limits:
+    """What the runtime is to enforce, where it can."""
+    quota = host.get("CpuQuota") or 0
+    cpus = (host.get("NanoCpus") or 0) / _NANO or (quota / (host.get("CpuPeriod") or _PERIOD) if quota > 0 else 0.0)
+    return Limits(
+        memory=host.get("Memory") or 0,
+        swap=host.get("MemorySwap") or 0,
+        cpus=cpus,
+        cpu_shares=host.get("CpuShares") or 0,
+        cpuset=host.get("CpusetCpus") or "",
+        pids=max(0, host.get("PidsLimit") or 0),
+    )
+
+
+def changed(host: Mapping[str, Any], asked: Mapping[str, Any]) -> dict[str, Any]:
+    """A host config with what an update asks for. Raises UsageError for a limit of the wrong type."""
+    result = dict(host)
+    for name in FIELDS:
+        value = asked.get(name)
+        if value in (None, 0, "", []):
+            continue
+        if isinstance(value, bool) or not isinstance(value, type(host[name]) if host[name] is not None else int | list):
+            raise UsageError(f"invalid JSON: json: cannot unmarshal into Go struct field UpdateConfig.{name}")
+        result[name] = value
+    memory, swap = result["Memory"], result["MemorySwap"]
+    if asked.get("Memory") and not asked.get("MemorySwap") and 0 < swap < memory:
+        raise UsageError("Memory limit should be smaller than already set memoryswap limit, update the memoryswap at the same time")
+    return result
+
+
+def in_words(host: Mapping[str, Any]) -> list[str]:
+    """The limits that are set, as people call them."""
+    wanted = limits(host)
+    named = (
+        ("memory", wanted.memory),
+        ("CPU", wanted.cpus or wanted.cpu_shares),
+        ("cpuset", wanted.cpuset),
+        ("pids", wanted.pids),
+        ("block I/O", host.get("BlkioWeight") or host.get("BlkioDeviceReadBps") or host.get("BlkioDeviceWriteBps")),
+    )
+    return [name for name, value in named if value]
+
+
+def _check_set(text: str, cpus: int) -> None:
+    if not text:
+        return
+    if not re.fullmatch(r"\d+(-\d+)?(,\d+(-\d+)?)*", text):
+        raise UsageError(f"Invalid value {text} for cpuset cpus: invalid format: {text}")
+    last = max((int(number) for number in re.findall(r"\d+", text)), default=-1)
+    if last >= cpus:
+        raise UsageError(f"Requested CPUs are not available - requested {text}, available: {f'0-{cpus - 1}' if cpus > 1 else '0'}")
