@@ -1,0 +1,75 @@
+"""`python -m tests.embedded.small_engine serve --ready FD`: an engine without containers, for tests of the process.
+
+SMALL_ENGINE in the environment: "broken" cannot be opened, "crashes" ends in an error nobody foresaw, a number is how many containers
+run until they are stopped.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from dockerlab.engine.__main__ import serve_and_report
+from dockerlab.engine.home import Home
+from dockerlab.engine.http.types import Answer, Request, Response, Route
+from dockerlab.errors import DockerlabError, EngineError
+
+PROGRAM = (sys.executable, "-m", "tests.embedded.small_engine")
+
+
+class SmallEngine:
+    """Writes down what is done to it."""
+
+    def __init__(self, home: Home) -> None:
+        told = os.environ.get("SMALL_ENGINE", "")
+        if told == "broken":
+            raise EngineError("the small engine is broken", hint="Mend it.")
+        if told == "crashes":
+            raise ZeroDivisionError("unforeseen")
+        self._count = int(told or 0)
+        self._notes = home.root / "notes"
+
+    def running(self) -> int:
+        return self._count
+
+    def stop(self, seconds: float) -> None:
+        self._note("stop")
+        self._count = 0
+
+    def close(self) -> None:
+        self._note("close")
+
+    def _note(self, text: str) -> None:
+        with self._notes.open("a") as file:
+            file.write(f"{text}\n")
+
+
+def notes(root: Path) -> list[str]:
+    path = root / "notes"
+    return path.read_text().split() if path.exists() else []
+
+
+def _ping(engine: Any, request: Request) -> Response:
+    return Answer("OK")
+
+
+def _list(engine: SmallEngine, request: Request) -> Response:
+    return Answer([{"Names": [f"/c{number}"]} for number in range(engine.running())])
+
+
+ROUTES = (Route("GET", "/_ping", _ping), Route("GET", "/containers/json", _list))
+
+
+def main() -> int:
+    try:
+        serve_and_report(int(sys.argv[3]) if len(sys.argv) > 3 else None, SmallEngine, lambda: ROUTES)
+    except DockerlabError as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
