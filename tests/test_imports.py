@@ -35,9 +35,10 @@ ROOMS: dict[str, set[str]] = {
     "builds": {*_PURE, *_CLIENT},
     "containers": {*_PURE, *_CLIENT} - {"dockerfile"},
     "standins": {*_PURE, *_CLIENT, "builds", "containers"},
-    "notebook": {*_PURE, *_CLIENT, *_VERBS},
+    "doctor": {*_PURE, *_CLIENT},
+    "notebook": {*_PURE, *_CLIENT, *_VERBS, "doctor"},
     "testing": {*_PURE, *_CLIENT, *_VERBS, "notebook"},
-    "cli": {*_PURE, *_CLIENT, *_VERBS, "notebook", "testing"},
+    "cli": {*_PURE, *_CLIENT, *_VERBS, "doctor"},
     "engine": {"errors", "reference", "dockerfile", "image", "wire"},
 }
 
@@ -48,6 +49,7 @@ THIRD_PARTY: dict[str, set[str]] = {
     **dict.fromkeys((*_CLIENT, *_VERBS), _DOCKER),
     "notebook": _DOCKER | _DISPLAY,
     "testing": _DOCKER | _DISPLAY,
+    "engine": {"h11", "zstandard"},
 }
 
 # Missing on Windows, some of them on macOS too.
@@ -107,6 +109,8 @@ def _modules(node: ast.AST) -> list[str]:
         case ast.Import(names=names):
             return [name.name for name in names]
         case ast.ImportFrom(module="dockerlab", names=names):
+            # The version is the one fact that stands in the front door itself.
+            names = [name for name in names if name.name != "__version__"]
             return [f"dockerlab.{name.name}" if _is_room(name.name) else "dockerlab" for name in names]
         case ast.ImportFrom(module=str(module), level=0):
             return [module]
