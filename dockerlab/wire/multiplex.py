@@ -12,6 +12,11 @@ STDOUT, STDERR = 1, 2
 _HEADER = 8
 
 
+def frame(stream: int, data: bytes) -> bytes:
+    """One frame."""
+    return bytes((stream, 0, 0, 0)) + len(data).to_bytes(4, "big") + data
+
+
 class Demultiplexer:
     """Bytes in, (stream, bytes) out, as they come: a frame that is there in part is given out in part."""
 

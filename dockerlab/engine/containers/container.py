@@ -6,6 +6,8 @@ value, replaced as a whole.
 
 from __future__ import annotations
 
+import os
+import socket
 import threading
 from collections.abc import Mapping
 from contextlib import suppress
@@ -49,27 +51,51 @@ class Waiter:
 
 
 class Attachment:
-    """A client that attached before the container was started. `stream` is what `Running.attach` gives, once it is."""
+    """A client that attached before the container was started. `stream` is what `Running.attach` gives, once it is.
+
+    `fileno` can be read when it has begun, or never will. close() it.
+    """
 
     def __init__(self, *, stdin: bool, stdout: bool, stderr: bool) -> None:
         self.stdin, self.stdout, self.stderr = stdin, stdout, stderr
-        self.stream: Any = None
-        self._begun = threading.Event()
+        self.stream: socket.socket | None = None
+        self._lock = threading.Lock()
+        self._event = os.eventfd(0, os.EFD_CLOEXEC)
 
     def begin(self, running: Running) -> None:
-        """The container is about to be started."""
+        """The container is about to be started, or runs."""
         # A monitor that ends at once leaves the client with an empty stream.
         with suppress(ConnectionError, FileNotFoundError):
-            self.stream = running.attach(stdin=self.stdin, stdout=self.stdout, stderr=self.stderr)
-        self._begun.set()
+            stream = running.attach(stdin=self.stdin, stdout=self.stdout, stderr=self.stderr)
+            with self._lock:
+                if self._event < 0:
+                    stream.close()
+                else:
+                    self.stream = stream
+        self.end()
 
     def end(self) -> None:
-        """It will never be: the container is removed, or could not be started, or the client left."""
-        self._begun.set()
+        """Nothing more is to be waited for."""
+        with self._lock:
+            if self._event >= 0:
+                os.eventfd_write(self._event, 1)
 
-    def wait(self, seconds: float) -> bool:
-        """Whether it has begun or ended in that time."""
-        return self._begun.wait(seconds)
+    def fileno(self) -> int:
+        """To wait on."""
+        return self._event
+
+    def close(self) -> None:
+        """The client has left, or has read it all; twice is fine."""
+        with self._lock:
+            if self._event >= 0:
+                os.close(self._event)
+                self._event = -1
+            if self.stream is not None:
+                self.stream.close()
+
+    def __del__(self) -> None:
+        # The server does not run what it hands over if the client is gone before.
+        self.close()
 
 
 class Container:

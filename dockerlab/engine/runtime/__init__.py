@@ -264,7 +264,7 @@ class Job:
 
     def _read(self) -> Iterator[bytes]:
         buffer = b""
-        while data := self.stdin.recv(1 << 18):
+        while data := self._receive():
             buffer += data
             while len(buffer) >= _HEADER and len(buffer) >= _HEADER + (size := int.from_bytes(buffer[4:_HEADER], "big")):
                 stream, payload = buffer[0], buffer[_HEADER : _HEADER + size]
@@ -273,6 +273,12 @@ class Job:
                     yield payload
                 else:
                     self._result += payload
+
+    def _receive(self) -> bytes:
+        try:
+            return self.stdin.recv(1 << 18)
+        except ConnectionResetError:
+            return b""  # the job ended without having read all its input
 
 
 def _line(connection: socket.socket) -> bytes:

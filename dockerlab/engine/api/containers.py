@@ -1,0 +1,169 @@
+"""/containers: list, create, inspect, and what happens to a container. Its streams are in `streams`, its files in `archive`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, get_args
+
+from dockerlab.engine import filters
+from dockerlab.engine.api.networks import until_of
+from dockerlab.engine.containers import listing
+from dockerlab.engine.containers.container import Condition, Container, Waiter
+from dockerlab.engine.http.types import Answer, Request, Response, Route, Stream
+from dockerlab.errors import EngineError, UsageError
+
+if TYPE_CHECKING:
+    from dockerlab.engine.core import Engine
+
+_PRUNED = ("label", "label!", "until")
+# Since then `wait` knows conditions, and answers before it waits.
+_CONDITIONS_SINCE = (1, 30)
+_DEFAULT_CONDITION: Condition = "not-running"
+
+
+def find(engine: Engine, request: Request) -> Container:
+    """The container that a path names. Raises NotFound, UsageError."""
+    return engine.containers.get(request.params["id"])
+
+
+def whole(request: Request, name: str) -> int | None:
+    """A whole number of the query, None where it is not there. Raises EngineError with Docker's status for one that is none."""
+    text = request.query.text(name)
+    if not text:
+        return None
+    try:
+        return int(text)
+    except ValueError:
+        raise EngineError(f'strconv.Atoi: parsing "{text}": invalid syntax', status=500) from None
+
+
+def list_(engine: Engine, request: Request) -> Response:
+    """GET /containers/json"""
+    wanted = filters.parse(request.query.text("filters"), listing.TERMS)
+    query = request.query
+    limit = whole(request, "limit") or 0
+    return Answer(engine.containers.listed(wanted, all=query.flag("all"), limit=limit, size=query.flag("size")))
+
+
+def create(engine: Engine, request: Request) -> Response:
+    """POST /containers/create"""
+    query = request.query
+    created = engine.containers.create(_body(request), query.text("name"), query.text("platform"))
+    return Answer({"Id": created.container.id, "Warnings": list(created.warnings)}, status=201)
+
+
+def inspect(engine: Engine, request: Request) -> Response:
+    """GET /containers/{id}/json"""
+    return Answer(engine.containers.inspect(find(engine, request), size=request.query.flag("size")))
+
+
+def start(engine: Engine, request: Request) -> Response:
+    """POST /containers/{id}/start"""
+    if request.query.text("checkpoint"):
+        raise UsageError("checkpoint is only supported in experimental mode")
+    engine.containers.life.start(find(engine, request))
+    return Answer(status=204)
+
+
+def stop(engine: Engine, request: Request) -> Response:
+    """POST /containers/{id}/stop"""
+    engine.containers.life.stop(find(engine, request), whole(request, "t"), request.query.text("signal"))
+    return Answer(status=204)
+
+
+def restart(engine: Engine, request: Request) -> Response:
+    """POST /containers/{id}/restart"""
+    engine.containers.life.restart(find(engine, request), whole(request, "t"), request.query.text("signal"))
+    return Answer(status=204)
+
+
+def kill(engine: Engine, request: Request) -> Response:
+    """POST /containers/{id}/kill"""
+    engine.containers.life.kill(find(engine, request), request.query.text("signal"), request.params["id"])
+    return Answer(status=204)
+
+
+def pause(engine: Engine, request: Request) -> Response:
+    """POST /containers/{id}/pause"""
+    engine.containers.life.pause(find(engine, request))
+    return Answer(status=204)
+
+
+def unpause(engine: Engine, request: Request) -> Response:
+    """POST /containers/{id}/unpause"""
+    engine.containers.life.unpause(find(engine, request))
+    return Answer(status=204)
+
+
+def rename(engine: Engine, request: Request) -> Response:
+    """POST /containers/{id}/rename"""
+    engine.containers.rename(find(engine, request), request.query.text("name"))
+    return Answer(status=204)
+
+
+def update(engine: Engine, request: Request) -> Response:
+    """POST /containers/{id}/update"""
+    warnings = engine.containers.update(find(engine, request), _body(request))
+    return Answer({"Warnings": warnings or None})
+
+
+def wait(engine: Engine, request: Request) -> Response:
+    """POST /containers/{id}/wait: the head is sent at once, so that a client knows that it is waited before it starts the container."""
+    container = find(engine, request)
+    condition = request.query.text("condition") or _DEFAULT_CONDITION
+    if condition not in get_args(Condition):
+        raise UsageError(f'invalid condition: "{condition}"')
+    known: Condition = _DEFAULT_CONDITION if request.version < _CONDITIONS_SINCE else condition  # type: ignore[assignment]
+    waiter = container.waiter(known)
+    return Stream(_result(container, waiter), cancel=waiter.cancel)
+
+
+def _result(container: Container, waiter: Waiter) -> Iterator[bytes]:
+    try:
+        waiter.wait()
+        if not waiter.cancelled:
+            result: dict[str, Any] = {"StatusCode": waiter.exit_code}
+            if waiter.error:
+                result["Error"] = {"Message": waiter.error}
+            yield json.dumps(result, separators=(",", ":")).encode() + b"\n"
+    finally:
+        container.forget(waiter)
+
+
+def remove(engine: Engine, request: Request) -> Response:
+    """DELETE /containers/{id}"""
+    query, container = request.query, find(engine, request)
+    if query.flag("link"):
+        raise EngineError("Conflict, cannot remove the default link name of the container", status=500)
+    engine.containers.remove(container, force=query.flag("force"), volumes=query.flag("v"), called=request.params["id"])
+    return Answer(status=204)
+
+
+def prune(engine: Engine, request: Request) -> Response:
+    """POST /containers/prune"""
+    wanted = filters.parse(request.query.text("filters"), _PRUNED)
+    removed, freed = engine.containers.prune(wanted, until_of(wanted))
+    return Answer({"ContainersDeleted": removed or None, "SpaceReclaimed": freed})
+
+
+def _body(request: Request) -> dict[str, Any]:
+    return request.body.json()
+
+
+ROUTES = (
+    Route("GET", "/containers/json", list_),
+    Route("POST", "/containers/create", create),
+    Route("POST", "/containers/prune", prune),
+    Route("GET", "/containers/{id}/json", inspect),
+    Route("POST", "/containers/{id}/start", start),
+    Route("POST", "/containers/{id}/stop", stop),
+    Route("POST", "/containers/{id}/restart", restart),
+    Route("POST", "/containers/{id}/kill", kill),
+    Route("POST", "/containers/{id}/pause", pause),
+    Route("POST", "/containers/{id}/unpause", unpause),
+    Route("POST", "/containers/{id}/rename", rename),
+    Route("POST", "/containers/{id}/update", update),
+    Route("POST", "/containers/{id}/wait", wait),
+    Route("DELETE", "/containers/{id}", remove),
+)

@@ -1,0 +1,88 @@
+"""/exec, and /containers/{id}/exec: commands added to a running container."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from dockerlab.engine.api.containers import find
+from dockerlab.engine.api.streams import size
+from dockerlab.engine.containers import streams
+from dockerlab.engine.containers.execs import Exec
+from dockerlab.engine.http.types import Answer, Connection, Hijack, Request, Response, Route
+from dockerlab.engine.runtime import StartFailed
+from dockerlab.errors import Conflict, EngineError
+from dockerlab.wire.multiplex import STDOUT, frame
+
+if TYPE_CHECKING:
+    from dockerlab.engine.core import Engine
+
+
+def create(engine: Engine, request: Request) -> Response:
+    """POST /containers/{id}/exec"""
+    asked = request.body.json()
+    _keys(asked)
+    created = engine.containers.execs.create(find(engine, request), asked, request.params["id"])
+    return Answer({"Id": created.id}, status=201)
+
+
+def inspect(engine: Engine, request: Request) -> Response:
+    """GET /exec/{id}/json"""
+    return Answer(engine.containers.execs.get(request.params["id"]).to_json())
+
+
+def start(engine: Engine, request: Request) -> Response:
+    """POST /exec/{id}/start: why a command cannot be started comes as its output, since the head has been sent by then."""
+    execs = engine.containers.execs
+    found = execs.get(request.params["id"])
+    asked = request.body.json()
+    detach = bool(asked.get("Detach"))
+    console = _console_size(asked)
+    execs.claim(found)
+    if detach:
+        execs.start(found, detach=True, size=console).close()
+        return Answer(status=200)
+    return Hijack(lambda connection: _converse(engine, found, console, connection), multiplexed=not found.tty)
+
+
+def _converse(engine: Engine, found: Exec, console: tuple[int, int] | None, connection: Connection) -> None:
+    try:
+        stream = engine.containers.execs.start(found, detach=False, size=console)
+    except (StartFailed, Conflict) as error:
+        text = f"{error.message}\r\n".encode()
+        connection.sendall(text if found.tty else frame(STDOUT, text))
+        return
+    with stream:
+        keys = _keys(found.asked) if found.tty else b""
+        if streams.join(connection, stream, gives_input=bool(found.asked.get("AttachStdin")), keys=keys):
+            engine.containers.parts.emit(found.container, "exec_detach", execID=found.id)
+
+
+def _keys(asked: dict[str, Any] | Any) -> bytes:
+    text = str(asked.get("DetachKeys") or streams.DETACH_KEYS)
+    try:
+        return streams.parse_keys(text)
+    except ValueError:
+        raise EngineError(f"Invalid escape keys ({text}) provided", status=500) from None
+
+
+def _console_size(asked: dict[str, Any]) -> tuple[int, int] | None:
+    """[rows, columns] of the request; None where it is not given."""
+    match asked.get("ConsoleSize"):
+        case [int(rows), int(columns)] if rows > 0 and columns > 0:
+            return rows, columns
+    return None
+
+
+def resize(engine: Engine, request: Request) -> Response:
+    """POST /exec/{id}/resize"""
+    rows, columns = size(request)
+    engine.containers.execs.resize(engine.containers.execs.get(request.params["id"]), rows, columns)
+    return Answer(status=200)
+
+
+ROUTES = (
+    Route("POST", "/containers/{id}/exec", create),
+    Route("GET", "/exec/{id}/json", inspect),
+    Route("POST", "/exec/{id}/start", start),
+    Route("POST", "/exec/{id}/resize", resize),
+)

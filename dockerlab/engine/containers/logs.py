@@ -1,0 +1,215 @@
+"""Reading what a container printed: `docker logs`, from the file that its monitor writes (`runtime.logfile`).
+
+A reader that follows is told by the monitor when the log has grown, and reads to the end once the monitor has let go of it. Rotated files
+are read from the oldest on; a file that is rotated while it is read is read to its end first.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import socket
+import time
+from collections.abc import Generator, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+from dockerlab.engine import timestamps
+from dockerlab.wire.multiplex import STDERR, STDOUT
+
+NAME = "log.jsonl"
+_BLOCK = 1 << 16
+_STREAMS = {"stdout": STDOUT, "stderr": STDERR}
+_WORKABLE = (ValueError, KeyError, TypeError)  # what a line that a crash cut raises
+
+
+@dataclass(frozen=True)
+class Options:
+    """tail: so many of the last lines, None for all. since, until: nanoseconds since 1970."""
+
+    stdout: bool = True
+    stderr: bool = True
+    tail: int | None = None
+    since: int | None = None
+    until: int | None = None
+    timestamps: bool = False
+    details: bool = False
+
+
+class Reader:
+    """Iterate over it for (stream, bytes). watch: a monitor's connection to follow the log by; it belongs to the reader then."""
+
+    def __init__(self, directory: Path, options: Options, watch: socket.socket | None = None) -> None:
+        self._path = directory / NAME
+        self._options = options
+        self._watch = watch
+        self._cancelled = False
+
+    def cancel(self) -> None:
+        """Ends the iteration, from another thread."""
+        self._cancelled = True
+        if self._watch is not None:
+            with suppress(OSError):  # closed already
+                self._watch.shutdown(socket.SHUT_RDWR)
+
+    def __iter__(self) -> Iterator[tuple[int, bytes]]:
+        try:
+            for line in self._lines():
+                if self._cancelled:
+                    return
+                entry = _parsed(line)
+                if entry is None:
+                    continue
+                when = timestamps.nanoseconds(entry["time"])
+                if self._options.until is not None and when > self._options.until:
+                    return
+                if self._options.since is None or when >= self._options.since:
+                    yield from self._shown(entry)
+        finally:
+            if self._watch is not None:
+                self._watch.close()
+
+    def _shown(self, entry: dict[str, Any]) -> Iterator[tuple[int, bytes]]:
+        stream = _STREAMS[entry["stream"]]
+        if self._options.stdout if stream == STDOUT else self._options.stderr:
+            details = " " if self._options.details else ""
+            when = f"{entry['time']} " if self._options.timestamps else ""
+            yield stream, (when + details + entry["log"]).encode("utf-8", "surrogatepass")
+
+    def _lines(self) -> Iterator[bytes]:
+        left = self._options.tail
+        current = _opened(self._path)
+        older = [] if current is None or left == 0 else _older(self._path)
+        try:
+            if left is not None:
+                older, starts = _tail(current, older, left)
+                if current is not None:
+                    current.seek(starts[0])
+            else:
+                starts = [0] * (len(older) + 1)
+            for path, start in zip(reversed(older), reversed(starts[1:]), strict=True):
+                with suppress(FileNotFoundError), path.open("rb") as file:  # rotated away meanwhile
+                    file.seek(start)
+                    yield from file
+            if current is not None:
+                rest = yield from _whole_lines(current, b"")
+                if self._watch is not None:
+                    current = yield from self._follow(current, rest)
+        finally:
+            if current is not None:
+                current.close()
+
+    def _follow(self, current: IO[bytes], rest: bytes) -> Generator[bytes, None, IO[bytes]]:
+        while not self._cancelled:
+            is_over = self._is_over()
+            while True:
+                rest = yield from _whole_lines(current, rest)
+                newer = _replaced(current, self._path)
+                if newer is None:
+                    break
+                current.close()
+                current, rest = newer, b""
+            if is_over:
+                break
+        return current
+
+    def _is_over(self) -> bool:
+        """Waits until the log has grown. Whether it will grow no more."""
+        assert self._watch is not None
+        until = self._options.until
+        if until is not None:
+            left = max(0.0, (until - time.time_ns()) / 1e9)
+            if not select.select([self._watch], [], [], left)[0]:
+                return True
+        try:
+            return not self._watch.recv(4096)
+        except OSError:
+            return True  # the monitor was killed
+
+
+def _parsed(line: bytes) -> dict[str, Any] | None:
+    try:
+        entry: dict[str, Any] = json.loads(line)
+        _STREAMS[entry["stream"]]
+        timestamps.nanoseconds(entry["time"])
+        if not isinstance(entry["log"], str):
+            return None
+    except _WORKABLE:
+        return None
+    return entry
+
+
+def _opened(path: Path) -> IO[bytes] | None:
+    try:
+        return path.open("rb")
+    except FileNotFoundError:
+        return None
+
+
+def _older(path: Path) -> list[Path]:
+    """The files that were rotated away, the newest first."""
+    found: list[Path] = []
+    while (older := path.with_name(f"{path.name}.{len(found) + 1}")).exists():
+        found.append(older)
+    return found
+
+
+def _whole_lines(file: IO[bytes], rest: bytes) -> Generator[bytes, None, bytes]:
+    """The lines that are there whole; returns the beginning of one that is not."""
+    for line in file:
+        rest += line
+        if rest.endswith(b"\n"):
+            yield rest
+            rest = b""
+    return rest
+
+
+def _replaced(file: IO[bytes], path: Path) -> IO[bytes] | None:
+    """The file that has taken its place, if one has."""
+    newer = _opened(path)
+    if newer is None:
+        return None
+    if os.path.sameopenfile(newer.fileno(), file.fileno()):
+        newer.close()
+        return None
+    return newer
+
+
+def _tail(current: IO[bytes] | None, older: list[Path], lines: int) -> tuple[list[Path], list[int]]:
+    """Which of the older files are needed for the last `lines`, and where to begin in each, the current one first."""
+    if current is None:
+        return [], [0]
+    start, missing = _start_of_tail(current, lines)
+    needed, starts = [], [start]
+    for path in older:
+        if not missing:
+            break
+        with suppress(FileNotFoundError), path.open("rb") as file:
+            start, missing = _start_of_tail(file, missing)
+            needed.append(path)
+            starts.append(start)
+    return needed, starts
+
+
+def _start_of_tail(file: IO[bytes], lines: int) -> tuple[int, int]:
+    """Where the last `lines` of a file begin, and how many are missing."""
+    end = file.seek(0, os.SEEK_END)
+    if not lines:
+        return end, 0
+    position, found = end, 0
+    while position:
+        size = min(_BLOCK, position)
+        position -= size
+        file.seek(position)
+        block = file.read(size)
+        place = len(block)
+        while (place := block.rfind(b"\n", 0, place)) >= 0:
+            # The newline that ends the file begins no line.
+            if position + place + 1 < end:
+                found += 1
+                if found == lines:
+                    return position + place + 1, 0
+    return 0, max(0, lines - found - (1 if end else 0))
