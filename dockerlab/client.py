@@ -5,7 +5,12 @@ Where it looks, in this order; the first that is *configured* is the only one tr
     1. the argument: a URL (unix://, tcp://, ssh://, npipe://, http(s)://) or the name of a docker context
     2. DOCKER_HOST, with DOCKER_TLS_VERIFY and DOCKER_CERT_PATH
     3. DOCKER_CONTEXT, else the current context of Docker's config file
-    4. nothing configured: the default socket, then those of rootless Docker, Docker Desktop and Podman; the first that answers
+    4. nothing configured: the default socket, then those of rootless Docker, Docker Desktop and Podman, then dockerlab's own engine's;
+       the first that answers
+    5. nothing configured and none of these sockets there: dockerlab's own engine is started, on Linux
+
+An engine that is configured, or whose socket is there, and that does not answer is an error: a stopped Docker must not look like lost
+images. `connect("embedded")` starts dockerlab's own engine whatever is configured.
 
 `use(target)` makes a target the configured one for this process and its children, by the same environment variables: the Python
 API, the magics and a `!docker` in a cell then all speak to the same engine. There is no other state.
@@ -18,7 +23,7 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Iterator, Mapping, MutableMapping
+from collections.abc import Iterator, Mapping, MutableMapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +37,7 @@ import urllib3
 from docker.context import ContextAPI
 from docker.tls import TLSConfig
 
+from dockerlab import embedded
 from dockerlab.errors import Conflict, EngineError, EngineGone, NoEngine, NotFound, UsageError
 
 PROBE_SECONDS = 10
@@ -86,23 +92,52 @@ class Client(docker.DockerClient):
 
 
 def connect(target: str | None = None) -> Client:
-    """A client to the engine that `target` names, or else to the one that `docker` would use.
+    """A client to the engine that `target` names, or else to the one that `docker` would use, or else to dockerlab's own, started now.
 
     Raises NoEngine, which says what was tried, what each said and what to do; UsageError for a context that does not exist.
     """
+    if target == embedded.TARGET:
+        return _connect_embedded([])
     attempts = []
     for endpoint in endpoints(target, os.environ):
         try:
             return Client(endpoint)
         except (docker.errors.DockerException, requests.exceptions.RequestException, OSError, ValueError) as error:
             attempts.append(_attempt(endpoint, error))
+    ours = embedded.address(os.environ, sys.platform)
+    # Ours ends by itself when it is idle, so that it is started again also where it was chosen (`use("embedded")`).
+    others = [a for a in attempts if a.endpoint.url != ours]
+    if len(attempts) > len(others) and not any(_is_there(a.endpoint.url) for a in others):
+        return _connect_embedded(attempts)
     # The most telling advice comes from an endpoint that is there and refuses.
     telling = [a for a in attempts if a.answer != _NO_SOCKET] or attempts
-    raise NoEngine("no Docker engine answers", attempts=attempts, hint=telling[0].hint)
+    raise NoEngine("no Docker engine answers", attempts=attempts, hint=_or_embedded(telling[0].hint))
+
+
+def _connect_embedded(attempts: Sequence[Attempt]) -> Client:
+    """attempts: what was tried before, for the error."""
+    try:
+        endpoint = Endpoint(embedded.start(), embedded.NAME)
+    except embedded.CannotStart as error:
+        raise NoEngine(error.message, attempts=[*attempts, *error.evidence], hint=error.hint) from None
+    try:
+        return Client(endpoint)
+    except (docker.errors.DockerException, requests.exceptions.RequestException, OSError, ValueError) as error:
+        attempt = _attempt(endpoint, error)
+        raise NoEngine(f"{embedded.NAME} does not answer", attempts=[*attempts, attempt], hint=_LOGS) from error
+
+
+def _is_there(url: str) -> bool:
+    """Whether a socket is there as far as this user can see."""
+    return not url.startswith("unix://") or os.path.exists(url.removeprefix("unix://"))
+
+
+def _or_embedded(hint: str) -> str:
+    return f"{hint} Or use dockerlab's own engine: `%engine use embedded`." if sys.platform == "linux" else hint
 
 
 def use(target: str) -> Client:
-    """Connects to `target` (a URL or a docker context) and makes it the engine of this process and its children.
+    """Connects to `target` (a URL, a docker context, or "embedded") and makes it the engine of this process and its children.
 
     Raises as `connect`; the engine in use then stays as it was.
     """
@@ -113,7 +148,7 @@ def use(target: str) -> Client:
 
 def set_environment(target: str, url: str, environ: MutableMapping[str, str]) -> None:
     """Configures `target` in `environ`: a context by DOCKER_CONTEXT, since it may carry certificates, a URL by DOCKER_HOST."""
-    if _is_url(target):
+    if _is_url(target) or target == embedded.TARGET:
         environ["DOCKER_HOST"] = url
         environ.pop("DOCKER_CONTEXT", None)
     else:
@@ -210,10 +245,13 @@ def _usual_sockets(environ: Mapping[str, str], platform: str) -> list[Endpoint]:
         found.append(("/run/podman/podman.sock", "Podman"))
     else:
         found.append((f"{home}/.local/share/containers/podman/machine/podman.sock", "Podman machine"))
-    return [Endpoint(f"unix://{path}", source) for path, source in found]
+    usual = [Endpoint(f"unix://{path}", source) for path, source in found]
+    ours = embedded.address(environ, platform)
+    return [*usual, Endpoint(ours, embedded.NAME)] if ours else usual
 
 
 _NO_SOCKET = "no socket there"
+_LOGS = "Its log: `dockerlab engine logs`."
 _START = {
     "linux": "Start it (`sudo systemctl start docker`, or `podman system service --time=0` for Podman)",
     "darwin": "Start Docker Desktop",

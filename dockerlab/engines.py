@@ -7,12 +7,14 @@ containerd's store, which also keeps images of several platforms).
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from docker.context import ContextAPI
 
+from dockerlab import embedded
 from dockerlab.client import Client, connect, engine_errors
 from dockerlab.client import use as use_target
 from dockerlab.faces import engine as faces
@@ -82,7 +84,10 @@ def show(*, client: Client | None = None) -> Engine:
 
 
 def use(target: str) -> Engine:
-    """Makes `target`, a URL or a docker context, the engine of this process and its children. Raises as `dockerlab.client.use`."""
+    """Makes `target`, a URL, a docker context or "embedded", the engine of this process and its children.
+
+    Raises as `dockerlab.client.use`.
+    """
     client = use_target(target)
     try:
         return show(client=client)
@@ -110,9 +115,10 @@ def engine(client: Client, version: Mapping[str, Any], info: Mapping[str, Any]) 
     )
 
 
-def contexts() -> list[str]:
-    """The names of the docker contexts on this machine."""
-    return sorted(context.name for context in ContextAPI.contexts())
+def targets() -> list[str]:
+    """What `use` takes by name on this machine: the docker contexts, and "embedded" where our own engine runs."""
+    ours = [embedded.TARGET] if sys.platform == "linux" else []
+    return sorted({context.name for context in ContextAPI.contexts()} | set(ours))
 
 
 def _image_store(info: Mapping[str, Any]) -> str:

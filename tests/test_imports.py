@@ -19,7 +19,7 @@ PACKAGE = ROOT / "dockerlab"
 
 # Rooms that each room may import, besides itself.
 _PURE = {"errors", "reference", "dockerfile", "image", "wire", "faces"}
-_CLIENT = {"client", "engines", "stream", "images"}
+_CLIENT = {"embedded", "client", "engines", "stream", "images"}
 _VERBS = {"builds", "containers", "standins"}
 ROOMS: dict[str, set[str]] = {
     "errors": set(),
@@ -28,8 +28,9 @@ ROOMS: dict[str, set[str]] = {
     "image": {"errors", "reference", "dockerfile"},
     "wire": {"errors"},
     "faces": {"errors", "reference", "dockerfile", "image", "wire"},
-    "client": {"errors"},
-    "engines": {"errors", "client", "faces"},
+    "embedded": {"errors"},
+    "client": {"errors", "embedded"},
+    "engines": {"errors", "embedded", "client", "faces"},
     "stream": {"errors", "client"},
     "images": {*_PURE, "client", "stream"},
     "builds": {*_PURE, *_CLIENT},

@@ -200,9 +200,9 @@ def _containers(place: _Place, parser: Parser, word: str) -> tuple[str, Iterable
 
 
 def _contexts(place: _Place, parser: Parser, word: str) -> tuple[str, Iterable[str]]:
-    from dockerlab.engines import contexts
+    from dockerlab.engines import targets
 
-    return "context", contexts()
+    return "context", targets()
 
 
 def _stages(place: _Place, parser: Parser, word: str) -> tuple[str, Iterable[str]]:

@@ -16,7 +16,11 @@ if TYPE_CHECKING:
 def parsers() -> dict[str, Parser]:
     """A parser for each verb, and under '' the one of the magic without a verb; completion reads them too."""
     use = Parser("%engine use", description="Switches to another engine, for the magics, the Python API and `!docker` alike.")
-    use.add_argument("target", metavar="CONTEXT", help="a docker context, or a URL: unix://, tcp://, ssh://")
+    use.add_argument(
+        "target",
+        metavar="CONTEXT",
+        help="a docker context, a URL (unix://, tcp://, ssh://), or `embedded`: dockerlab's own engine, started if need be",
+    )
     return {"": Parser("%engine", description="Shows which engine answers."), "use": use}
 
 

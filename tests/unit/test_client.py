@@ -9,11 +9,12 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from dockerlab import client
+from dockerlab import client, embedded
 from dockerlab.client import Endpoint, connect, endpoints, meaning, set_environment
 from dockerlab.errors import Conflict, EngineError, NoEngine, NotFound, UsageError
 
@@ -76,7 +77,7 @@ def test_a_broken_context_file_is_named(tmp_path: Path) -> None:
 
 
 def test_without_configuration_the_usual_sockets_are_tried() -> None:
-    environ = {"HOME": "/home/me", "XDG_RUNTIME_DIR": "/run/user/1000"}
+    environ = {"HOME": "/home/me", "XDG_RUNTIME_DIR": "/run/user/1000", "DOCKERLAB_ENGINE_RUNTIME": "/run/ours"}
     linux = [endpoint.url for endpoint in client._usual_sockets(environ, "linux")]
     assert linux == [
         "unix:///var/run/docker.sock",
@@ -85,6 +86,7 @@ def test_without_configuration_the_usual_sockets_are_tried() -> None:
         "unix:///home/me/.docker/desktop/docker.sock",
         "unix:///run/user/1000/podman/podman.sock",
         "unix:///run/podman/podman.sock",
+        "unix:///run/ours/engine.sock",
     ]
     assert client._usual_sockets(environ, "win32")[0].url == "npipe:////./pipe/docker_engine"
     assert "unix:///home/me/.docker/run/docker.sock" in [e.url for e in client._usual_sockets({"HOME": "/home/me"}, "darwin")]
@@ -103,6 +105,96 @@ def test_nothing_found_lists_all_that_was_tried(monkeypatch: pytest.MonkeyPatch,
     with pytest.raises(NoEngine) as caught:
         connect()
     assert len(caught.value.attempts) == 2
+
+
+@dataclass(frozen=True)
+class FakeClient:
+    """A client that connected."""
+
+    endpoint: Endpoint
+
+
+class Started:
+    """Stands in for a client, and for the start of our own engine."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
+        self.count = 0
+        self.runtime = folder / "run"
+        self.socket = folder / "docker.sock"
+        monkeypatch.setenv("DOCKERLAB_ENGINE_RUNTIME", str(self.runtime))
+        monkeypatch.setattr(sys, "platform", "linux")
+        monkeypatch.setattr(client, "Client", self.client)
+        monkeypatch.setattr(embedded, "start", self.start)
+        usual = client._usual_sockets
+        monkeypatch.setattr(
+            client,
+            "_usual_sockets",
+            lambda *_: [Endpoint(f"unix://{self.socket}", "default socket"), usual(os.environ, "linux")[-1]],
+        )
+
+    @property
+    def url(self) -> str:
+        return f"unix://{self.runtime}/engine.sock"
+
+    def start(self) -> str:
+        self.count += 1
+        return self.url
+
+    def client(self, endpoint: Endpoint) -> FakeClient:
+        if endpoint.url == self.url and self.count:
+            return FakeClient(endpoint)
+        raise ConnectionRefusedError if client._is_there(endpoint.url) else FileNotFoundError
+
+
+@pytest.fixture
+def started(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Started:
+    return Started(monkeypatch, tmp_path)
+
+
+def test_our_own_engine_is_started_where_there_is_no_other(started: Started) -> None:
+    assert connect().endpoint == Endpoint(started.url, "dockerlab's own engine")
+    assert started.count == 1
+    assert connect().endpoint == Endpoint(started.url, "dockerlab's own engine")
+    assert started.count == 1
+
+
+def test_our_own_engine_is_not_started_beside_one_that_is_stopped(started: Started) -> None:
+    started.socket.touch()
+    with pytest.raises(NoEngine) as caught:
+        connect()
+    assert started.count == 0
+    assert "The engine is not running" in (caught.value.hint or "")
+    assert "`%engine use embedded`" in (caught.value.hint or "")
+
+
+def test_our_own_engine_is_not_started_where_another_is_configured(started: Started, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{started.socket}")
+    with pytest.raises(NoEngine) as caught:
+        connect()
+    assert started.count == 0
+    assert "`%engine use embedded`" in (caught.value.hint or "")
+
+
+def test_our_own_engine_can_be_chosen(started: Started, monkeypatch: pytest.MonkeyPatch) -> None:
+    started.socket.touch()
+    monkeypatch.setenv("DOCKER_CONTEXT", "far")
+    assert client.use("embedded").endpoint.url == started.url
+    assert (os.environ["DOCKER_HOST"], "DOCKER_CONTEXT" in os.environ) == (started.url, False)
+    # It ended by itself meanwhile.
+    started.count = 0
+    assert connect().endpoint == Endpoint(started.url, "dockerlab's own engine")
+
+
+def test_our_own_engine_that_does_not_start(started: Started, monkeypatch: pytest.MonkeyPatch) -> None:
+    def start() -> str:
+        raise embedded.CannotStart("it does not start", evidence=["why"], hint="Do this.")
+
+    monkeypatch.setattr(embedded, "start", start)
+    with pytest.raises(NoEngine, match="it does not start") as caught:
+        connect()
+    assert caught.value.evidence[-1] == "why"
+    assert "default socket" in caught.value.evidence[0]
+    assert caught.value.hint == "Do this."
 
 
 @pytest.fixture

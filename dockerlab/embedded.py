@@ -1,0 +1,77 @@
+"""dockerlab's own engine, seen from the client side: where its socket is, and how its process is started.
+
+The engine is a program of its own, `python -m dockerlab.engine`; nothing of it is imported here.
+"""
+
+from __future__ import annotations
+
+import os
+import platform as machine
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from dockerlab.errors import EngineError
+
+NAME = "dockerlab's own engine"
+TARGET = "embedded"
+_HOST = "DOCKER_HOST="
+_SYSTEMS = {"darwin": "macOS", "win32": "Windows"}
+
+
+class CannotStart(EngineError):
+    """The engine could not be started, or not on this machine."""
+
+
+def address(environ: Mapping[str, str], platform: str) -> str | None:
+    """The URL at which it answers if it runs. None where it cannot run, and where its directory belongs to somebody else."""
+    if platform != "linux":
+        return None
+    folder = _runtime(environ)
+    try:
+        is_ours = os.lstat(folder).st_uid == os.getuid()
+    except OSError:
+        is_ours = True  # there is nothing yet
+    return f"unix://{folder}/engine.sock" if is_ours else None
+
+
+def start(platform: str = sys.platform) -> str:
+    """Starts it where it does not run yet. Gives its URL. Raises CannotStart."""
+    if platform != "linux":
+        raise CannotStart(
+            f"{NAME} does not run on {_SYSTEMS.get(platform, machine.system() or platform)}: a container needs a Linux kernel",
+            hint="Start Docker Desktop or Podman, whose engines bring one, or name an engine elsewhere: `%engine use ssh://user@host`.",
+        )
+    done = run(["start"])
+    for line in done.stdout.splitlines():
+        if line.startswith(_HOST):
+            return line.removeprefix(_HOST)
+    what, _, hint = done.stderr.strip().partition("\n→ ")
+    first, *rest = what.strip().splitlines() or [f"its process ended with {done.returncode}"]
+    raise CannotStart(f"{NAME} does not start: {first}", evidence=[line.strip() for line in rest if line.strip()],
+                      hint=hint or "`dockerlab doctor` says what this machine lacks.")  # fmt: skip
+
+
+def run(words: Sequence[str]) -> subprocess.CompletedProcess[str]:
+    """Runs `python -m dockerlab.engine` with these words, and gives what it printed. Raises CannotStart."""
+    command, folder = program()
+    try:
+        return subprocess.run([*command, *words], capture_output=True, text=True, cwd=folder, stdin=subprocess.DEVNULL, check=False)
+    except OSError as error:
+        raise CannotStart(f"{NAME} does not start: {error}") from error
+
+
+def program() -> tuple[list[str], Path]:
+    """The command line of the engine, and the directory in which it finds just this package."""
+    return [sys.executable, "-m", "dockerlab.engine"], Path(__file__).resolve().parents[1]
+
+
+# The same places as in `dockerlab.engine.home`; a test compares them.
+def _runtime(environ: Mapping[str, str]) -> str:
+    if named := environ.get("DOCKERLAB_ENGINE_RUNTIME"):
+        return os.path.abspath(named)
+    for base in (environ.get("XDG_RUNTIME_DIR"), f"/run/user/{os.getuid()}"):
+        if base and os.access(base, os.W_OK | os.X_OK):
+            return os.path.join(os.path.abspath(base), "dockerlab")
+    return f"/tmp/dockerlab-{os.getuid()}"
