@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 
 from dockerlab.engine.runtime import StartFailed
-from dockerlab.engine.runtime.plan import Forward, Mount, Network
+from dockerlab.engine.runtime.limits import find
+from dockerlab.engine.runtime.plan import Forward, Limits, Mount, Network
 from dockerlab.engine.runtime.probe import probe
 from tests.embedded.rig import SECONDS, Rig, read_all, rig
 
@@ -302,3 +303,12 @@ def test_a_fork_bomb_can_be_stopped(box: Rig) -> None:
         time.sleep(0.5)
         container.running.signal(signal.SIGKILL)
         assert container.await_event("exit")["code"] == 137
+
+
+def test_memory_is_limited_and_who_takes_more_is_killed(box: Rig) -> None:
+    if "memory" not in find(counts_processes=os.getuid() != 0).controllers:
+        pytest.skip("no control group for memory may be made here")
+    plan = box.plan("sh", "-c", "x=a; while :; do x=$x$x; done", limits=Limits(memory=16 << 20))
+    with box.started(plan) as container:
+        event = container.await_event("exit")
+    assert (event["code"], event["oom"]) == (137, True)

@@ -16,11 +16,13 @@ import signal
 import socket
 import sys
 import zlib
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
 from dockerlab.engine.home import read_json
-from dockerlab.engine.runtime import monitor
+from dockerlab.engine.runtime import limits, monitor
+from dockerlab.engine.runtime.limits import Means
 from dockerlab.engine.runtime.namespaces import Abilities, NamespaceGuard
 from dockerlab.engine.runtime.plan import Plan, plan_from_json
 from dockerlab.engine.runtime.starting import Guard
@@ -30,13 +32,13 @@ _LONGEST = 1 << 16
 _NEEDED_INSIDE = (bz2, lzma, zlib)
 
 
-def make_guard(abilities: Abilities, plan: Plan) -> Guard:
+def make_guard(abilities: Abilities, means: Means, plan: Plan) -> Guard:
     """The guard of the rung that the plan is for."""
     if plan.isolation == "supervised":
         from dockerlab.engine.runtime.supervisor.guard import SupervisedGuard
 
         return SupervisedGuard(plan)
-    return NamespaceGuard(plan, abilities)
+    return NamespaceGuard(plan, abilities, means)
 
 
 def serve(control: socket.socket, abilities: Abilities) -> None:
@@ -44,18 +46,21 @@ def serve(control: socket.socket, abilities: Abilities) -> None:
     # Ended monitors are nobody's business: they have written down what there is to know.
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    means = limits.find(counts_processes=not abilities.is_root)
     gc.collect()
     gc.freeze()
     while request := control.recv(_LONGEST):
         asked = json.loads(request)
         try:
-            answer: dict[str, object] = {"pid": launch(control, asked["plan"], asked["socket"], abilities)}
+            answer: dict[str, object] = {
+                "pid": launch(control, asked["plan"], asked["socket"], lambda plan: make_guard(abilities, means, plan))
+            }
         except (OSError, ValueError) as error:
             answer = {"error": str(error)}
         control.send(json.dumps(answer).encode())
 
 
-def launch(control: socket.socket, plan_path: str, socket_path: str, abilities: Abilities) -> int:
+def launch(control: socket.socket, plan_path: str, socket_path: str, guard: Callable[[Plan], Guard]) -> int:
     """Forks the monitor of one container. Raises OSError, ValueError."""
     # Before the answer: the engine may remove the file then.
     plan = plan_from_json(read_json(Path(plan_path)))
@@ -73,7 +78,7 @@ def launch(control: socket.socket, plan_path: str, socket_path: str, abilities: 
     try:
         control.close()
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-        monitor.main(plan, listener, lambda plan: make_guard(abilities, plan))
+        monitor.main(plan, listener, guard)
         code = 0
     finally:
         os._exit(code)

@@ -315,7 +315,13 @@ class Monitor:
         if self._log:
             self._log.close()
             self._poke()
-        exited = {"code": session.exit_code, "started_at": timestamp(self._started_at), "finished_at": timestamp(time.time_ns())}
+        oom = self._guard is not None and self._guard.oom_killed
+        exited = {
+            "code": session.exit_code,
+            "oom": oom,
+            "started_at": timestamp(self._started_at),
+            "finished_at": timestamp(time.time_ns()),
+        }
         if not self._plan.process.job:
             write_json(Path(self._plan.directory, "exit.json"), exited)
         # From now on the container's socket is a next monitor's: it may be started again as soon as this is told.

@@ -19,9 +19,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from dockerlab.engine.runtime import bpf, entry, jobs, kernel, mounts
+from dockerlab.engine.runtime import bpf, entry, jobs, kernel, limits, mounts
 from dockerlab.engine.runtime.account import Account, resolve
 from dockerlab.engine.runtime.entry import StartFailed
+from dockerlab.engine.runtime.limits import Means
 from dockerlab.engine.runtime.plan import Plan, Process
 
 # CHOWN DAC_OVERRIDE FOWNER FSETID KILL SETGID SETUID SETPCAP NET_BIND_SERVICE NET_RAW SYS_CHROOT MKNOD AUDIT_WRITE SETFCAP
@@ -41,8 +42,12 @@ class Abilities:
 class NamespaceGuard:
     """Makes processes inside one container; lives in its monitor."""
 
-    def __init__(self, plan: Plan, abilities: Abilities) -> None:
+    def __init__(self, plan: Plan, abilities: Abilities, means: Means) -> None:
         self._plan, self._abilities = plan, abilities
+        self._enforcement = limits.plan(plan.limits, means, plan.id)
+        self._group = limits.Group(self._enforcement)
+        self._group.create()
+        self.oom_killed = False
         self._first = 0
         self._filter = bpf.namespace_filter(plan.network.mode == "loopback", not abilities.is_root)
         self._ids = (0, 0)
@@ -90,8 +95,10 @@ class NamespaceGuard:
         return None
 
     def close(self) -> None:
-        """Kills what is left."""
+        """Kills what is left, and gives up the control group."""
         kill_descendants(os.getpid())
+        self.oom_killed = self.oom_killed or self._group.oom_kills() > 0
+        self._group.remove()
 
     def _enter(self) -> None:
         flags = kernel.CLONE_NEWUTS | kernel.CLONE_NEWIPC
@@ -117,6 +124,7 @@ class NamespaceGuard:
         os.setsid()
         signal.set_wakeup_fd(-1)
         kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
+        self._group.enter()
         if is_first:
             self._become_first()
         else:
@@ -130,7 +138,7 @@ class NamespaceGuard:
             for fd in stdio:
                 os.fchown(fd, account.uid, account.gid)
         entry.change_directory(process)
-        entry.set_limits(process.rlimits)
+        entry.set_limits((*process.rlimits, *self._enforcement.rlimits))
         entry.reset_signals()
         if process.job:
             os.closerange(3, _ALL_DESCRIPTORS)

@@ -18,7 +18,9 @@ from dockerlab.engine.runtime.session import Session
 
 
 class Guard(Protocol):
-    """How processes are made inside a container; see `namespaces` and `supervisor`."""
+    """How processes are made inside a container; see `namespaces` and `supervisor`. oom_killed: whether one was killed for memory."""
+
+    oom_killed: bool
 
     def spawn(self, process: Process, stdio: tuple[int, int, int], status: int, channel: socket.socket) -> int:
         """Forks a process, gives its pid; what keeps it from starting goes to `status`."""
