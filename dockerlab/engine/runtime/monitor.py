@@ -79,7 +79,7 @@ class Monitor:
         while not (self._over and not self._busy()):
             for key, mask in self._selector.select(self._next_deadline()):
                 # An earlier handler of this round may have closed it, or closed it and opened another in its place.
-                now = self._selector.get_map().get(key.fileobj)
+                now = self._selector.get_map().get(key.fd)
                 if now and now.data is key.data:
                     key.data(mask)
             self._expire()
