@@ -10,7 +10,7 @@ import queue
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -158,6 +158,7 @@ class Events:
         self._lock = threading.Lock()
         self._history: deque[Event] = deque(maxlen=HISTORY)
         self._subscriptions: list[Subscription] = []
+        self._hearers: list[Callable[[Event], None]] = []
 
     @property
     def listeners(self) -> int:
@@ -171,7 +172,13 @@ class Events:
             self._history.append(event)
             for subscription in self._subscriptions:
                 subscription.offer(event)
+        for hear in self._hearers:
+            hear(event)
         return event
+
+    def listen(self, hear: Callable[[Event], None]) -> None:
+        """Another part of the engine is told of every event, in the thread that emits it; it must not wait."""
+        self._hearers.append(hear)
 
     def subscribe(self, since: int | None = None, until: int | None = None, filters: Filters | None = None) -> Subscription:
         """Events from now on, after those since `since` that are remembered; until `until`. Close it with `unsubscribe`."""
