@@ -169,7 +169,7 @@ class FakeExecs:
     """Execs that end as `outcomes` of their container say, in turn: an exit code with output, an output without an end, or an error."""
 
     def __init__(self) -> None:
-        self.outcomes: dict[str, Iterator[tuple[int, bytes] | Exception | None]] = {}
+        self.outcomes: dict[str, Iterator[Outcome]] = {}
         self.open: list[socket.socket] = []
         self.alive: set[FakeExec] = set()
 
@@ -222,7 +222,7 @@ class House:
     def emit(self, container: FakeContainer, action: str) -> None:
         self.events.emit("container", action, container.id)
 
-    def add(self, id: str, *outcomes: tuple[int, bytes] | Exception | None, **more: int) -> FakeContainer:
+    def add(self, id: str, *outcomes: Outcome, **more: int) -> FakeContainer:
         check = {"Test": ["CMD", "check"], "Interval": MILLISECOND, "Retries": 2, **more}
         self.containers[id] = container = FakeContainer(id, Record({"Healthcheck": check}))
         self.execs.outcomes[id] = iter(outcomes)
