@@ -8,8 +8,8 @@ A stand-in is made by `prepare` alone, never by a pull or a FROM. It says what i
 engine takes it.
 
 - `tree`, `archives`: files → layer → docker-archive
-- `machine`, `libraries`: what it is made of
-- `busybox`, `python`: the recipes
+- `machine`, `libraries`, `packages`: what it is made of
+- `busybox`, `python`, `debian`: the recipes
 - `preparation`: `prepare`
 """
 

@@ -103,8 +103,13 @@ def add_system(tree: Tree, stand_in_for: str) -> None:
     tree.file("/etc/group", b"root:x:0:\ntty:x:5:\nnogroup:x:65534:\n")
     tree.file("/etc/shells", b"/bin/sh\n")
     tree.file("/etc/nsswitch.conf", b"passwd: files\ngroup: files\nhosts: files dns\n")
+    tree.file("/etc/os-release", os_release(stand_in_for))
+
+
+def os_release(stand_in_for: str) -> bytes:
+    """What the image says it is."""
     lines = ['NAME="dockerlab stand-in"', "ID=dockerlab-stand-in", f'PRETTY_NAME="dockerlab stand-in for {stand_in_for}"']
-    tree.file("/etc/os-release", "\n".join([*lines, ""]).encode())
+    return "\n".join([*lines, ""]).encode()
 
 
 def add_commands(tree: Tree) -> int:

@@ -16,9 +16,10 @@ from dockerlab.errors import DockerlabError, EngineError, NotFound, RegistryUnre
 from dockerlab.faces import markup
 from dockerlab.faces.shown import Shown
 from dockerlab.images import Image, PullProgress
-from dockerlab.standins import archives, busybox, machine, python
+from dockerlab.standins import archives, busybox, debian, machine, python
+from dockerlab.standins.archives import Recipe
 
-NAMES = (busybox.NAME, python.NAME)
+NAMES = (busybox.NAME, python.NAME, debian.NAME)
 
 
 @dataclass(frozen=True, repr=False)
@@ -70,7 +71,7 @@ class Prepared(Shown):
 
 
 def prepare(*names: str, progress: Callable[[PullProgress], object] | None = None, client: Client | None = None) -> Prepared:
-    """Makes sure that the engine has these base images; without names, all that can be made: `NAMES`.
+    """Makes sure that the engine has these base images; without names, all of `NAMES` that this machine can make.
 
     One that is there is kept; else it is pulled; where the registry does not answer, or does not give it, a stand-in is made.
     progress: as for `images.pull`.
@@ -78,7 +79,7 @@ def prepare(*names: str, progress: Callable[[PullProgress], object] | None = Non
     Raises UsageError for a name that no stand-in is known for; DockerlabError where this machine cannot make one for the engine.
     """
     client = client or connect()
-    wanted = [(name, _known(name)) for name in names or NAMES]
+    wanted = [(name, _known(name)) for name in names or makeable()]
     return Prepared(tuple(_ready(name, known, progress, client) for name, known in wanted))
 
 
@@ -89,13 +90,24 @@ def archive(name: str) -> IO[bytes]:
     """
     known = _known(name)
     machine.require_linux()
-    recipe = busybox.recipe(machine.static_busybox()) if known == busybox.NAME else python.recipe()
+    recipe = _recipe(known)
     with ExitStack() as stack:
         file = stack.enter_context(tempfile.TemporaryFile())
         archives.write(recipe, file)
         file.seek(0)
         stack.pop_all()
     return file
+
+
+def makeable() -> tuple[str, ...]:
+    """The stand-ins that a machine like this one is made of: `debian` only on a Debian."""
+    return tuple(name for name in NAMES if name != debian.NAME or debian.is_possible())
+
+
+def _recipe(known: str) -> Recipe:
+    if known == debian.NAME:
+        return debian.recipe()
+    return busybox.recipe(machine.static_busybox()) if known == busybox.NAME else python.recipe()
 
 
 def _known(name: str) -> str:

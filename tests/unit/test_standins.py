@@ -13,7 +13,7 @@ import pytest
 
 from dockerlab import standins
 from dockerlab.errors import DockerlabError, UsageError
-from dockerlab.standins import archives, busybox, libraries, machine, python
+from dockerlab.standins import archives, busybox, debian, libraries, machine, packages, preparation, python
 from dockerlab.standins.tree import TIME, Tree
 
 on_linux = pytest.mark.skipif(sys.platform != "linux", reason="stand-ins are made on Linux")
@@ -93,6 +93,77 @@ def test_the_stand_in_for_python_is_the_python_that_runs(python_archive: bytes) 
     assert not [name for name in layer if "__pycache__" in name or "/idlelib/" in name or "/test/" in name]
     assert "usr/bin/sh" in base
     assert not set(base) & {name for name, member in layer.items() if member.isfile()}, "a library in both layers"
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not debian.is_possible(), reason="the stand-in for debian is made on a Debian")
+def test_the_stand_in_for_debian_is_a_debian_that_apt_can_extend() -> None:
+    with standins.archive("debian") as one, standins.archive("debian:latest") as two:
+        data = one.read()
+        assert data == two.read()
+    config, [layer] = opened(data)
+    assert config["config"]["Cmd"] == ["bash"]
+    assert {
+        "usr/bin/bash",
+        "usr/bin/apt-get",
+        "usr/bin/dpkg",
+        "usr/bin/awk",
+        "var/lib/dpkg/info/bash.list",
+        "etc/apt/sources.list",
+    } <= set(layer)
+    assert layer["bin"].linkname == "usr/bin"
+    assert (layer["etc/shadow"].mode, layer["usr/bin/su"].mode) == (0o640, 0o4755)
+    assert not [name for name in layer if name.startswith(("usr/share/man/", "usr/share/locale/")) and layer[name].isfile()]
+    assert list(layer) == sorted(layer)
+    assert {(m.uid, m.gid, m.mtime) for m in layer.values()} == {(0, 0, TIME)}
+    # What this machine has of its own stays here.
+    assert not {"etc/hostname", "etc/resolv.conf", "etc/machine-id", "etc/fstab", "etc/apt/apt.conf"} & set(layer)
+
+
+def test_the_stand_in_for_debian_needs_a_debian(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(debian, "is_possible", lambda: False)
+    assert "debian:latest" not in preparation.makeable()
+    with pytest.raises(DockerlabError, match="no stand-in for debian can be made: this machine runs "):
+        debian.recipe()
+
+
+STATUS = """\
+Package: a
+Essential: yes
+Status: install ok installed
+Architecture: amd64
+Depends: b (>= 1), nowhere | c-virtual, d:any
+
+Package: b
+Status: install ok installed
+Pre-Depends: a
+Description: two
+ lines
+ .
+ Package: not-one
+
+Package: c
+Status: install ok installed
+Provides: c-virtual (= 1)
+
+Package: d
+Status: deinstall ok config-files
+
+Package: e
+Status: install ok installed
+"""
+
+
+def test_packages_and_what_they_need(tmp_path: Path) -> None:
+    (tmp_path / "status").write_text(STATUS)
+    (tmp_path / "info").mkdir()
+    (tmp_path / "info" / "a:amd64.list").write_text("/.\n/usr\n/usr/bin/a\n")
+    there = packages.installed(tmp_path)
+    assert sorted(there) == ["a", "b", "c", "e"]
+    assert there["a"].needs == (("b",), ("nowhere", "c-virtual"), ("d",))
+    assert [package.is_essential for package in there.values()] == [True, False, False, False]
+    assert list(packages.closure(there, ["a", "unknown"])) == ["a", "b", "c"]
+    assert packages.files(there["a"], tmp_path) == ["/usr", "/usr/bin/a"]
 
 
 @on_linux
