@@ -93,8 +93,17 @@ class Runtime:
         identifier = os.urandom(32).hex()
         process = Process(argv=(name,), stdin=True, job=name, arguments=arguments)
         plain = replace(
-            plan, id=identifier, process=process, network=Network("host"), ports=(), limits=Limits(), log=False, init=False, readonly=False
-        )  # fmt: skip
+            plan,
+            id=identifier,
+            process=process,
+            network=Network("host"),
+            ports=(),
+            limits=Limits(),
+            log=False,
+            init=False,
+            readonly=False,
+            stdin_once=True,
+        )
         running = self.monitor(plain)
         stream = running.attach(stdin=True)
         running.start(())
