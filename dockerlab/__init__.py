@@ -7,6 +7,7 @@
     dockerlab.run(image, …)        a Container, from an image
     dockerlab.containers, .images  the other verbs: ps, logs, exec, …; pull, tag, history, …
     dockerlab.prepare(name, …)     base images: found, pulled, or made from this machine's files
+    dockerlab.doctor.examine()     what works on this machine, found by trying it
     dockerlab.errors               the one error tree
 
 Names are imported when they are first used: `%load_ext dockerlab` neither connects nor prints.
@@ -20,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
-    from dockerlab import containers, errors, images
+    from dockerlab import containers, doctor, errors, images
     from dockerlab.builds import Build, build
     from dockerlab.client import Client, connect, use
     from dockerlab.containers import Container, run
@@ -37,6 +38,7 @@ _HOMES = {
     "build": "dockerlab.builds",
     "connect": "dockerlab.client",
     "containers": "",
+    "doctor": "",
     "errors": "",
     "images": "",
     "prepare": "dockerlab.standins",
@@ -52,6 +54,7 @@ __all__ = [
     "build",
     "connect",
     "containers",
+    "doctor",
     "errors",
     "images",
     "prepare",

@@ -59,6 +59,11 @@ class Endpoint:
         return self.url.startswith(("unix://", "npipe://")) or self.host.startswith("127.") or self.host in ("localhost", "::1")
 
     @property
+    def is_there(self) -> bool:
+        """Whether a socket is there as far as this user can see; yes for what is no socket."""
+        return not self.url.startswith("unix://") or os.path.exists(self.url.removeprefix("unix://"))
+
+    @property
     def host(self) -> str:
         """The host that published ports are reached at; 127.0.0.1 for a socket or a pipe."""
         return "127.0.0.1" if self.url.startswith(("unix://", "npipe://")) else urlsplit(self.url).hostname or "127.0.0.1"
@@ -100,18 +105,26 @@ def connect(target: str | None = None) -> Client:
         return _connect_embedded([])
     attempts = []
     for endpoint in endpoints(target, os.environ):
-        try:
-            return Client(endpoint)
-        except (docker.errors.DockerException, requests.exceptions.RequestException, OSError, ValueError) as error:
-            attempts.append(_attempt(endpoint, error))
+        reached = reach(endpoint)
+        if isinstance(reached, Client):
+            return reached
+        attempts.append(reached)
     ours = embedded.address(os.environ, sys.platform)
     # Ours ends by itself when it is idle, so that it is started again also where it was chosen (`use("embedded")`).
     others = [a for a in attempts if a.endpoint.url != ours]
-    if len(attempts) > len(others) and not any(_is_there(a.endpoint.url) for a in others):
+    if len(attempts) > len(others) and not any(a.endpoint.is_there for a in others):
         return _connect_embedded(attempts)
     # The most telling advice comes from an endpoint that is there and refuses.
     telling = [a for a in attempts if a.answer != _NO_SOCKET] or attempts
     raise NoEngine("no Docker engine answers", attempts=attempts, hint=_or_embedded(telling[0].hint))
+
+
+def reach(endpoint: Endpoint) -> Client | Attempt:
+    """A client to the engine at one endpoint, or what was met there."""
+    try:
+        return Client(endpoint)
+    except (docker.errors.DockerException, requests.exceptions.RequestException, OSError, ValueError) as error:
+        return _attempt(endpoint, error)
 
 
 def _connect_embedded(attempts: Sequence[Attempt]) -> Client:
@@ -120,16 +133,10 @@ def _connect_embedded(attempts: Sequence[Attempt]) -> Client:
         endpoint = Endpoint(embedded.start(), embedded.NAME)
     except embedded.CannotStart as error:
         raise NoEngine(error.message, attempts=[*attempts, *error.evidence], hint=error.hint) from None
-    try:
-        return Client(endpoint)
-    except (docker.errors.DockerException, requests.exceptions.RequestException, OSError, ValueError) as error:
-        attempt = _attempt(endpoint, error)
-        raise NoEngine(f"{embedded.NAME} does not answer", attempts=[*attempts, attempt], hint=_LOGS) from error
-
-
-def _is_there(url: str) -> bool:
-    """Whether a socket is there as far as this user can see."""
-    return not url.startswith("unix://") or os.path.exists(url.removeprefix("unix://"))
+    reached = reach(endpoint)
+    if isinstance(reached, Attempt):
+        raise NoEngine(f"{embedded.NAME} does not answer", attempts=[*attempts, reached], hint=_LOGS)
+    return reached
 
 
 def _or_embedded(hint: str) -> str:

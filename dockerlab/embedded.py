@@ -55,16 +55,23 @@ def start(platform: str = sys.platform) -> str:
 
 def run(words: Sequence[str]) -> subprocess.CompletedProcess[str]:
     """Runs `python -m dockerlab.engine` with these words, and gives what it printed. Raises CannotStart."""
-    command, folder = program()
+    command, environ = program(os.environ)
     try:
-        return subprocess.run([*command, *words], capture_output=True, text=True, cwd=folder, stdin=subprocess.DEVNULL, check=False)
+        return subprocess.run(
+            [*command, *words], capture_output=True, text=True, env=environ, stdin=subprocess.DEVNULL, check=False
+        )
     except OSError as error:
         raise CannotStart(f"{NAME} does not start: {error}") from error
 
 
-def program() -> tuple[list[str], Path]:
-    """The command line of the engine, and the directory in which it finds just this package."""
-    return [sys.executable, "-m", "dockerlab.engine"], Path(__file__).resolve().parents[1]
+def program(environ: Mapping[str, str]) -> tuple[list[str], dict[str, str]]:
+    """The command line of the engine, and the environment in which it finds just this package, in whatever directory."""
+    command = [sys.executable, "-P", "-m", "dockerlab.engine"]
+    place = Path(__file__).resolve().parents[1]
+    if place.name in ("site-packages", "dist-packages"):
+        return command, dict(environ)
+    # A source tree, or a folder that somebody put on the path.
+    return command, {**environ, "PYTHONPATH": os.pathsep.join([str(place), *filter(None, [environ.get("PYTHONPATH")])])}
 
 
 # The same places as in `dockerlab.engine.home`; a test compares them.

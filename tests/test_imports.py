@@ -47,7 +47,7 @@ ROOMS: dict[str, set[str]] = {
 _DOCKER = {"docker", "requests", "urllib3"}
 _DISPLAY = {"IPython", "ipywidgets", "traitlets"}
 THIRD_PARTY: dict[str, set[str]] = {
-    **dict.fromkeys((*_CLIENT, *_VERBS), _DOCKER),
+    **dict.fromkeys((*_CLIENT, *_VERBS, "doctor"), _DOCKER),
     "notebook": _DOCKER | _DISPLAY,
     "testing": _DOCKER | _DISPLAY,
     "engine": {"h11", "zstandard"},

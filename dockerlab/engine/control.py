@@ -23,7 +23,7 @@ from dockerlab.engine.home import Home
 from dockerlab.engine.process import STOP_SECONDS, Instance, holder, lock_path
 from dockerlab.errors import DockerlabError, EngineError
 
-PROGRAM = (sys.executable, "-m", "dockerlab.engine")
+PROGRAM = (sys.executable, "-P", "-m", "dockerlab.engine")
 START_SECONDS = 20.0
 _END_SECONDS = 30.0
 _ANSWER_SECONDS = 600.0
@@ -138,9 +138,8 @@ def _spawn(home: Home, program: Sequence[str], deadline: float) -> bool:
     try:
         with log.open("ab") as file:
             command = [*program, "serve", "--ready", str(write)]
-            environ, folder = _surroundings(os.environ)
             subprocess.run(
-                command, stdin=subprocess.DEVNULL, stdout=file, stderr=file, cwd=folder, env=environ, pass_fds=[write],
+                command, stdin=subprocess.DEVNULL, stdout=file, stderr=file, env=_surroundings(os.environ), pass_fds=[write],
                 start_new_session=True, check=False,
             )  # fmt: skip
     except OSError as error:
@@ -160,13 +159,13 @@ def _spawn(home: Home, program: Sequence[str], deadline: float) -> bool:
     return "message" not in report
 
 
-def _surroundings(environ: Mapping[str, str]) -> tuple[dict[str, str], Path]:
-    """Environment and directory in which `python -m dockerlab.engine` finds just this package, wherever it was imported from."""
-    package = Path(dockerlab.engine.__file__).resolve().parents[2]
-    if package.name in ("site-packages", "dist-packages"):
-        return dict(environ), package
-    path = [str(package), *filter(None, [environ.get("PYTHONPATH")])]
-    return {**environ, "PYTHONPATH": os.pathsep.join(path)}, package
+def _surroundings(environ: Mapping[str, str]) -> dict[str, str]:
+    """The environment in which `python -m dockerlab.engine` finds just this package, in whatever directory."""
+    place = str(Path(dockerlab.engine.__file__).resolve().parents[2])
+    path = environ.get("PYTHONPATH", "")
+    if place.endswith(("site-packages", "dist-packages")) or place in path.split(os.pathsep):
+        return dict(environ)
+    return {**environ, "PYTHONPATH": os.pathsep.join(filter(None, [place, path]))}
 
 
 def report_of(error: DockerlabError | None, *, conflict: bool = False) -> bytes:

@@ -1,4 +1,4 @@
-"""`%engine`: which engine answers. `%engine use <url or context>`: speak to another one."""
+"""`%engine`: which engine answers. `%engine use <url or context>`: speak to another one. `%engine doctor`: what works here."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from dockerlab.notebook.arguments import HelpShown, Parser, parse_verb
 from dockerlab.notebook.expand import words
 
 if TYPE_CHECKING:
+    from dockerlab.doctor import Diagnosis
     from dockerlab.engines import Engine
     from dockerlab.notebook.session import Session
 
@@ -21,10 +22,13 @@ def parsers() -> dict[str, Parser]:
         metavar="CONTEXT",
         help="a docker context, a URL (unix://, tcp://, ssh://), or `embedded`: dockerlab's own engine, started if need be",
     )
-    return {"": Parser("%engine", description="Shows which engine answers."), "use": use}
+    doctor = Parser(
+        "%engine doctor", description="Tries what works on this machine, and says what each lack costs and what mends it."
+    )
+    return {"": Parser("%engine", description="Shows which engine answers."), "use": use, "doctor": doctor}
 
 
-def magic(session: Session, line: str, cell: str | None = None) -> Engine | None:
+def magic(session: Session, line: str, cell: str | None = None) -> Engine | Diagnosis | None:
     """Shows the engine in use, after switching if told to."""
     try:
         verb, arguments = parse_verb("%engine", words(line, session.namespace), parsers())
@@ -32,4 +36,8 @@ def magic(session: Session, line: str, cell: str | None = None) -> Engine | None
         return None
     if verb == "use":
         return engines.use(arguments.target)
+    if verb == "doctor":
+        from dockerlab.doctor import examine
+
+        return examine()
     return engines.show(client=session.client)

@@ -15,6 +15,6 @@ engine takes it.
 
 from __future__ import annotations
 
-from dockerlab.standins.preparation import NAMES, Prepared, archive, prepare
+from dockerlab.standins.preparation import NAMES, Prepared, archive, makeable, prepare
 
-__all__ = ["NAMES", "Prepared", "archive", "prepare"]
+__all__ = ["NAMES", "Prepared", "archive", "makeable", "prepare"]

@@ -16,7 +16,7 @@ from dockerlab.engine.home import Home
 from dockerlab.engine.http.types import Answer, Request, Response, Route
 from dockerlab.errors import DockerlabError, EngineError
 
-PROGRAM = (sys.executable, "-m", "tests.embedded.small_engine")
+PROGRAM = (sys.executable, "-P", "-m", "tests.embedded.small_engine")
 
 
 class SmallEngine:

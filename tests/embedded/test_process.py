@@ -203,7 +203,7 @@ def test_looking_for_it_does_not_keep_it_from_starting(home: Home) -> None:
 
 
 def test_in_the_foreground_it_is_interrupted(home: Home) -> None:
-    serving = subprocess.Popen([*PROGRAM, "serve"], cwd=ROOT, stderr=subprocess.PIPE, text=True)
+    serving = subprocess.Popen([*PROGRAM, "serve"], env={**os.environ, "PYTHONPATH": str(ROOT)}, stderr=subprocess.PIPE, text=True)
     with serving:
         eventually(home.socket.exists)
         serving.send_signal(signal.SIGINT)

@@ -9,7 +9,6 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -107,15 +106,15 @@ def test_nothing_found_lists_all_that_was_tried(monkeypatch: pytest.MonkeyPatch,
     assert len(caught.value.attempts) == 2
 
 
-@dataclass(frozen=True)
-class FakeClient:
+class FakeClient(client.Client):
     """A client that connected."""
 
-    endpoint: Endpoint
+    def __init__(self, endpoint: Endpoint) -> None:
+        self.endpoint = endpoint
 
 
 class Started:
-    """Stands in for a client, and for the start of our own engine."""
+    """Stands in for connections, and for the start of our own engine."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
         self.count = 0
@@ -123,7 +122,7 @@ class Started:
         self.socket = folder / "docker.sock"
         monkeypatch.setenv("DOCKERLAB_ENGINE_RUNTIME", str(self.runtime))
         monkeypatch.setattr(sys, "platform", "linux")
-        monkeypatch.setattr(client, "Client", self.client)
+        monkeypatch.setattr(client, "reach", self.reach)
         monkeypatch.setattr(embedded, "start", self.start)
         usual = client._usual_sockets
         monkeypatch.setattr(
@@ -140,10 +139,10 @@ class Started:
         self.count += 1
         return self.url
 
-    def client(self, endpoint: Endpoint) -> FakeClient:
+    def reach(self, endpoint: Endpoint) -> client.Client | client.Attempt:
         if endpoint.url == self.url and self.count:
             return FakeClient(endpoint)
-        raise ConnectionRefusedError if client._is_there(endpoint.url) else FileNotFoundError
+        return client._attempt(endpoint, ConnectionRefusedError() if endpoint.is_there else FileNotFoundError())
 
 
 @pytest.fixture

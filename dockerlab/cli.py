@@ -1,0 +1,95 @@
+"""The `dockerlab` command: each verb calls one function.
+
+    dockerlab engine VERB …            the embedded engine; handed over to `python -m dockerlab.engine`
+    dockerlab images prepare [NAME …]  base images: found, pulled, or made from this machine's files
+    dockerlab doctor                   what works on this machine
+
+Exit codes: 0; 1 where something failed, or where `doctor` finds that no container can run; 2 for a wrong argument; of `engine`, its own.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+
+from dockerlab import __version__
+from dockerlab.errors import DockerlabError
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Carries out a command line; that of this process if none is given. Gives the exit code."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    if words[:1] == ["engine"]:
+        return _engine(words[1:])
+    arguments = _parser().parse_args(words)
+    try:
+        return int(arguments.verb(arguments))
+    except DockerlabError as error:
+        _complain(error)
+        return 1
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # whoever read the output has left: nothing is flushed to it at the end
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="dockerlab", description="Containers, learned and used from a Jupyter notebook.")
+    parser.add_argument("--version", action="version", version=f"dockerlab {__version__}")
+    verbs = parser.add_subparsers(metavar="COMMAND", required=True)
+    verbs.add_parser("engine", help="the embedded engine: start, stop, status, logs, check, df, prune")  # see `main`
+    images = verbs.add_parser("images", help="base images").add_subparsers(metavar="VERB", required=True)
+    text = "Makes sure that the engine has base images: those that are missing are pulled, or made from this machine's files."
+    prepare = images.add_parser("prepare", help="make sure that base images are there", description=text)
+    prepare.add_argument("names", nargs="*", metavar="NAME", help="busybox, python:3.10 or debian; all that can be made, if none")
+    prepare.set_defaults(verb=_prepare)
+    text = "Tries what works on this machine, and says what each lack costs and what mends it."
+    doctor = verbs.add_parser("doctor", help="what works on this machine", description=text)
+    doctor.set_defaults(verb=_doctor)
+    return parser
+
+
+def _engine(words: Sequence[str]) -> int:
+    from dockerlab.embedded import program
+
+    command, environ = program(os.environ)
+    if os.name == "posix":
+        os.execve(command[0], [*command, *words], environ)
+    return subprocess.run([*command, *words], env=environ, check=False).returncode
+
+
+def _prepare(arguments: argparse.Namespace) -> int:
+    from dockerlab import standins
+    from dockerlab.client import connect
+
+    client = connect()
+    failed = 0
+    for name in arguments.names or standins.makeable():
+        print(f"{name} …", file=sys.stderr, flush=True)
+        try:
+            print(standins.prepare(name, client=client), flush=True)
+        except DockerlabError as error:
+            _complain(error)
+            failed = 1
+    client.close()
+    return failed
+
+
+def _doctor(arguments: argparse.Namespace) -> int:
+    from dockerlab.doctor import examine
+
+    diagnosis = examine()
+    print(diagnosis)
+    return 0 if diagnosis.can_run else 1
+
+
+def _complain(error: DockerlabError) -> None:
+    print("\n".join(error.lines()), file=sys.stderr)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,55 @@
+"""The faces of a diagnosis: what works, what a lack costs, what mends it. All of it differs from machine to machine."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from dockerlab.faces import markup
+
+TEXT = "this machine was examined"
+_INDENT = "    "
+
+
+@dataclass(frozen=True)
+class Finding:
+    """name: what was tried. said: what was found. Where it does not work, cost: what that means; mend: a command, or ""."""
+
+    name: str
+    works: bool
+    said: str
+    cost: str = ""
+    mend: str = ""
+
+
+def table(findings: Sequence[Finding]) -> str:
+    """A line for each finding; below a lack, what it costs and what mends it."""
+    width = max(len(finding.name) for finding in findings)
+    lines = []
+    for finding in findings:
+        lines.append(f"{'✓' if finding.works else '✗'} {finding.name.ljust(width)}  {finding.said}")
+        if not finding.works and finding.cost:
+            lines.append(f"{_INDENT}costs: {finding.cost}")
+        if not finding.works and finding.mend:
+            lines.append(f"{_INDENT}→ {finding.mend}")
+    return "\n".join(lines)
+
+
+def html(findings: Sequence[Finding]) -> str:
+    """Arguments as `table`."""
+    lacks = sum(not finding.works for finding in findings)
+    rows = [
+        (
+            markup.text(finding.name),
+            markup.state("done", "works") if finding.works else markup.state("failed", "missing"),
+            markup.text(finding.said),
+            "" if finding.works else markup.text(finding.cost),
+            "" if finding.works or not finding.mend else markup.code(finding.mend),
+        )
+        for finding in findings
+    ]
+    word = "all works" if not lacks else f"{lacks} of {len(findings)} missing"
+    return markup.page(
+        markup.head(markup.state("done", TEXT), markup.volatile(markup.text(word))),
+        markup.volatile(markup.table(("", "", "found", "what the lack costs", "what mends it"), rows, wrap=(2, 3, 4))),
+    )
