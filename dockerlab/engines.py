@@ -21,6 +21,10 @@ from dockerlab.faces import engine as faces
 from dockerlab.faces.shown import Shown
 
 _NAMES = {"Engine": "Docker Engine", "Podman Engine": "Podman"}
+_ISOLATION = {
+    "namespaces": "namespaces: files, processes, hostname",
+    "supervised": "supervised: files; processes and limits are not isolated",
+}
 _SNAPSHOTTER = "io.containerd.snapshotter"
 
 
@@ -30,7 +34,8 @@ class Engine(Shown):
 
     name: "Docker Engine", "Podman", or what it calls itself. platform: "linux/amd64". image_store: "overlay2 (graph driver)" or
     "overlayfs (containerd snapshotter)". cgroup: "1", "2", or "" where it says none. url: where it was reached. source: why it was
-    looked for there. is_local: whether its published ports are this machine's.
+    looked for there. is_local: whether its published ports are this machine's. isolation: what keeps containers apart, where the engine
+    says so: "namespaces", "supervised". warnings: what it says that it cannot do.
     """
 
     name: str
@@ -45,6 +50,8 @@ class Engine(Shown):
     url: str
     source: str
     is_local: bool
+    isolation: str = ""
+    warnings: tuple[str, ...] = ()
 
     @property
     def title(self) -> str:
@@ -64,6 +71,8 @@ class Engine(Shown):
             "image store": self.image_store,
             "cgroup": f"v{self.cgroup}" if self.cgroup else "unknown",
             "rights": "rootless" if self.is_rootless else "root",
+            **({"isolation": _ISOLATION.get(self.isolation, self.isolation)} if self.isolation else {}),
+            **({"cannot": "; ".join(self.warnings)} if self.warnings else {}),
         }
 
     def _text(self) -> str:
@@ -112,6 +121,8 @@ def engine(client: Client, version: Mapping[str, Any], info: Mapping[str, Any]) 
         url=client.endpoint.url,
         source=client.endpoint.source,
         is_local=client.endpoint.is_local,
+        isolation=_isolation(info),
+        warnings=tuple(str(line).removeprefix("WARNING: ") for line in info.get("Warnings") or []),
     )
 
 
@@ -119,6 +130,15 @@ def targets() -> list[str]:
     """What `use` takes by name on this machine: the docker contexts, and "embedded" where our own engine runs."""
     ours = [embedded.TARGET] if sys.platform == "linux" else []
     return sorted({context.name for context in ContextAPI.contexts()} | set(ours))
+
+
+def _isolation(info: Mapping[str, Any]) -> str:
+    """dockerlab's own engine says it among the security options: `name=isolation,kind=namespaces`."""
+    for option in info.get("SecurityOptions") or []:
+        fields = dict(part.partition("=")[::2] for part in str(option).split(","))
+        if fields.get("name") == "isolation":
+            return fields.get("kind", "")
+    return ""
 
 
 def _image_store(info: Mapping[str, Any]) -> str:

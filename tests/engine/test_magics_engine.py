@@ -11,6 +11,7 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 
 from dockerlab.client import Client
+from dockerlab.doctor import Diagnosis
 from dockerlab.engines import Engine, engine
 from dockerlab.errors import NoEngine, UsageError
 from dockerlab.testing.shell import Shell
@@ -26,7 +27,7 @@ def shell(client: Client) -> Iterator[Shell]:
 def test_engine_shows_which_engine_answers(shell: Shell, client: Client) -> None:
     result = shell.run("%engine")
     assert isinstance(result.value, Engine)
-    assert result.value.name in ("Docker Engine", "Podman")
+    assert result.value.name in ("Docker Engine", "Podman", "dockerlab engine")
     assert result.value.version == client.version()["Version"]
     assert result.value.platform.startswith("linux/")
     assert result.value.image_store.endswith(("(graph driver)", "(containerd snapshotter)"))
@@ -79,6 +80,26 @@ def test_an_engine_that_does_not_answer_is_not_switched_to(shell: Shell, client:
 def test_what_an_engine_is_made_of(client: Client, info: dict[str, object], store: str, is_rootless: bool) -> None:
     found = engine(client, {"Version": "1", "Components": [{"Name": "Other"}]}, info)
     assert (found.title, found.image_store, found.is_rootless) == ("Other 1", store, is_rootless)
+
+
+def test_our_own_engine_says_how_it_isolates(client: Client) -> None:
+    version = {"Version": "0.1.0", "Components": [{"Name": "dockerlab engine"}]}
+    options = ["name=seccomp,profile=builtin", "name=isolation,kind=supervised", "name=rootless"]
+    found = engine(
+        client, version, {"Driver": "tree", "SecurityOptions": options, "Warnings": ["WARNING: No memory limit support"]}
+    )
+    assert (found.title, found.is_rootless) == ("dockerlab engine 0.1.0", True)
+    assert found.facts["isolation"] == "supervised: files; processes and limits are not isolated"
+    assert found.facts["cannot"] == "No memory limit support"
+
+
+def test_doctor(shell: Shell, client: Client) -> None:
+    result = shell.run("%engine doctor")
+    assert isinstance(result.value, Diagnosis)
+    assert result.value.can_run
+    assert client.endpoint.url in str(result.value)
+    assert result.displays[-1]["text/plain"] == "this machine was examined"
+    assert client.endpoint.url in result.displays[-1]["text/html"]
 
 
 QUIET = """\

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -94,6 +95,7 @@ def offered(session: Session, text: str) -> list[str]:
         ("%context show app.py |", "--help"),
         ("%%context s|", "src/x.py"),
         ("%engine use def|", "default"),
+        ("%engine |", "use doctor"),
         ("%%dockerfile --target b|\nFROM a AS base\nFROM base AS built\n", "base built"),
         ("%%dockerfile --target=b|\nFROM a AS base\n", "base"),
         ("%%dockerfile --no|\nFROM busybox", "--no-cache"),
@@ -127,6 +129,13 @@ def test_offers(session: Session, text: str, expected: str) -> None:
 def test_without_a_dash_names_come_first_and_only_long_flags_follow(session: Session) -> None:
     assert offered(session, "%container exec |")[:3] == ["web", "worker", "--detach"]
     assert not [flag for flag in offered(session, "%container exec |") if flag.startswith("-") and not flag.startswith("--")]
+
+
+def test_our_own_engine_is_offered_where_it_runs(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "platform", "linux")
+    assert "embedded" in offered(session, "%engine use |")
+    monkeypatch.setattr(sys, "platform", "darwin")
+    assert "embedded" not in offered(session, "%engine use |")
 
 
 def test_all_instructions_are_offered_on_an_empty_line(session: Session) -> None:
