@@ -1,0 +1,210 @@
+"""A layer's tar → a lazy tree on top of the tree below it.
+
+The layer's whiteouts are carried out, not kept. An entry whose parent is no directory replaces it by one, as the overlay of the other kind
+of root file system shows it. Nothing is written outside the tree: paths are clean, and no symbolic link is ever followed.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+from collections.abc import Mapping
+from contextlib import suppress
+
+from dockerlab.engine.rootfs import recorded
+from dockerlab.engine.rootfs.tree import Tree, origin_of
+from dockerlab.engine.store.disk import Budget
+from dockerlab.engine.store.tar import Data, Entry, Readable, entries
+from dockerlab.errors import EngineError
+
+_CHUNK = 1 << 18
+_DEVICES = {"char": stat.S_IFCHR, "block": stat.S_IFBLK}
+_RESERVED = ("user.dockerlab.", recorded.ATTRIBUTE)
+
+
+def apply(tree: Tree, stream: Readable, budget: Budget) -> None:
+    """Carries out the layer on `tree`, whose top is a placeholder, or an empty directory for the lowest layer.
+
+    Raises EngineError for an archive that is broken or not safe, OSError where the disk fails.
+    """
+    layer = _Layer(tree, budget)
+    for entry, data in entries(stream):
+        budget.add_file()
+        budget.spend(sum(length for _, length in entry.sparse) if entry.sparse is not None else entry.size)
+        layer.add(entry, data)
+    layer.finish()
+    while stream.read(_CHUNK):  # whoever gives the stream verifies it at its end
+        pass
+
+
+class _Layer:
+    def __init__(self, tree: Tree, budget: Budget) -> None:
+        self._tree, self._budget = tree, budget
+        self._own: dict[bytes, bytes] = {}
+        self._added: set[bytes] = set()
+        self._times: dict[bytes, int] = {}
+
+    def add(self, entry: Entry, data: Data) -> None:
+        path = os.fsencode(entry.path)
+        if entry.is_aufs or b".wh..wh." in path.rpartition(b"/")[0]:
+            return
+        if entry.opaque:
+            self._clear(os.fsencode(entry.parent))
+            return
+        if (gone := entry.whiteout) is not None:
+            self._white_out(os.fsencode(gone))
+            return
+        self._create(path, entry, data)
+        while path and path not in self._added:
+            self._added.add(path)
+            path = path.rpartition(b"/")[0]
+
+    def finish(self) -> None:
+        """What writing into directories did to their times is undone."""
+        for path, time in self._times.items():
+            host = self._tree.own_path(path)
+            with suppress(FileNotFoundError, NotADirectoryError):  # removed by a later entry
+                if stat.S_ISDIR(os.lstat(host).st_mode):
+                    os.utime(host, ns=(time, time))
+
+    def _folder(self, path: bytes) -> bytes:
+        """The directory `path` in the level that is written, made where it is not there."""
+        if path in self._own:
+            return self._own[path]
+        if path:
+            parent = self._folder(path.rpartition(b"/")[0])
+            host = parent + b"/" + path.rpartition(b"/")[2]
+            if not _is_directory(host):
+                _remove(host)
+                os.mkdir(host, 0o755)
+        host = self._tree.merge(path)
+        self._times.setdefault(path, os.lstat(host).st_mtime_ns)
+        self._own[path] = host
+        return host
+
+    def _forget(self, path: bytes) -> None:
+        below = path + b"/"
+        for known in [known for known in self._own if known == path or known.startswith(below)]:
+            del self._own[known]
+            self._times.pop(known, None)
+
+    def _white_out(self, path: bytes) -> None:
+        if path in self._added:
+            return  # this layer's own: a whiteout is about those below
+        host = self._folder(path.rpartition(b"/")[0]) + b"/" + path.rpartition(b"/")[2]
+        self._forget(path)
+        _remove(host)
+
+    def _clear(self, path: bytes) -> None:
+        host = self._folder(path)
+        for name in os.listdir(host):
+            child = path + b"/" + name if path else name
+            if child not in self._added:
+                self._forget(child)
+                _remove(host + b"/" + name)
+            elif _is_directory(host + b"/" + name):
+                self._clear(child)
+
+    def _create(self, path: bytes, entry: Entry, data: Data) -> None:
+        if not path:
+            if entry.kind == "directory":
+                self._directory(path, self._folder(b""), entry)
+            return
+        host = self._folder(path.rpartition(b"/")[0]) + b"/" + path.rpartition(b"/")[2]
+        if entry.kind == "directory":
+            self._directory(path, self._folder(path), entry)
+            return
+        source = self._linked(entry) if entry.kind == "link" else b""
+        if source == host:
+            return
+        self._forget(path)
+        _remove(host)
+        if entry.kind == "file":
+            _write_file(host, entry, data)
+        elif entry.kind == "symlink":
+            os.symlink(os.fsencode(entry.target), host)
+        elif entry.kind == "link":
+            os.link(source, host, follow_symlinks=False)
+            return
+        elif entry.kind == "fifo":
+            os.mkfifo(host, entry.mode & 0o777 | 0o600)
+        else:
+            os.close(os.open(host, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+            device = (_DEVICES[entry.kind], *entry.device)
+            recorded.write(host, recorded.Recorded(entry.uid, entry.gid, entry.mode, device), is_directory=False)
+        os.utime(host, ns=(entry.mtime, entry.mtime), follow_symlinks=False)
+
+    def _directory(self, path: bytes, host: bytes, entry: Entry) -> None:
+        recorded.write(host, recorded.Recorded(entry.uid, entry.gid, entry.mode), is_directory=True)
+        _set_attributes(host, entry.xattrs)
+        self._times[path] = entry.mtime
+
+    def _linked(self, entry: Entry) -> bytes:
+        """The file that a hard link names; a file of a lower layer is copied up first."""
+        path = os.fsencode(entry.target)
+        parent, _, name = path.rpartition(b"/")
+        try:
+            self._tree.locate(parent)
+            host = self._folder(parent) + b"/" + name
+            found = os.lstat(host)
+        except (FileNotFoundError, NotADirectoryError):
+            raise EngineError(f"the archive is broken: {entry.path!r} links to {entry.target!r}, which is not there") from None
+        if stat.S_ISDIR(found.st_mode):
+            raise EngineError(f"the archive is broken: {entry.path!r} links to {entry.target!r}, a directory")
+        if self._tree.is_shared(path, found, origin_of(self._folder(parent))):
+            self._tree.copy_up(path, found)
+        return host
+
+
+def _write_file(host: bytes, entry: Entry, data: Data) -> None:
+    fd = os.open(
+        host, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, recorded.real_mode(0, is_directory=False)
+    )
+    try:
+        if entry.sparse is None:
+            while piece := data.read(_CHUNK):
+                _write_all(fd, piece)
+        else:
+            os.ftruncate(fd, entry.size)
+            for offset, length in entry.sparse:
+                os.lseek(fd, offset, os.SEEK_SET)
+                while length and (piece := data.read(min(length, _CHUNK))):
+                    _write_all(fd, piece)
+                    length -= len(piece)
+        real = recorded.real_mode(entry.mode, is_directory=False)
+        os.fchmod(fd, real)
+    finally:
+        os.close(fd)
+    if (entry.uid, entry.gid, entry.mode) != (0, 0, real):
+        recorded.write(host, recorded.Recorded(entry.uid, entry.gid, entry.mode), is_directory=False)
+    if entry.xattrs:
+        _set_attributes(host, entry.xattrs)
+
+
+def _write_all(fd: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(fd, view) :]
+
+
+def _set_attributes(host: bytes, xattrs: Mapping[str, bytes]) -> None:
+    for name, value in xattrs.items():
+        if not name.startswith(_RESERVED):
+            with suppress(OSError):  # security.capability and trusted.* are root's to give
+                os.setxattr(host, name, value, follow_symlinks=False)
+
+
+def _is_directory(host: bytes) -> bool:
+    try:
+        return stat.S_ISDIR(os.lstat(host).st_mode)
+    except FileNotFoundError:
+        return False
+
+
+def _remove(host: bytes) -> None:
+    with suppress(FileNotFoundError):
+        if _is_directory(host):
+            shutil.rmtree(host)
+        else:
+            os.unlink(host)

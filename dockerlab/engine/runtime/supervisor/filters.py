@@ -1,0 +1,225 @@
+"""The seccomp filter of a supervised container: which calls the supervisor answers, which it changes, which are refused. Pure.
+
+A call that is not named is the kernel's own business. Calls of a foreign instruction set, and those that are newer than this file and
+could name a path, do not exist (ENOSYS): the C library falls back.
+"""
+
+from __future__ import annotations
+
+import errno
+import struct
+
+from dockerlab.engine.runtime.bpf import ALLOW, ERRNO, TRACE, USER_NOTIF
+from dockerlab.engine.runtime.supervisor.machine import Machine
+
+O_PATH = 0o10000000
+
+# Answered by the supervisor, the frequent ones first.
+ANSWERED = [
+    "openat",
+    "newfstatat",
+    "fstat",
+    "stat",
+    "lstat",
+    "open",
+    "statx",
+    "readlink",
+    "access",
+    "faccessat",
+    "faccessat2",
+    "readlinkat",
+    "getcwd",
+    "creat",
+    "getuid",
+    "geteuid",
+    "getgid",
+    "getegid",
+    "umask",
+    "unlink",
+    "unlinkat",
+    "mkdir",
+    "mkdirat",
+    "rmdir",
+    "rename",
+    "renameat",
+    "renameat2",
+    "link",
+    "linkat",
+    "symlink",
+    "symlinkat",
+    "mknod",
+    "mknodat",
+    "chmod",
+    "fchmod",
+    "fchmodat",
+    "fchmodat2",
+    "chown",
+    "fchown",
+    "lchown",
+    "fchownat",
+    "truncate",
+    "utime",
+    "utimes",
+    "futimesat",
+    "utimensat",
+    "statfs",
+    "setxattr",
+    "lsetxattr",
+    "fsetxattr",
+    "getxattr",
+    "lgetxattr",
+    "fgetxattr",
+    "listxattr",
+    "llistxattr",
+    "flistxattr",
+    "removexattr",
+    "lremovexattr",
+    "fremovexattr",
+    "setuid",
+    "setgid",
+    "setreuid",
+    "setregid",
+    "setresuid",
+    "setresgid",
+    "getresuid",
+    "getresgid",
+    "getgroups",
+    "setgroups",
+    "setfsuid",
+    "setfsgid",
+    "capget",
+    "capset",
+    "uname",
+    "sethostname",
+    "setdomainname",
+    "kill",
+    "tkill",
+    "tgkill",
+    "rt_sigqueueinfo",
+    "rt_tgsigqueueinfo",
+    "pidfd_open",
+    "process_vm_readv",
+    "process_vm_writev",
+    "inotify_add_watch",
+]
+
+# Done by the kernel, with other arguments.
+TRACED = ("execve", "execveat", "chdir", "bind", "connect")
+
+REFUSED = {
+    **dict.fromkeys(
+        [
+            "mount",
+            "umount2",
+            "pivot_root",
+            "chroot",
+            "unshare",
+            "setns",
+            "ptrace",
+            "swapon",
+            "swapoff",
+            "reboot",
+            "iopl",
+            "ioperm",
+            "init_module",
+            "finit_module",
+            "delete_module",
+            "kexec_load",
+            "kexec_file_load",
+            "acct",
+            "settimeofday",
+            "clock_settime",
+            "syslog",
+            "bpf",
+            "perf_event_open",
+            "quotactl",
+            "quotactl_fd",
+            "open_by_handle_at",
+            "name_to_handle_at",
+            "userfaultfd",
+            "pidfd_getfd",
+            "fanotify_mark",
+            "uselib",
+            "ustat",
+            "add_key",
+            "request_key",
+            "keyctl",
+        ],
+        errno.EPERM,
+    ),
+    # glibc then uses clone, whose flags a filter can read.
+    **dict.fromkeys(
+        [
+            "clone3",
+            "openat2",
+            "io_uring_setup",
+            "io_uring_enter",
+            "io_uring_register",
+            "open_tree",
+            "move_mount",
+            "fsopen",
+            "fsconfig",
+            "fsmount",
+            "fspick",
+            "mount_setattr",
+        ],
+        errno.ENOSYS,
+    ),
+}
+
+_NEWEST_KNOWN = 452
+_HARMLESS_NEWER = (453, 454, 455, 456, 462)  # map_shadow_stack, futex_*, mseal
+_NEW_NAMESPACES = 0x7E020000  # CLONE_NEWNS, NEWCGROUP, NEWUTS, NEWIPC, NEWUSER, NEWPID, NEWNET
+_PRCTL_DUMPABLE, _PRCTL_CAPBSET_DROP, _PRCTL_SECUREBITS, _PRCTL_AMBIENT = 4, 24, 28, 47
+
+_LOAD, _EQUAL, _GREATER, _ANY_BIT, _RETURN = 0x20, 0x15, 0x25, 0x45, 0x06
+_NUMBER, _ARCHITECTURE, _ARGUMENTS = 0, 4, 16
+
+
+def program(machine: Machine) -> bytes:
+    """The filter as classic BPF, for `kernel.seccomp`."""
+    numbers = machine.numbers
+    lines = [_line(_LOAD, _ARCHITECTURE), _line(_EQUAL, machine.audit, 1, 0), _refuse(errno.ENOSYS), _line(_LOAD, _NUMBER)]
+    # An open of a path only (O_PATH) cannot be handed over: the process makes it itself.
+    for name, flags in (("openat", 2), ("open", 1)):
+        if name in numbers:
+            lines += _block(
+                numbers[name], _argument(flags), _line(_ANY_BIT, O_PATH, 0, 1), _line(_RETURN, TRACE), _line(_RETURN, USER_NOTIF)
+            )
+    for name in ANSWERED:
+        if name in numbers and name not in ("open", "openat"):
+            lines += _block(numbers[name], _line(_RETURN, USER_NOTIF))
+    for name in TRACED:
+        lines += _block(numbers[name], _line(_RETURN, TRACE))
+    for name, number in REFUSED.items():
+        if name in numbers:
+            lines += _block(numbers[name], _refuse(number))
+    lines += _block(
+        numbers["clone"], _argument(0), _line(_ANY_BIT, _NEW_NAMESPACES, 0, 1), _refuse(errno.EPERM), _line(_RETURN, ALLOW)
+    )
+    # With an address, both halves of whose pointer are not null.
+    address = (_argument(4), _line(_EQUAL, 0, 0, 2), _argument(4, high=True), _line(_EQUAL, 0, 1, 0), _line(_RETURN, TRACE))
+    lines += _block(numbers["sendto"], *address, _line(_RETURN, ALLOW))
+    # A process that is not dumpable could not be read any more; capabilities there are none. Both succeed without being done.
+    options = (_PRCTL_DUMPABLE, _PRCTL_CAPBSET_DROP, _PRCTL_SECUREBITS, _PRCTL_AMBIENT)
+    tests = [_line(_EQUAL, option, len(options) - place, 0) for place, option in enumerate(options)]
+    lines += _block(numbers["prctl"], _argument(0), *tests, _line(_RETURN, ALLOW), _refuse(0))
+    for number in _HARMLESS_NEWER:
+        lines += _block(number, _line(_RETURN, ALLOW))
+    return b"".join([*lines, _line(_GREATER, _NEWEST_KNOWN, 0, 1), _refuse(errno.ENOSYS), _line(_RETURN, ALLOW)])
+
+
+def _block(number: int, *body: bytes) -> list[bytes]:
+    return [_line(_EQUAL, number, 0, len(body)), *body]
+
+
+def _argument(index: int, *, high: bool = False) -> bytes:
+    return _line(_LOAD, _ARGUMENTS + 8 * index + (4 if high else 0))
+
+
+def _refuse(number: int) -> bytes:
+    return _line(_RETURN, ERRNO | number)
+
+
+def _line(code: int, value: int, if_true: int = 0, if_false: int = 0) -> bytes:
+    return struct.pack("=HBBI", code, if_true, if_false, value)
