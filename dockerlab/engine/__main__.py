@@ -84,7 +84,7 @@ def _say(text: str) -> None:
 def _start(arguments: argparse.Namespace) -> int:
     from dockerlab.engine import control, home
 
-    instance, is_new = control.start(home.find(os.environ))
+    instance, is_new = control.start(home.find(os.environ), control.forked(_serve_for))
     print(f"DOCKER_HOST={instance.host}", flush=True)
     _say(f"The engine {'has started' if is_new else 'runs already'} (process {instance.pid}).")
     return 0
@@ -134,15 +134,15 @@ def _check(arguments: argparse.Namespace) -> int:
 
 
 def _df(arguments: argparse.Namespace) -> int:
-    from dockerlab.engine import upkeep
+    from dockerlab.engine import control, upkeep
 
-    return upkeep.df()
+    return upkeep.df(control.forked(_serve_for))
 
 
 def _prune(arguments: argparse.Namespace) -> int:
-    from dockerlab.engine import upkeep
+    from dockerlab.engine import control, upkeep
 
-    return upkeep.prune(every_image=arguments.all, volumes=arguments.volumes)
+    return upkeep.prune(control.forked(_serve_for), every_image=arguments.all, volumes=arguments.volumes)
 
 
 def _probe(arguments: argparse.Namespace) -> int:
@@ -155,11 +155,15 @@ def _probe(arguments: argparse.Namespace) -> int:
 
 
 def _serve(arguments: argparse.Namespace) -> int:
+    _serve_for(arguments.ready)
+    return 0
+
+
+def _serve_for(descriptor: int | None) -> None:
     from dockerlab.engine.api import routes
     from dockerlab.engine.core import Engine
 
-    serve_and_report(arguments.ready, Engine, routes)
-    return 0
+    serve_and_report(descriptor, Engine, routes)
 
 
 def serve_and_report(descriptor: int | None, open_engine: Callable[[Home], Served], routes: Callable[[], Sequence[Route]]) -> None:
@@ -169,6 +173,8 @@ def serve_and_report(descriptor: int | None, open_engine: Callable[[Home], Serve
     waiting = [] if descriptor is None else [descriptor]
     if descriptor is not None:
         os.set_inheritable(descriptor, False)
+        sys.stdout.flush()
+        sys.stderr.flush()
         if os.fork():
             os._exit(0)  # so that the engine is nobody's child: whoever started it need not wait for its end
         # Not where it was started: that directory may be unmounted or removed one day.

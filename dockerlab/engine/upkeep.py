@@ -1,4 +1,7 @@
-"""The verbs that look after the engine's disk: `check`, `df`, `prune`. They print, and give the exit code."""
+"""The verbs that look after the engine's disk: `check`, `df`, `prune`. They print, and give the exit code.
+
+launch: makes the engine's process where it does not run.
+"""
 
 from __future__ import annotations
 
@@ -27,9 +30,9 @@ def check(repair: bool) -> int:
     return 1 if findings and not repair else 0
 
 
-def df() -> int:
+def df(launch: control.Launch) -> int:
     """Prints what takes up how much disk, as `docker system df` does."""
-    instance, _ = control.start(home.find(os.environ))
+    instance, _ = control.start(home.find(os.environ), launch)
     usage = control.ask(instance.host, "GET", "/system/df")
     images, containers, volumes = (usage.get(name) or [] for name in ("Images", "Containers", "Volumes"))
     rows = [
@@ -42,9 +45,9 @@ def df() -> int:
     return 0
 
 
-def prune(*, every_image: bool, volumes: bool) -> int:
+def prune(launch: control.Launch, *, every_image: bool, volumes: bool) -> int:
     """Removes what is not used, as `docker system prune` does, and prints what that freed."""
-    instance, _ = control.start(home.find(os.environ))
+    instance, _ = control.start(home.find(os.environ), launch)
     filters = quote(json.dumps({"dangling": ["false" if every_image else "true"]}))
     steps = [
         ("containers", "/containers/prune", "ContainersDeleted"),

@@ -1,4 +1,6 @@
-"""`python -m tests.embedded.small_engine serve --ready FD`: an engine without containers, for tests of the process.
+"""`python -m tests.embedded.small_engine`: an engine without containers, for tests of the process.
+
+`… start` forks it, `… --ready FD` leaves it behind and reports, without either it is in the foreground.
 
 SMALL_ENGINE in the environment: "broken" cannot be opened, "crashes" ends in an error nobody foresaw, a number is how many containers
 run until they are stopped.
@@ -11,8 +13,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from dockerlab.engine import control
 from dockerlab.engine.__main__ import serve_and_report
-from dockerlab.engine.home import Home
+from dockerlab.engine.home import Home, find
 from dockerlab.engine.http.types import Answer, Request, Response, Route
 from dockerlab.errors import DockerlabError, EngineError
 
@@ -62,14 +65,22 @@ def _list(engine: SmallEngine, request: Request) -> Response:
 ROUTES = (Route("GET", "/_ping", _ping), Route("GET", "/containers/json", _list))
 
 
-def main() -> int:
+def serve(descriptor: int | None) -> None:
+    serve_and_report(descriptor, SmallEngine, lambda: ROUTES)
+
+
+def main(words: list[str]) -> int:
     try:
-        serve_and_report(int(sys.argv[3]) if len(sys.argv) > 3 else None, SmallEngine, lambda: ROUTES)
+        if words == ["start"]:
+            instance, is_new = control.start(find(os.environ), control.forked(serve))
+            print(instance.pid, is_new)
+        else:
+            serve(int(words[1]) if words else None)
     except DockerlabError as error:
-        print(error, file=sys.stderr)
+        print("\n".join(error.lines()), file=sys.stderr)
         return 1
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -23,6 +24,7 @@ from dockerlab.errors import DockerlabError, EngineError
 from tests.embedded.small_engine import PROGRAM, notes
 
 ROOT = Path(__file__).parents[2]
+LAUNCH = control.program(PROGRAM)
 SECONDS = 20
 
 
@@ -48,16 +50,46 @@ def eventually(condition: Callable[[], bool]) -> None:
 
 
 def start(home: Home) -> Instance:
-    return control.start(home, PROGRAM)[0]
+    return control.start(home, LAUNCH)[0]
 
 
 def test_it_is_started_once(home: Home) -> None:
-    instance, is_new = control.start(home, PROGRAM)
+    instance, is_new = control.start(home, LAUNCH)
     assert is_new
     assert instance.host == f"unix://{home.runtime}/engine.sock"
-    assert control.start(home, PROGRAM) == (instance, False)
+    assert control.start(home, LAUNCH) == (instance, False)
     assert control.find(home) == instance
     assert control.ask(instance.host, "GET", "/_ping") == "OK"
+
+
+def forked(**keywords: Any) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*PROGRAM, "start"], capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)}, check=False, **keywords
+    )
+
+
+def test_a_fork_leaves_it_behind(home: Home) -> None:
+    read, write = os.pipe()
+    done = forked(pass_fds=[write])  # returns: nothing holds the ends of its pipes
+    os.close(write)
+    with os.fdopen(read, "rb") as pipe:
+        assert pipe.read() == b"", "the engine holds what its starter had open"
+    instance = control.find(home)
+    assert instance
+    assert (done.stdout, done.stderr) == (f"{instance.pid} True\n", "")
+    assert forked().stdout == f"{instance.pid} False\n"
+    assert os.getsid(instance.pid) not in (os.getsid(0), 0)
+    assert "serving on unix://" in control.log_path(home).read_text()
+
+
+@pytest.mark.parametrize(("told", "said"), [("broken", "the small engine is broken"), ("crashes", "ZeroDivisionError: unforeseen")])
+def test_a_fork_says_why_it_cannot_start(home: Home, monkeypatch: pytest.MonkeyPatch, told: str, said: str) -> None:
+    monkeypatch.setenv("SMALL_ENGINE", told)
+    done = forked()
+    assert (done.returncode, done.stdout) == (1, "")
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+    assert said in control.log_path(home).read_text()
 
 
 def test_nobody_else_may_connect(home: Home) -> None:
@@ -96,7 +128,7 @@ def test_stop_can_leave_containers(home: Home, monkeypatch: pytest.MonkeyPatch) 
 
 def test_many_starts_at_once_give_one_engine(home: Home) -> None:
     found: list[tuple[Instance, bool]] = []
-    threads = [threading.Thread(target=lambda: found.append(control.start(home, PROGRAM))) for _ in range(6)]
+    threads = [threading.Thread(target=lambda: found.append(control.start(home, LAUNCH))) for _ in range(6)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -110,7 +142,7 @@ def test_a_killed_engine_leaves_nothing_in_the_way(home: Home) -> None:
     os.kill(first.pid, signal.SIGKILL)
     eventually(lambda: control.find(home) is None)
     assert home.socket.exists()
-    second, is_new = control.start(home, PROGRAM)
+    second, is_new = control.start(home, LAUNCH)
     assert is_new
     assert second.pid != first.pid
     assert control.ask(second.host, "GET", "/_ping") == "OK"
@@ -180,7 +212,7 @@ def test_two_sets_of_data_do_not_share_a_socket(home: Home, tmp_path: Path, monk
 def test_one_set_of_data_has_one_engine(home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = start(home)
     monkeypatch.setenv("DOCKERLAB_ENGINE_RUNTIME", str(tmp_path / "elsewhere"))
-    assert control.start(find(os.environ), PROGRAM) == (first, False)
+    assert control.start(find(os.environ), LAUNCH) == (first, False)
 
 
 def test_looking_for_it_does_not_keep_it_from_starting(home: Home) -> None:
@@ -196,14 +228,14 @@ def test_looking_for_it_does_not_keep_it_from_starting(home: Home) -> None:
     thread = threading.Thread(target=look)
     thread.start()
     try:
-        assert control.start(home, PROGRAM)[1]
+        assert control.start(home, LAUNCH)[1]
     finally:
         is_over.set()
         thread.join()
 
 
 def test_in_the_foreground_it_is_interrupted(home: Home) -> None:
-    serving = subprocess.Popen([*PROGRAM, "serve"], env={**os.environ, "PYTHONPATH": str(ROOT)}, stderr=subprocess.PIPE, text=True)
+    serving = subprocess.Popen([*PROGRAM], env={**os.environ, "PYTHONPATH": str(ROOT)}, stderr=subprocess.PIPE, text=True)
     with serving:
         eventually(home.socket.exists)
         serving.send_signal(signal.SIGINT)
