@@ -7,7 +7,7 @@ from importlib import import_module
 
 from dockerlab.engine.http.types import Route
 
-_MODULES = ("system", "images", "containers", "streams", "observation", "exec", "archive", "volumes", "networks", "unsupported")
+_MODULES = ("system", "events", "images", "containers", "streams", "observation", "exec", "archive", "volumes", "networks", "unsupported")
 
 
 def routes() -> tuple[Route, ...]:

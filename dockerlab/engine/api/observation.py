@@ -1,0 +1,88 @@
+"""/containers/{id}/top and /containers/{id}/stats: a container's processes, and what it uses."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from dockerlab.engine import processes, procfs
+from dockerlab.engine.http.types import Answer, Request, Response, Route, Stream
+from dockerlab.engine.usage import Usage, measure, stats_json
+from dockerlab.errors import UsageError
+
+if TYPE_CHECKING:
+    from dockerlab.engine.containers.container import Container
+    from dockerlab.engine.core import Engine
+
+_BETWEEN = 1.0  # seconds from one sample to the next
+
+
+def top(engine: Engine, request: Request) -> Response:
+    """GET /containers/{id}/top"""
+    container = engine.containers.get(request.params["id"])
+    wanted = processes.parse(request.query.text("ps_args"))
+    running = container.needs_running()
+    machine = procfs.machine()
+    found = procfs.processes(running.pids(), machine.boot)
+    view = processes.View(procfs.names(), time.time(), machine.memory)
+    titles, rows = processes.table(wanted, found, view)
+    engine.containers.parts.emit(container, "top")
+    return Answer({"Processes": rows or None, "Titles": titles})
+
+
+def stats(engine: Engine, request: Request) -> Response:
+    """GET /containers/{id}/stats"""
+    container = engine.containers.get(request.params["id"])
+    is_stream, is_single = request.query.flag("stream", True), request.query.flag("one-shot")
+    if is_stream and is_single:
+        raise UsageError("cannot have stream=true and one-shot=true")
+    sampler = _Sampler(engine, container)
+    if is_stream:
+        return Stream(sampler.samples(), cancel=sampler.cancel)
+    first = sampler.sample()
+    if is_single or first is None:
+        return Answer(stats_json(container.name, container.id, first))
+    sampler.wait()
+    return Answer(stats_json(container.name, container.id, sampler.sample(), first))
+
+
+class _Sampler:
+    """The samples of one request."""
+
+    def __init__(self, engine: Engine, container: Container) -> None:
+        self._engine, self._container = engine, container
+        self._cancelled = threading.Event()
+
+    def cancel(self) -> None:
+        """Ends the stream; from any thread."""
+        self._cancelled.set()
+
+    def wait(self) -> None:
+        """Until the next sample is due."""
+        self._cancelled.wait(_BETWEEN)
+
+    def sample(self) -> Usage | None:
+        """What it uses now; None where it does not run."""
+        running = self._container.running
+        if running is None:
+            return None
+        return measure(self._container.id, running.pids(), self._engine.means, time.time_ns())
+
+    def samples(self) -> Iterator[bytes]:
+        """One a second, until the container is removed or the client leaves."""
+        before = None
+        index = self._engine.containers.parts.index
+        while not self._cancelled.is_set() and index.find(self._container.id) is self._container:
+            now = self.sample()
+            yield json.dumps(stats_json(self._container.name, self._container.id, now, before)).encode() + b"\n"
+            before = now
+            self.wait()
+
+
+ROUTES = (
+    Route("GET", "/containers/{id}/top", top),
+    Route("GET", "/containers/{id}/stats", stats),
+)
