@@ -7,13 +7,25 @@ from importlib import import_module
 
 from dockerlab.engine.http.types import Route
 
-_MODULES = ("system", "events", "images", "containers", "streams", "observation", "exec", "archive", "volumes", "networks", "unsupported")
+MODULES = (
+    "system",
+    "events",
+    "images",
+    "containers",
+    "streams",
+    "observation",
+    "exec",
+    "archive",
+    "volumes",
+    "networks",
+    "unsupported",
+)
 
 
 def routes() -> tuple[Route, ...]:
     """All endpoints that the engine answers."""
     found: list[Route] = []
-    for name in _MODULES:
+    for name in MODULES:
         with suppress(ModuleNotFoundError):  # TODO: while they are written
             found += import_module(f"dockerlab.engine.api.{name}").ROUTES
     return tuple(found)

@@ -39,19 +39,23 @@ class Router:
         version, path = _version(re.sub("^//+", "/", request.path))
         if "\0" in path:
             raise UsageError("invalid path: it holds a NUL")
-        route, params = self._route(request.method, path)
+        found = self.route(request.method, path)
+        if found is None:
+            raise NotFound("page not found")
+        route, params = found
         response = route.handler(self._engine, replace(request, path=path, version=version, params=params))
         if isinstance(response, Hijack) and version < _MULTIPLEXED_SINCE:
             return replace(response, multiplexed=False)
         return response
 
-    def _route(self, method: str, path: str) -> tuple[Route, Mapping[str, str]]:
+    def route(self, method: str, path: str) -> tuple[Route, Mapping[str, str]] | None:
+        """The route of a path without its version, and what stands in its braces; None where there is none."""
         if route := self._exact.get((method, path)):
             return route, {}
         for pattern, route in self._patterns.get((method, _first(path)), ()):
             if match := pattern.fullmatch(path):
                 return route, match.groupdict()
-        raise NotFound("page not found")
+        return None
 
 
 def _version(path: str) -> tuple[tuple[int, int], str]:
