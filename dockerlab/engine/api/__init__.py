@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from importlib import import_module
 
 from dockerlab.engine.http.types import Route
@@ -26,6 +25,5 @@ def routes() -> tuple[Route, ...]:
     """All endpoints that the engine answers."""
     found: list[Route] = []
     for name in MODULES:
-        with suppress(ModuleNotFoundError):  # TODO: while they are written
-            found += import_module(f"dockerlab.engine.api.{name}").ROUTES
+        found += import_module(f"dockerlab.engine.api.{name}").ROUTES
     return tuple(found)
