@@ -8,7 +8,6 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Iterator
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from dockerlab.engine import timestamps
@@ -47,10 +46,7 @@ def put(engine: Engine, request: Request) -> Response:
     arguments = {"path": path, "no_overwrite": query.flag("noOverwriteDirNonDir"), "owned": True}
     job = engine.containers.parts.job(container, "archive_put", arguments)
     try:
-        # A job that refuses what it gets ends before it has read it all, and says why.
-        with suppress(BrokenPipeError, ConnectionResetError):
-            for piece in request.body.pieces():
-                job.stdin.sendall(piece)
+        _feed(job, request)
         try:
             job.wait()
         except EngineError as error:
@@ -122,6 +118,18 @@ def _chunks(job: Job) -> Iterator[bytes]:
         job.wait()
     finally:
         job.close()
+
+
+def _feed(job: Job, request: Request) -> None:
+    """A job that refuses what it gets ends before it has read it all. The rest is read nevertheless: many clients do not look at an
+    answer before they have sent everything."""
+    accepts = True
+    for piece in request.body.pieces():
+        if accepts:
+            try:
+                job.stdin.sendall(piece)
+            except (BrokenPipeError, ConnectionResetError):
+                accepts = False
 
 
 def _is_in_mount(container: Container, path: str) -> bool:

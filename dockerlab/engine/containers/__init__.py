@@ -187,8 +187,9 @@ class Containers:
                     host["RestartPolicy"] = {"Name": policy["Name"], "MaximumRetryCount": count}
             container.update(host_config=host)
         self.parts.emit(container, "update")
-        limited = resources.in_words({**container.record.host_config, **dict.fromkeys(set(resources.FIELDS) - set(asked), 0)})
-        return [creation.limits_warning(limited)] if limited else []
+        if container.record.state.is_alive and any(asked.get(name) for name in resources.FIELDS):
+            return ["Limits take effect when the container is started again."]
+        return []
 
     # An engine that begins and ends
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,7 +18,9 @@ from dockerlab.engine.containers.filling import fill
 from dockerlab.engine.containers.mounting import Wanted
 from dockerlab.engine.containers.parts import Parts
 from dockerlab.engine.containers.record import MountPoint, Record
-from dockerlab.engine.runtime.probe import Capabilities
+from dockerlab.engine.runtime import limits as enforcement
+from dockerlab.engine.runtime.limits import Means
+from dockerlab.engine.runtime.plan import Isolation
 from dockerlab.errors import Conflict, DockerlabError, NotFound, UsageError
 
 _ATTEMPTS = 20
@@ -73,31 +75,25 @@ def create(parts: Parts, body: Mapping[str, Any], name: str = "", platform: str 
         raise
     parts.index.expect_no_more(identifier)
     parts.emit(container, "create")
-    return Created(container, tuple(warnings(host, parts.runtime.capabilities)))
+    return Created(container, tuple(warnings(host, parts.isolation, parts.means)))
 
 
-def warnings(host: Mapping[str, Any], capabilities: Capabilities) -> list[str]:
+def warnings(host: Mapping[str, Any], isolation: Isolation, means: Means) -> list[str]:
     """What the container will not get on this machine."""
     found = []
     mode = host["NetworkMode"]
     if mode == "host" and (host["PortBindings"] or host["PublishAllPorts"]):
         found.append("Published ports are discarded when using host network mode")
-    if limited := resources.in_words(host):
-        found.append(limits_warning(limited))
+    found += enforcement.warnings(resources.limits(host), means)
     if host["Privileged"]:
         found.append("The embedded engine has no privileges to give: --privileged has no effect.")
     if host["Devices"] or host["DeviceRequests"]:
         found.append("The embedded engine adds no devices: --device and --gpus have no effect.")
     if host["CapAdd"]:
         found.append("The embedded engine adds no capabilities: --cap-add has no effect.")
-    if capabilities.isolation == "supervised":
+    if isolation == "supervised":
         found += _supervised_warnings(host)
     return found
-
-
-def limits_warning(limited: Sequence[str]) -> str:
-    """What is said about limits that are not enforced."""
-    return f"The embedded engine does not enforce limits of this kind: {', '.join(limited)}. Limitation discarded."
 
 
 def cpus() -> int:

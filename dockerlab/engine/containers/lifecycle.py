@@ -135,7 +135,8 @@ class Lifecycle:
             )
             container.update(ports=(), address="")
             status = "restarting" if again else "exited"
-            container.update_state(status=status, pid=0, exit_code=code, finished_at=finished)
+            oom = bool(end.get("oom"))
+            container.update_state(status=status, pid=0, exit_code=code, finished_at=finished, oom_killed=oom)
             if again:
                 self._restart_later(container, ran)
             is_kept, container.is_kept = container.is_kept, False
@@ -143,6 +144,8 @@ class Lifecycle:
         for point in record.mounts:
             if point.type == "volume":
                 self._parts.volumes.unmounted(point.name, container.id)
+        if oom:
+            self._parts.emit(container, "oom")
         self._parts.emit(container, "die", exitCode=str(code), execDuration=str(int(ran)))
         with container.lock:
             container.tell("not-running", "next-exit")
@@ -294,10 +297,14 @@ class Lifecycle:
         self._parts.emit(container, "resize", height=str(rows), width=str(columns))
 
     def end_now(self, container: Container) -> None:
-        """Kills it and waits for its end; one that does not run is left alone. Its policy starts it no more."""
+        """Kills it and waits for its end; one that does not run is left alone. Its policy starts it no more.
+
+        It does not remove itself then: whoever calls this is about to.
+        """
         with container.lock:
             if self._give_up_restart(container) or not container.record.state.is_alive:
                 return
+            container.is_kept = True
             container.update(manually_stopped=True)
         self._kill_and_wait(container)
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from dockerlab.engine.containers.container import Container
 from dockerlab.engine.containers.index import Index
 from dockerlab.engine.containers.planning import Surroundings, plan
+from dockerlab.engine.runtime import limits
 from dockerlab.engine.runtime.plan import Isolation, Network, Plan
 
 if TYPE_CHECKING:
@@ -41,6 +43,12 @@ class Parts:
     def isolation(self) -> Isolation:
         """How containers are kept apart on this machine."""
         return "supervised" if self.runtime.capabilities.isolation == "supervised" else "namespaces"
+
+    @cached_property
+    def means(self) -> limits.Means:
+        """What limits can be enforced with."""
+        capabilities = self.runtime.capabilities
+        return limits.find(counts_processes=not capabilities.is_root) if self.isolation == "namespaces" else limits.Means()
 
     def rest_plan(self, container: Container) -> Plan:
         """The plan of a container that does not run, for a job among its files."""

@@ -79,19 +79,6 @@ def changed(host: Mapping[str, Any], asked: Mapping[str, Any]) -> dict[str, Any]
     return result
 
 
-def in_words(host: Mapping[str, Any]) -> list[str]:
-    """The limits that are set, as people call them."""
-    wanted = limits(host)
-    named = (
-        ("memory", wanted.memory),
-        ("CPU", wanted.cpus or wanted.cpu_shares),
-        ("cpuset", wanted.cpuset),
-        ("pids", wanted.pids),
-        ("block I/O", host.get("BlkioWeight") or host.get("BlkioDeviceReadBps") or host.get("BlkioDeviceWriteBps")),
-    )
-    return [name for name, value in named if value]
-
-
 def _check_set(text: str, cpus: int) -> None:
     if not text:
         return
