@@ -1,0 +1,16 @@
+"""Tar archives, read safely and written deterministically. Pure: streams in, streams out; nothing here touches a path.
+
+    for entry, data in entries(stream):      # PAX, GNU and ustar; sparse files; never trusts a byte
+        ...
+    writer = Writer(out); writer.add(entry, data); writer.close()
+
+Written anew because archives come from strangers: `tarfile` reads a header of any claimed length into memory, and knows neither
+xattrs nor whiteouts. What an entry's path promises: relative, without "..", "." and empty components; "" is the root itself. A link's
+target promises that too. A *symlink's* target is any text at all: whoever unpacks never follows it out of the root.
+"""
+
+from dockerlab.engine.store.tar.entry import OPAQUE, WHITEOUT, Entry, Kind, Readable, clean
+from dockerlab.engine.store.tar.reader import Data, entries
+from dockerlab.engine.store.tar.writer import Writer
+
+__all__ = ["OPAQUE", "WHITEOUT", "Data", "Entry", "Kind", "Readable", "Writer", "clean", "entries"]
