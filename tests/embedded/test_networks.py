@@ -279,8 +279,8 @@ def test_a_hosts_file_that_became_a_link_is_not_followed(networks: Networks, hom
     (tmp_path / "victim").write_text("precious")
     (home.container(WEB) / "hosts").unlink()
     (home.container(WEB) / "hosts").symlink_to(tmp_path / "victim")
-    with pytest.raises(OSError, match="symbolic links"):
-        start(networks, home, DB)
+    start(networks, home, DB)
+    networks.stop(DB)
     assert (tmp_path / "victim").read_text() == "precious"
 
 

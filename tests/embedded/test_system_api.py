@@ -60,7 +60,7 @@ class FakeContainers:
 
     def __init__(self, events: Events) -> None:
         self.found: dict[str, FakeContainer] = {}
-        self.parts = SimpleNamespace(index=self, emit=lambda c, action: events.emit("container", action, c.id))
+        self.parts = SimpleNamespace(index=self, means=ALL, emit=lambda c, action: events.emit("container", action, c.id))
 
     def get(self, name: str) -> FakeContainer:
         for container in self.found.values():
@@ -97,7 +97,6 @@ class House:
         self.images = [first, Image("sha256:2", {}, "sha256:n", (base, top), parent="sha256:1")]
         self.store = SimpleNamespace(images=lambda: self.images)
         self.runtime = SimpleNamespace(capabilities=NAMESPACES)
-        self.means = ALL
         self._router = Router(self, ROUTES)
 
     def request(self, method: Any, path: str, body: object = None, **query: str) -> Any:
@@ -151,7 +150,7 @@ def test_info_counts(house: House) -> None:
 
 def test_info_is_honest_about_a_place_without_rights(house: House) -> None:
     house.runtime.capabilities = SUPERVISED
-    house.means = Means()
+    house.containers.parts.means = Means()
     shown = house.ask("GET", "/info")
     assert (shown["Driver"], shown["CgroupDriver"], shown["MemoryLimit"]) == ("tree", "none", False)
     assert shown["SecurityOptions"] == ["name=rootless"]

@@ -69,7 +69,7 @@ class _Sampler:
         running = self._container.running
         if running is None:
             return None
-        return measure(self._container.id, running.pids(), self._engine.means, time.time_ns())
+        return measure(self._container.id, running.pids(), self._engine.containers.parts.means, time.time_ns())
 
     def samples(self) -> Iterator[bytes]:
         """One a second, until the container is removed or the client leaves."""

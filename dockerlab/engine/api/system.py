@@ -94,7 +94,7 @@ def warnings(capabilities: Capabilities, means: Means) -> list[str]:
 
 def info(engine: Engine, request: Request) -> Response:
     """GET /info"""
-    capabilities, means = engine.runtime.capabilities, engine.means
+    capabilities, means = engine.runtime.capabilities, engine.containers.parts.means
     states = Counter(container.record.state.status for container in engine.containers.all())
     running = states["running"] + states["restarting"]
     has = {name: name in means.controllers for name in ("memory", "cpu", "cpuset", "pids")}

@@ -11,6 +11,7 @@ Thread-safe; never calls into the rest of the engine, so that it may be called w
 
 from __future__ import annotations
 
+import logging
 import secrets
 import socket
 import threading
@@ -34,6 +35,7 @@ from dockerlab.errors import Conflict, EngineError, NotFound, UsageError
 
 __all__ = ["Endpoint", "Member", "Network", "Networks"]
 
+_LOG = logging.getLogger(__name__)
 _FORBIDDEN = 403
 _PRIVATE = "container cannot be connected to multiple networks with one of the networks in private (none) mode"
 _SHARED = "container sharing network namespace with another container or host cannot be connected to any other network"
@@ -164,13 +166,12 @@ class Networks:
             member = self._members[id]
             network = self._network_of(member)
             ends = {name: replace(end, network_id=self._registry.get(name).id) for name, end in member.endpoints.items()}
-            self._members[id] = replace(member, endpoints=ends, address=network.address, run=secrets.token_hex(32))
             try:
+                self._replace(replace(member, endpoints=ends, address=network.address, run=secrets.token_hex(32)))
                 self._write_files(self._members[id], directory)
             except BaseException:
                 self.stop(id)
                 raise
-            self._refresh()
             for name in ends:
                 self._emit(self._registry.get(name), "connect", id)
             return network
@@ -181,12 +182,11 @@ class Networks:
             member = self._members.get(id)
             if member is None or not member.is_running:
                 return
-            self._members[id] = replace(member, address="", run="")
             self._hosts.pop(id, None)
+            self._replace(replace(member, address="", run=""))
             # Containers that share a network share its address.
             if not any(other.address == member.address for other in self._members.values()):
                 self._addresses.give_back(member.address)
-            self._refresh()
             for name in member.endpoints:
                 if network := self._registry.find(name):
                     self._emit(network, "disconnect", id)
@@ -194,8 +194,7 @@ class Networks:
     def rename(self, id: str, name: str) -> None:
         """A container's new name, without a slash."""
         with self._lock:
-            self._members[id] = replace(self._members[id], name=name)
-            self._refresh()
+            self._replace(replace(self._members[id], name=name))
 
     def forget(self, id: str) -> None:
         """A container is removed."""
@@ -219,9 +218,8 @@ class Networks:
                 raise EngineError(text, status=_FORBIDDEN)
             end = requests.endpoint(settings, network)
             ends = {**member.endpoints, network.name: replace(end, network_id=network.id if member.is_running else "")}
-            self._members[member.id] = replace(member, endpoints=ends)
             self._registry.keep_endpoints(member.id, ends)
-            self._refresh()
+            self._replace(replace(member, endpoints=ends))
             self._emit(network, "connect", member.id)
 
     def disconnect(self, name: str, container: str, force: bool = False) -> None:
@@ -236,9 +234,8 @@ class Networks:
             if network.driver == "host":
                 raise UsageError("cannot disconnect container from host network - container was created in host network mode")
             ends = {name: end for name, end in member.endpoints.items() if name != network.name}
-            self._members[member.id] = replace(member, endpoints=ends)
             self._registry.keep_endpoints(member.id, ends)
-            self._refresh()
+            self._replace(replace(member, endpoints=ends))
             self._emit(network, "disconnect", member.id)
 
     def settings(self, id: str, ports: Mapping[str, Any] | None = None) -> dict[str, Any]:
@@ -341,7 +338,7 @@ class Networks:
 
     def _write_files(self, member: Member, directory: Path) -> None:
         subject = self._subject(member)
-        content = self._content(member)
+        content = self._content(member, naming.by_network(self._members.values()))
         (directory / "hosts").write_text(content, encoding="utf-8")
         self._hosts[member.id] = (directory / "hosts", content)
         hostname = subject.hostname or (socket.gethostname() if "host" in subject.endpoints else subject.short_id)
@@ -349,19 +346,31 @@ class Networks:
         resolv_conf = hosts.resolv_conf(_read(self._host / "resolv.conf"), subject.dns, subject.dns_search, subject.dns_options)
         (directory / "resolv.conf").write_text(resolv_conf, encoding="utf-8")
 
-    def _content(self, member: Member) -> str:
+    def _content(self, member: Member, there: Mapping[str, list[Member]]) -> str:
         of_host = _read(self._host / "hosts") or "" if member.mode == "host" else ""
-        return naming.hosts_of(self._subject(member), self._members.values(), self._registry.by_name, of_host)
+        return naming.hosts_of(self._subject(member), there, self._registry.by_name, of_host)
 
-    def _refresh(self) -> None:
-        """Brings the hosts files of all running containers up to date."""
-        for id, (path, before) in list(self._hosts.items()):
-            after = self._content(self._members[id])
-            if after != before:
-                # Somebody is removing it: then its file needs no update.
-                with suppress(FileNotFoundError):
-                    hosts.rewrite(path, before, after)
+    def _replace(self, member: Member) -> None:
+        """Takes a member in place of what it was before, and brings the hosts files of those who know it by name up to date."""
+        before = self._members[member.id]
+        self._members[member.id] = member
+        networks = self._registry.by_name
+        shared = {name for name in {*before.endpoints, *member.endpoints} if name in networks and networks[name].has_names}
+        there: Mapping[str, list[Member]] = {}
+        for id, (path, content) in list(self._hosts.items()):
+            subject = self._subject(self._members[id])
+            if subject.id != member.id and not subject.links and shared.isdisjoint(subject.endpoints):
+                continue
+            there = there or naming.by_network(self._members.values())
+            after = self._content(self._members[id], there)
+            if after != content:
                 self._hosts[id] = (path, after)
+                try:
+                    hosts.rewrite(path, content, after)
+                except OSError as error:
+                    # It is being removed, or somebody put something else in the file's place: no reason for others not to start.
+                    _LOG.warning("%s keeps its names as they are: %s", id[:12], error)
+                    del self._hosts[id]
 
     def _emit(self, network: Network, action: str, container: str = "") -> None:
         attributes = {"name": network.name, "type": network.driver} | ({"container": container} if container else {})

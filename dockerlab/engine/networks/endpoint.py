@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from typing import Any
 
 from dockerlab.engine.networks.hosts import Line
@@ -70,6 +71,11 @@ class Member:
         host = [self.hostname] if self.hostname else []
         aliases = self.endpoints[network].aliases
         return tuple(dict.fromkeys([self.name, *aliases, self.short_id, *host]))
+
+    @cached_property
+    def lines(self) -> dict[str, str]:
+        """What others in each network have of it in their hosts file. Computed once: there may be many others."""
+        return {network: str(Line(self.address, self.names(network))) for network in self.endpoints}
 
     def endpoint_id(self, network: str) -> str:
         """The id of an endpoint while the container runs."""

@@ -39,11 +39,10 @@ class Line:
         return f"{self.address}\t{' '.join(self.names)}\n"
 
 
-def hosts(own: Line | None, others: Iterable[Line] = (), extra: Sequence[str] = (), gateway: str = "") -> str:
-    """The file's content. own: the container's address and names. extra: "name:address" of `--add-host`."""
+def hosts(own: Line | None, others: Iterable[str] = (), extra: Sequence[str] = (), gateway: str = "") -> str:
+    """The file's content. own: the container's address and names. others: lines. extra: "name:address" of `--add-host`."""
     added = [Line(gateway if address == HOST_GATEWAY else address, (name,)) for name, address in map(_split, extra)]
-    lines = [*added, *([own] if own else []), *others]
-    return LOCALHOST + "".join(str(line) for line in lines if line.address and line.names)
+    return LOCALHOST + "".join([*(str(line) for line in (*added, *([own] if own else []))), *others])
 
 
 def check_extra_hosts(extra: Iterable[str]) -> None:

@@ -12,13 +12,25 @@ from dockerlab.engine.networks.network import Network
 _HOST_LOOPBACK = "127.0.0.1"
 
 
-def hosts_of(member: Member, members: Iterable[Member], networks: Mapping[str, Network], of_host: str = "") -> str:
-    """The content of a running container's hosts file. of_host: the host's own, which a container in the host's network has, too."""
+def by_network(members: Iterable[Member]) -> dict[str, list[Member]]:
+    """The running members that have an address, in each network."""
+    found: dict[str, list[Member]] = {}
+    for member in members:
+        if member.is_running and member.address:
+            for name in member.endpoints:
+                found.setdefault(name, []).append(member)
+    return found
+
+
+def hosts_of(member: Member, there: Mapping[str, list[Member]], networks: Mapping[str, Network], of_host: str = "") -> str:
+    """The content of a running container's hosts file. there: `by_network` of all members. of_host: the host's own file, which a
+    container in the host's network has, too."""
     if "host" in member.endpoints and not member.extra_hosts and of_host:
         return of_host
     named = [networks[name] for name in member.endpoints if name in networks and networks[name].has_names]
-    others = [other for other in members if other.is_running and other.address and other.id != member.id]
-    lines = [*_linked(member, others), *(line for network in named for line in _neighbours(member, others, network))]
+    lines = list(_linked(member, there.get("bridge", [])))
+    for network in named:
+        lines += _neighbours(member, there.get(network.name, []), network.name)
     return hosts.hosts(own_line(member, named), dict.fromkeys(lines), member.extra_hosts, gateway_of(member))
 
 
@@ -30,22 +42,23 @@ def gateway_of(member: Member) -> str:
     return f"{first}.{second}.0.1"
 
 
-def _neighbours(member: Member, others: Iterable[Member], network: Network) -> Iterator[Line]:
-    links = [link_parts(link) for link in (*member.endpoints[network.name].links, *member.links)]
-    for other in others:
-        if network.name in other.endpoints:
-            linked = [alias for name, alias in links if is_named(other, name)]
-            yield Line(other.address, tuple(dict.fromkeys([*other.names(network.name), *linked])))
+def _neighbours(member: Member, there: Iterable[Member], network: str) -> Iterator[str]:
+    links = [link_parts(link) for link in (*member.endpoints[network].links, *member.links)]
+    for other in there:
+        if other.id == member.id:
+            continue
+        linked = [alias for name, alias in links if is_named(other, name)]
+        yield str(Line(other.address, tuple(dict.fromkeys([*other.names(network), *linked])))) if linked else other.lines[network]
 
 
-def _linked(member: Member, others: Iterable[Member]) -> Iterator[Line]:
+def _linked(member: Member, there: Iterable[Member]) -> Iterator[str]:
     """Links of the default bridge: the one way there to know another by name."""
     if "bridge" not in member.endpoints:
         return
     for name, alias in map(link_parts, member.links):
-        for other in others:
-            if is_named(other, name) and "bridge" in other.endpoints:
-                yield Line(other.address, tuple(dict.fromkeys([alias, *other.host_names, other.name])))
+        for other in there:
+            if is_named(other, name):
+                yield str(Line(other.address, tuple(dict.fromkeys([alias, *other.host_names, other.name]))))
 
 
 def is_named(member: Member, name: str) -> bool:
