@@ -122,7 +122,8 @@ class Lifecycle:
 
     def _ended(self, container: Container, token: object, end: Mapping[str, Any]) -> None:
         with container.lock:
-            if token is None or container.token is not token:
+            # An engine that is ending leaves it to the next one, which finds out by itself.
+            if self._closed or token is None or container.token is not token:
                 return
             container.running = container.token = None
             record = container.record
@@ -130,9 +131,7 @@ class Lifecycle:
             self._parts.networks.stop(container.id)
             ran = _seconds(record.state.started_at, finished)
             policy = record.host_config.get("RestartPolicy") or {}
-            again = not self._closed and restarting.restarts(
-                policy, code, record.restart_count, manually_stopped=record.manually_stopped
-            )
+            again = restarting.restarts(policy, code, record.restart_count, manually_stopped=record.manually_stopped)
             container.update(ports=(), address="")
             status = "restarting" if again else "exited"
             oom = bool(end.get("oom"))
