@@ -12,7 +12,7 @@ import pytest
 from dockerlab.engine.events import Events
 from dockerlab.engine.filters import Filters
 from dockerlab.engine.home import Home
-from dockerlab.engine.networks import Networks
+from dockerlab.engine.networks import Link, Networks, links
 from dockerlab.engine.networks.addresses import Closeable
 from dockerlab.engine.runtime import plan
 from dockerlab.errors import Conflict, DockerlabError, EngineError, NotFound, UsageError
@@ -295,6 +295,29 @@ def test_links_of_the_default_bridge(networks: Networks, home: Home) -> None:
     assert names_in(home, DB) == {"127.18.0.2": ["sql"]}
     with pytest.raises(UsageError, match="could not get container for zzz: No such container: zzz"):
         add(networks, OTHER, "other", Links=["zzz:x"])
+
+
+def test_what_a_link_says_in_the_environment(networks: Networks, home: Home) -> None:
+    add(networks, DB, "db")
+    add(networks, WEB, "web", Links=["db:my-data"])
+    assert networks.links(WEB) == []
+    start(networks, home, DB)
+    link = Link(DB, "my-data", "127.18.0.2")
+    assert networks.links(WEB) == [link]
+    assert networks.links(DB) == []
+    assert list(links.environment(link, "web", ["53/udp", "80/tcp"], ["A=b=c", "PATH=/bin", "HOME=/root"])) == [
+        "MY_DATA_PORT=tcp://127.18.0.2:80",
+        "MY_DATA_PORT_53_UDP=udp://127.18.0.2:53",
+        "MY_DATA_PORT_53_UDP_ADDR=127.18.0.2",
+        "MY_DATA_PORT_53_UDP_PORT=53",
+        "MY_DATA_PORT_53_UDP_PROTO=udp",
+        "MY_DATA_PORT_80_TCP=tcp://127.18.0.2:80",
+        "MY_DATA_PORT_80_TCP_ADDR=127.18.0.2",
+        "MY_DATA_PORT_80_TCP_PORT=80",
+        "MY_DATA_PORT_80_TCP_PROTO=tcp",
+        "MY_DATA_NAME=/web/my-data",
+        "MY_DATA_ENV_A=b=c",
+    ]
 
 
 def test_two_networks_one_address(networks: Networks, home: Home) -> None:

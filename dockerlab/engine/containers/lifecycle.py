@@ -10,7 +10,7 @@ import logging
 import os
 import signal
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from dockerlab.engine.containers.planning import Surroundings, plan
 from dockerlab.engine.containers.record import Published
 from dockerlab.engine.containers.validation import signal_number
 from dockerlab.engine.home import read_json
+from dockerlab.engine.networks import links
 from dockerlab.engine.runtime import Running, StartFailed
 from dockerlab.errors import Conflict, DockerlabError, EngineError, UsageError
 
@@ -69,7 +70,7 @@ class Lifecycle:
             code = error.exit_code if isinstance(error, StartFailed) and error.exit_code != 125 else _NOT_STARTED
             before = container.record.state.status
             status = "exited" if before == "restarting" else before
-            container.update_state(status=status, pid=0, exit_code=code, error=failure.message)
+            container.update(status=status, pid=0, exit_code=code, error=failure.message)
             container.end_attachments()
             if container.record.removes_itself:
                 self._remove(container)
@@ -86,7 +87,13 @@ class Lifecycle:
         try:
             opened = publishing.listen(publishing.bindings(record.config, record.host_config), f"{record.name} ({record.id})")
             published = tuple(one for one, _ in opened)
-            around = Surroundings(str(container.directory), parts.isolation, network, resources.limits(record.host_config))
+            around = Surroundings(
+                str(container.directory),
+                parts.isolation,
+                network,
+                resources.limits(record.host_config),
+                links=tuple(self._link_variables(container)),
+            )
             token = object()
             running = parts.runtime.monitor(plan(record, around, published), lambda event: self._hear(container, token, event))
             container.begin_attachments(running)
@@ -103,11 +110,15 @@ class Lifecycle:
                 parts.volumes.mounted(point.name, container.id, point.destination, point.writable)
         parts.emit(container, "start")
 
+    def _link_variables(self, container: Container) -> Iterator[str]:
+        for link in self._parts.networks.links(container.id):
+            other = self._parts.index.get(link.other).record.config
+            yield from links.environment(link, container.name, other.get("ExposedPorts") or (), other.get("Env") or ())
+
     def _took(self, container: Container, running: Running, token: object, **changes: Any) -> None:
         container.running, container.token = running, token
         state = {"status": "running", "pid": running.pid, "exit_code": 0, "error": "", "oom_killed": False}
-        container.update(**changes)
-        container.update_state(**state, started_at=running.started_at or timestamps.now())
+        container.update(**state, **changes, started_at=running.started_at or timestamps.now())
 
     # End
 
@@ -132,10 +143,16 @@ class Lifecycle:
             ran = _seconds(record.state.started_at, finished)
             policy = record.host_config.get("RestartPolicy") or {}
             again = restarting.restarts(policy, code, record.restart_count, manually_stopped=record.manually_stopped)
-            container.update(ports=(), address="")
-            status = "restarting" if again else "exited"
             oom = bool(end.get("oom"))
-            container.update_state(status=status, pid=0, exit_code=code, finished_at=finished, oom_killed=oom)
+            container.update(
+                status="restarting" if again else "exited",
+                pid=0,
+                exit_code=code,
+                finished_at=finished,
+                oom_killed=oom,
+                ports=(),
+                address="",
+            )
             if again:
                 self._restart_later(container, ran)
             is_kept, container.is_kept = container.is_kept, False
@@ -180,8 +197,7 @@ class Lifecycle:
         if container.record.state.status != "restarting":
             return False
         self._cancel_timer(container)
-        container.update(manually_stopped=True)
-        container.update_state(status="exited")
+        container.update(manually_stopped=True, status="exited")
         container.tell("not-running")
         return True
 
@@ -226,7 +242,7 @@ class Lifecycle:
             self._parts.emit(container, "kill", signal=str(number))
             if container.record.state.status == "paused":
                 running.resume()
-                container.update_state(status="running")
+                container.update(status="running")
                 self._parts.emit(container, "unpause")
         except (ConnectionError, FileNotFoundError):
             _LOG.info("container %s ended before signal %d reached it", container.id[:12], number)
@@ -278,7 +294,7 @@ class Lifecycle:
             if container.record.state.status == "paused":
                 raise Conflict(f"Container {container.id} is already paused")
             running.pause()
-            container.update_state(status="paused")
+            container.update(status="paused")
         self._parts.emit(container, "pause")
 
     def unpause(self, container: Container) -> None:
@@ -287,7 +303,7 @@ class Lifecycle:
             if container.record.state.status != "paused":
                 raise EngineError(f"Container {container.id} is not paused", status=500)
             container.needs_running().resume()
-            container.update_state(status="running")
+            container.update(status="running")
         self._parts.emit(container, "unpause")
 
     def resize(self, container: Container, rows: int, columns: int) -> None:

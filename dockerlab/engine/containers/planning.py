@@ -21,13 +21,14 @@ _NETWORK_FILES = ("hosts", "hostname", "resolv.conf")
 @dataclass(frozen=True)
 class Surroundings:
     """What a plan needs to know besides the record. directory: the container's own, on the host. has_files: the network's files are
-    there."""
+    there. links: variables that say where linked containers are."""
 
     directory: str
     isolation: Isolation
     network: Network = field(default_factory=Network)
     limits: Limits = field(default_factory=Limits)
     has_files: bool = True
+    links: tuple[str, ...] = ()
 
 
 def plan(record: Record, around: Surroundings, published: Iterable[Published] = ()) -> Plan:
@@ -38,7 +39,7 @@ def plan(record: Record, around: Surroundings, published: Iterable[Published] = 
         directory=around.directory,
         isolation=around.isolation,
         root=record.root,
-        process=_process(record),
+        process=_process(record, around.links),
         mounts=(*_files(record, around), *_mounts(record)),
         hostname=str(record.config.get("Hostname") or ""),
         domainname=str(record.config.get("Domainname") or ""),
@@ -98,13 +99,13 @@ def log_limit(options: Mapping[str, str]) -> tuple[int, int]:
     return int(number) * _UNITS[unit], max(1, int(files))
 
 
-def _process(record: Record) -> Process:
+def _process(record: Record, links: Iterable[str]) -> Process:
     config, host = record.config, record.host_config
     size = host.get("ConsoleSize") or [0, 0]
     tty = bool(config.get("Tty"))
     return Process(
         argv=record.argv,
-        env=environment(config.get("Env") or (), str(config.get("Hostname") or ""), tty),
+        env=environment([*links, *(config.get("Env") or ())], str(config.get("Hostname") or ""), tty),
         cwd=str(config.get("WorkingDir") or "/"),
         make_cwd=bool(config.get("WorkingDir")),
         user=str(config.get("User") or ""),

@@ -28,12 +28,13 @@ from dockerlab.engine.home import Home
 from dockerlab.engine.networks import addresses, endpoint, hosts, naming, requests
 from dockerlab.engine.networks.addresses import Addresses, Claim
 from dockerlab.engine.networks.endpoint import Endpoint, Member
+from dockerlab.engine.networks.links import Link
 from dockerlab.engine.networks.network import Network
 from dockerlab.engine.networks.registry import Registry
 from dockerlab.engine.runtime import plan
 from dockerlab.errors import Conflict, EngineError, NotFound, UsageError
 
-__all__ = ["Endpoint", "Member", "Network", "Networks"]
+__all__ = ["Endpoint", "Link", "Member", "Network", "Networks"]
 
 _LOG = logging.getLogger(__name__)
 _FORBIDDEN = 403
@@ -242,6 +243,17 @@ class Networks:
         """NetworkSettings of a container's inspection. ports: {"80/tcp": [{"HostIp": …, "HostPort": …}]}."""
         with self._lock:
             return endpoint.settings_json(self._members[id], self._registry.by_name, ports or {})
+
+    def links(self, id: str) -> list[Link]:
+        """The running containers that a container links to by the default bridge."""
+        with self._lock:
+            member = self._members[id]
+            found = []
+            for name, alias in map(endpoint.link_parts, member.links if "bridge" in member.endpoints else ()):
+                other = self._find(name)
+                if other and other.address:
+                    found.append(Link(other.id, alias, other.address))
+            return found
 
     def address(self, id: str) -> str:
         """The address that a running container has, "" for none."""
