@@ -102,3 +102,19 @@ def change(path: bytes | str, found: os.stat_result, *, uid: int = -1, gid: int 
     )
     if new != old:
         write(path, new, is_directory=is_directory)
+
+
+def change_open(link: bytes, found: os.stat_result, *, uid: int = -1, gid: int = -1, mode: int = -1) -> None:
+    """As `change`, of a file that is open here and has no path any more; link: in /proc/self/fd, which is followed."""
+    try:
+        old = parse(os.getxattr(link, _NAME))
+    except (OSError, ValueError):
+        old = Recorded(0, 0, stat.S_IMODE(found.st_mode))
+    is_directory = stat.S_ISDIR(found.st_mode)
+    new = replace(
+        old, uid=old.uid if uid < 0 else uid, gid=old.gid if gid < 0 else gid, mode=old.mode if mode < 0 else mode & 0o7777
+    )
+    real = real_mode(new.mode, is_directory=is_directory)
+    os.chmod(link, real)
+    if new != Recorded(0, 0, real) and (stat.S_ISREG(found.st_mode) or is_directory):
+        os.setxattr(link, _NAME, text(new))

@@ -14,158 +14,34 @@ from dockerlab.engine.runtime.supervisor.machine import Machine
 
 O_PATH = 0o10000000
 
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(text.split())
+
+
 # Answered by the supervisor, the frequent ones first.
-ANSWERED = [
-    "openat",
-    "newfstatat",
-    "fstat",
-    "stat",
-    "lstat",
-    "open",
-    "statx",
-    "readlink",
-    "access",
-    "faccessat",
-    "faccessat2",
-    "readlinkat",
-    "getcwd",
-    "creat",
-    "getuid",
-    "geteuid",
-    "getgid",
-    "getegid",
-    "umask",
-    "unlink",
-    "unlinkat",
-    "mkdir",
-    "mkdirat",
-    "rmdir",
-    "rename",
-    "renameat",
-    "renameat2",
-    "link",
-    "linkat",
-    "symlink",
-    "symlinkat",
-    "mknod",
-    "mknodat",
-    "chmod",
-    "fchmod",
-    "fchmodat",
-    "fchmodat2",
-    "chown",
-    "fchown",
-    "lchown",
-    "fchownat",
-    "truncate",
-    "utime",
-    "utimes",
-    "futimesat",
-    "utimensat",
-    "statfs",
-    "setxattr",
-    "lsetxattr",
-    "fsetxattr",
-    "getxattr",
-    "lgetxattr",
-    "fgetxattr",
-    "listxattr",
-    "llistxattr",
-    "flistxattr",
-    "removexattr",
-    "lremovexattr",
-    "fremovexattr",
-    "setuid",
-    "setgid",
-    "setreuid",
-    "setregid",
-    "setresuid",
-    "setresgid",
-    "getresuid",
-    "getresgid",
-    "getgroups",
-    "setgroups",
-    "setfsuid",
-    "setfsgid",
-    "capget",
-    "capset",
-    "uname",
-    "sethostname",
-    "setdomainname",
-    "kill",
-    "tkill",
-    "tgkill",
-    "rt_sigqueueinfo",
-    "rt_tgsigqueueinfo",
-    "pidfd_open",
-    "process_vm_readv",
-    "process_vm_writev",
-    "inotify_add_watch",
-]
+ANSWERED = _names(
+    "openat newfstatat fstat stat lstat open statx readlink access faccessat faccessat2 readlinkat getcwd creat "
+    "getuid geteuid getgid getegid umask unlink unlinkat mkdir mkdirat rmdir rename renameat renameat2 link linkat symlink symlinkat "
+    "mknod mknodat chmod fchmod fchmodat fchmodat2 chown fchown lchown fchownat truncate utime utimes futimesat utimensat statfs "
+    "setxattr lsetxattr fsetxattr getxattr lgetxattr fgetxattr listxattr llistxattr flistxattr removexattr lremovexattr fremovexattr "
+    "setuid setgid setreuid setregid setresuid setresgid getresuid getresgid getgroups setgroups setfsuid setfsgid capget capset "
+    "uname sethostname setdomainname kill tkill tgkill rt_sigqueueinfo rt_tgsigqueueinfo pidfd_open process_vm_readv process_vm_writev"
+)
 
 # Done by the kernel, with other arguments.
-TRACED = ("execve", "execveat", "chdir", "bind", "connect")
+TRACED = _names("execve execveat chdir bind connect inotify_add_watch")
 
-REFUSED = {
-    **dict.fromkeys(
-        [
-            "mount",
-            "umount2",
-            "pivot_root",
-            "chroot",
-            "unshare",
-            "setns",
-            "ptrace",
-            "swapon",
-            "swapoff",
-            "reboot",
-            "iopl",
-            "ioperm",
-            "init_module",
-            "finit_module",
-            "delete_module",
-            "kexec_load",
-            "kexec_file_load",
-            "acct",
-            "settimeofday",
-            "clock_settime",
-            "syslog",
-            "bpf",
-            "perf_event_open",
-            "quotactl",
-            "quotactl_fd",
-            "open_by_handle_at",
-            "name_to_handle_at",
-            "userfaultfd",
-            "pidfd_getfd",
-            "fanotify_mark",
-            "uselib",
-            "ustat",
-            "add_key",
-            "request_key",
-            "keyctl",
-        ],
-        errno.EPERM,
-    ),
-    # glibc then uses clone, whose flags a filter can read.
-    **dict.fromkeys(
-        [
-            "clone3",
-            "openat2",
-            "io_uring_setup",
-            "io_uring_enter",
-            "io_uring_register",
-            "open_tree",
-            "move_mount",
-            "fsopen",
-            "fsconfig",
-            "fsmount",
-            "fspick",
-            "mount_setattr",
-        ],
-        errno.ENOSYS,
-    ),
-}
+_FORBIDDEN = _names(
+    "mount umount2 pivot_root chroot unshare setns ptrace swapon swapoff reboot iopl ioperm init_module finit_module delete_module "
+    "kexec_load kexec_file_load acct settimeofday clock_settime syslog bpf perf_event_open quotactl quotactl_fd open_by_handle_at "
+    "name_to_handle_at userfaultfd pidfd_getfd fanotify_mark uselib ustat add_key request_key keyctl"
+)
+# Without clone3, glibc uses clone, whose flags a filter can read.
+_ABSENT = _names(
+    "clone3 openat2 io_uring_setup io_uring_enter io_uring_register open_tree move_mount fsopen fsconfig fsmount fspick mount_setattr"
+)
+REFUSED = {**dict.fromkeys(_FORBIDDEN, errno.EPERM), **dict.fromkeys(_ABSENT, errno.ENOSYS)}
 
 _NEWEST_KNOWN = 452
 _HARMLESS_NEWER = (453, 454, 455, 456, 462)  # map_shadow_stack, futex_*, mseal

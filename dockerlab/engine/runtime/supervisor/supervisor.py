@@ -1,0 +1,348 @@
+"""The supervisor's loop: questions of the filter, stops and ends of processes, requests of the monitor. One thread.
+
+It is the parent or adoptive parent of all the container's processes, and traces them; so their ids stay theirs until it has heard of
+their end. When it ends, the kernel kills them.
+
+Monitor and supervisor speak JSON on a SOCK_SEQPACKET socket:
+
+    {"spawn": process}, with descriptors  →  {"pid": N}, or {"error": text}
+    {"end": true}                         →  everything is killed, the socket is closed
+                                          ←  {"exit": [pid, code]} for each process that was asked for
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import resource
+import select
+import signal
+import socket
+import sys
+import threading
+import traceback
+from contextlib import suppress
+from typing import Any
+
+from dockerlab.engine.rootfs.tree import Tree
+from dockerlab.engine.rootfs.tree_snapshots import of
+from dockerlab.engine.runtime import kernel
+from dockerlab.engine.runtime.plan import Network, Plan, process_from_json
+from dockerlab.engine.runtime.supervisor import filters, mounting, tracing
+from dockerlab.engine.runtime.supervisor.answers import Given, Handler, Later, Paths
+from dockerlab.engine.runtime.supervisor.attributes import Attributes
+from dockerlab.engine.runtime.supervisor.birth import Descriptors, be_born
+from dockerlab.engine.runtime.supervisor.changes import Changes
+from dockerlab.engine.runtime.supervisor.executables import Executables
+from dockerlab.engine.runtime.supervisor.identities import Identities
+from dockerlab.engine.runtime.supervisor.listener import Listener
+from dockerlab.engine.runtime.supervisor.machine import this_machine
+from dockerlab.engine.runtime.supervisor.members import Member, Members
+from dockerlab.engine.runtime.supervisor.opening import Opening
+from dockerlab.engine.runtime.supervisor.others import Others
+from dockerlab.engine.runtime.supervisor.status import Status
+from dockerlab.engine.runtime.supervisor.stops import Exchanged, Stops
+from dockerlab.engine.runtime.supervisor.view import View
+
+_MESSAGE = 1 << 20
+_MOST_TASKS = 4096  # where the plan has no limit: a container that forks without end stays one that can be stopped
+_GROUP_STOPS = (signal.SIGSTOP, signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU)
+_AT_EXECFN = 31
+
+
+class Supervisor:
+    """control: to the monitor. Lives in a process of its own."""
+
+    def __init__(self, plan: Plan, control: socket.socket) -> None:
+        self._control = control
+        self._machine = this_machine()
+        self._members = Members()
+        tree = of(plan.root)
+        scratch = os.fsencode(plan.root.work)
+        view = View(tree, self._members)
+        mounting.build(view, plan, Member(os.getpid()), scratch)
+        paths = Paths(view)
+        others = Others(self._members, plan.hostname, plan.domainname)
+        self._handlers = self._table(
+            Opening(paths, mounting.made_up(view, lambda: others.hostname)).handlers(),
+            Status(paths, self._machine).handlers(),
+            Attributes(paths).handlers(),
+            Changes(paths).handlers(),
+            Identities(self._members).handlers(),
+            others.handlers(),
+        )
+        executables = Executables(_cache(tree, scratch), scratch + b"/exec", self._machine)
+        self._stops = Stops(paths, self._machine, executables, _network(plan), tree.trees)
+        self._program = filters.program(self._machine)
+        self._most = plan.limits.pids if plan.limits.pids > 0 else _MOST_TASKS
+        self._listeners: dict[int, Listener] = {}
+        self._under_way: dict[int, Exchanged] = {}
+        self._unknown: set[int] = set()  # new tasks that stopped before their parent's event came
+        self._asked_for: set[int] = set()
+        self._ending = False
+        self._files = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (self._files[1], self._files[1]))
+
+    def run(self) -> None:
+        """Serves until the monitor has gone or says so."""
+        kernel.prctl(kernel.PR_SET_CHILD_SUBREAPER, 1)
+        os.umask(0)
+        wake_read, wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        signal.set_wakeup_fd(wake_write, warn_on_full_buffer=False)
+        signal.signal(signal.SIGCHLD, lambda number, frame: None)
+        poller = select.epoll()
+        self._poller = poller
+        poller.register(wake_read, select.EPOLLIN)
+        poller.register(self._control, select.EPOLLIN)
+        control = self._control.fileno()
+        listeners = self._listeners
+        while not self._ending:
+            for fd, events in poller.poll():
+                if (listener := listeners.get(fd)) is not None:
+                    if events & select.EPOLLIN:
+                        self._answer(listener)
+                    elif events & (select.EPOLLHUP | select.EPOLLERR):
+                        poller.unregister(fd)
+                        listeners.pop(fd).close()
+                elif fd == wake_read:
+                    with suppress(BlockingIOError):
+                        os.read(wake_read, 4096)
+                    self._reap()
+                elif fd == control:
+                    self._serve_monitor()
+        self._kill_all()
+
+    # --- questions
+
+    def _table(self, *groups: dict[str, Handler]) -> dict[int, Handler]:
+        numbers = self._machine.numbers
+        found = {name: handler for group in groups for name, handler in group.items()}
+        missing = [name for name in filters.ANSWERED if name not in found]
+        assert not missing, missing
+        return {numbers[name]: handler for name, handler in found.items() if name in numbers}
+
+    def _answer(self, listener: Listener) -> None:
+        question = listener.receive()
+        if question is None:
+            return
+        identifier, task, _, number = question[:4]
+        member = self._members.of(task)
+        if member is None:
+            listener.answer(identifier, -errno.ENOSYS)
+            return
+        try:
+            answer = self._handlers[number](member, task, question[6:])
+        except OSError as failure:
+            listener.answer(identifier, -(failure.errno or errno.EIO))
+            return
+        except Exception:  # noqa: BLE001  a fault of ours is the caller's error, not the end of its container
+            traceback.print_exc(file=sys.stderr)
+            listener.answer(identifier, -errno.EIO)
+            return
+        if type(answer) is int:
+            listener.answer(identifier, answer)
+        elif isinstance(answer, Given):
+            listener.give(identifier, answer.fd, answer.close_on_exec)
+        elif isinstance(answer, Later):
+            threading.Thread(target=_wait, args=(listener, identifier, answer), daemon=True).start()
+        else:
+            listener.let_through(identifier)
+
+    # --- stops and ends
+
+    def _reap(self) -> None:
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG | tracing.WALL)
+            except ChildProcessError:
+                return
+            if not pid:
+                return
+            if os.WIFSTOPPED(status):
+                with suppress(ProcessLookupError):  # it was killed as it stopped
+                    self._stopped(pid, os.WSTOPSIG(status), status >> 16)
+            else:
+                self._ended(pid, status)
+
+    def _ended(self, pid: int, status: int) -> None:
+        self._members.remove(pid)
+        self._unknown.discard(pid)
+        if (exchanged := self._under_way.pop(pid, None)) is not None:
+            exchanged.release()
+        if pid in self._asked_for:
+            self._asked_for.discard(pid)
+            code = os.waitstatus_to_exitcode(status)
+            self._tell({"exit": [pid, code if code >= 0 else 128 - code]})
+
+    def _stopped(self, pid: int, number: int, event: int) -> None:
+        if event == tracing.EVENT_SECCOMP:
+            self._exchange(pid)
+        elif event in (tracing.EVENT_FORK, tracing.EVENT_VFORK, tracing.EVENT_CLONE):
+            self._forked(pid, tracing.event_message(pid))
+        elif event == tracing.EVENT_EXEC:
+            self._executed(pid)
+        elif event == tracing.EVENT_STOP:
+            if number in _GROUP_STOPS:
+                tracing.listen(pid)
+            elif self._members.contains(pid):
+                self._resume(pid)
+            else:
+                self._unknown.add(pid)
+        elif number == signal.SIGTRAP | 0x80:
+            self._finish(pid)
+        else:
+            self._resume(pid, number)
+
+    def _resume(self, pid: int, number: int = 0) -> None:
+        tracing.resume(pid, number, until_exit=pid in self._under_way)
+
+    def _forked(self, parent: int, child: int) -> None:
+        self._members.add(parent, child)
+        if child in self._unknown:
+            self._unknown.discard(child)
+            with suppress(ProcessLookupError):
+                self._resume(child)
+        if len(self._members) > self._most:
+            with suppress(ProcessLookupError):
+                os.kill(child, signal.SIGKILL)
+        self._resume(parent)
+
+    def _exchange(self, pid: int) -> None:
+        member = self._members.of(pid)
+        registers = tracing.Registers(self._machine, pid)
+        try:
+            if member is None:
+                raise OSError(errno.ENOSYS, "unknown task")
+            exchanged = self._stops.exchange(member, pid, registers)
+        except OSError as failure:
+            registers.skip(-(failure.errno or errno.EIO))
+            registers.store()
+        except Exception:  # noqa: BLE001  as in `_answer`
+            traceback.print_exc(file=sys.stderr)
+            registers.skip(-errno.EIO)
+            registers.store()
+        else:
+            if exchanged is not None:
+                self._under_way[pid] = exchanged
+        self._resume(pid)
+
+    def _finish(self, pid: int) -> None:
+        """A call that was exchanged has been made, or has failed."""
+        exchanged = self._under_way.pop(pid, None)
+        if exchanged is not None:
+            registers = tracing.Registers(self._machine, pid)
+            result = registers.result
+            for index, value in exchanged.before.items():
+                registers.set_argument(index, value)
+            if self._machine.number_apart:
+                registers.set_result(result)  # the first argument's register is the result's
+            registers.store()
+            exchanged.release()
+        tracing.resume(pid)
+
+    def _executed(self, pid: int) -> None:
+        former = tracing.event_message(pid)
+        exchanged = self._under_way.pop(former, None)
+        self._under_way.pop(pid, None)
+        member = self._members.executed(former, pid)
+        if member is not None and exchanged is not None:
+            member.program = exchanged.program
+            if exchanged.identity is not None:
+                member.identity = exchanged.identity
+            with suppress(OSError):  # a program that does not ask misses nothing
+                _name_file(member, exchanged.file)
+        tracing.resume(pid)
+
+    # --- the monitor
+
+    def _serve_monitor(self) -> None:
+        try:
+            message, fds, _, _ = socket.recv_fds(self._control, _MESSAGE, 8)
+        except OSError:
+            message, fds = b"", []
+        if not message:
+            self._ending = True
+            return
+        request = json.loads(message)
+        if "end" in request:
+            self._ending = True
+        elif "spawn" in request:
+            try:
+                self._tell({"pid": self._spawn(request["spawn"], fds)})
+            except OSError as failure:
+                self._tell({"error": str(failure)})
+        for fd in fds:
+            os.close(fd)
+
+    def _tell(self, message: dict[str, Any]) -> None:
+        with suppress(OSError):  # the monitor is gone: that ends this loop as well
+            self._control.send(json.dumps(message).encode())
+
+    def _spawn(self, value: dict[str, Any], fds: list[int]) -> int:
+        process = process_from_json(value)
+        stdio = (-1, -1, -1) if process.tty else (fds[0], fds[1], fds[2])
+        ours, theirs = socket.socketpair()
+        with ours:
+            pid = os.fork()
+            if not pid:
+                signal.set_wakeup_fd(-1)
+                be_born(process, Descriptors(stdio, fds[-2], fds[-1]), theirs, self._program, self._files)
+            theirs.close()
+            tracing.seize(pid)
+            self._members.start(pid)
+            self._members.first = self._members.first or pid
+            self._asked_for.add(pid)
+            ours.send(b"s")
+            for fd in socket.recv_fds(ours, 1, 1)[1]:
+                os.set_inheritable(fd, False)
+                self._listeners[fd] = Listener(fd)
+                self._poller.register(fd, select.EPOLLIN)
+        return pid
+
+    def _kill_all(self) -> None:
+        """Kills everything. What forks meanwhile gets no further than the stop that every new task begins with."""
+        while True:
+            for pid in {*self._members.pids(), *self._unknown}:
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            try:
+                pid, status = os.waitpid(-1, tracing.WALL)
+            except ChildProcessError:
+                return
+            if not os.WIFSTOPPED(status):
+                self._ended(pid, status)
+            elif not self._members.contains(pid):
+                self._unknown.add(pid)
+
+
+def _wait(listener: Listener, identifier: int, answer: Later) -> None:
+    try:
+        fd = answer.wait()
+    except OSError as failure:
+        listener.answer(identifier, -(failure.errno or errno.EIO))
+        return
+    listener.give(identifier, fd, answer.close_on_exec)
+
+
+def _name_file(member: Member, name: bytes) -> None:
+    """What the kernel tells a new program of its own path (AT_EXECFN) is the container's."""
+    with open(f"/proc/{member.pid}/auxv", "rb") as file:
+        vector = memoryview(file.read()).cast("Q")
+    for place in range(0, len(vector) - 1, 2):
+        if vector[place] == _AT_EXECFN:
+            address = vector[place + 1]
+            if len(member.text(address)) >= len(name):
+                member.write(address, name + b"\0")
+
+
+def _cache(tree: Tree, scratch: bytes) -> bytes:
+    return os.path.dirname(tree.trees) + b"/exec" if tree.trees else scratch + b"/exec"
+
+
+def _network(plan: Plan) -> Network:
+    """A container without network has an address all the same, to speak to itself."""
+    if plan.network.mode == "none" and not plan.network.address:
+        number = int(plan.id[:6] or "0", 16) if all(digit in "0123456789abcdef" for digit in plan.id[:6]) else 1
+        return Network("none", f"127.19.{number >> 8 & 255}.{number & 255 or 1}")
+    return plan.network
