@@ -49,6 +49,7 @@ _MESSAGE = 1 << 20
 _MOST_TASKS = 4096  # where the plan has no limit: a container that forks without end stays one that can be stopped
 _GROUP_STOPS = (signal.SIGSTOP, signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU)
 _AT_EXECFN = 31
+_SIGNALS = 128  # bytes of a signalfd_siginfo
 
 
 class Supervisor:
@@ -88,12 +89,12 @@ class Supervisor:
         """Serves until the monitor has gone or says so."""
         kernel.prctl(kernel.PR_SET_CHILD_SUBREAPER, 1)
         os.umask(0)
-        wake_read, wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-        signal.set_wakeup_fd(wake_write, warn_on_full_buffer=False)
-        signal.signal(signal.SIGCHLD, lambda number, frame: None)
+        # Blocked, and read as a file: a signal that interrupts the handing over of a descriptor would lose it.
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD})
+        children = tracing.signal_descriptor(signal.SIGCHLD)
         poller = select.epoll()
         self._poller = poller
-        poller.register(wake_read, select.EPOLLIN)
+        poller.register(children, select.EPOLLIN)
         poller.register(self._control, select.EPOLLIN)
         control = self._control.fileno()
         listeners = self._listeners
@@ -105,9 +106,9 @@ class Supervisor:
                     elif events & (select.EPOLLHUP | select.EPOLLERR):
                         poller.unregister(fd)
                         listeners.pop(fd).close()
-                elif fd == wake_read:
+                elif fd == children:
                     with suppress(BlockingIOError):
-                        os.read(wake_read, 4096)
+                        os.read(children, _SIGNALS)
                     self._reap()
                 elif fd == control:
                     self._serve_monitor()
@@ -286,7 +287,6 @@ class Supervisor:
         with ours:
             pid = os.fork()
             if not pid:
-                signal.set_wakeup_fd(-1)
                 be_born(process, Descriptors(stdio, fds[-2], fds[-1]), theirs, self._program, self._files)
             theirs.close()
             tracing.seize(pid)

@@ -28,10 +28,10 @@ class _Vector(ctypes.Structure):
     _fields_ = (("base", ctypes.c_void_p), ("length", ctypes.c_size_t))
 
 
-def _check(result: int) -> int:
+def _check(result: int, call: str = "ptrace") -> int:
     if result < 0:
         number = ctypes.get_errno()
-        raise OSError(number, f"ptrace: {os.strerror(number)}")
+        raise OSError(number, f"{call}: {os.strerror(number)}")
     return result
 
 
@@ -55,6 +55,12 @@ def event_message(pid: int) -> int:
     value = ctypes.c_ulong()
     _check(_ptrace(_GETEVENTMSG, pid, None, ctypes.addressof(value)))
     return value.value
+
+
+def signal_descriptor(number: int) -> int:
+    """A descriptor that can be read when a blocked signal waits: signalfd(2)."""
+    mask = (1 << number - 1).to_bytes(128, "little")
+    return _check(_libc.signalfd(-1, mask, os.O_NONBLOCK | os.O_CLOEXEC), "signalfd")
 
 
 class Registers:

@@ -80,6 +80,7 @@ class View:
         area = Area(kind, guest, host, readonly)
         root = Folder(guest, host if is_file else host.rstrip(b"/") + b"/", area, True)
         root.is_file = is_file
+        root.mounts = None if is_file else self._mounts.setdefault(guest, {})
         self._mounts.setdefault(folder.guest, {})[name] = root
         self._areas = sorted([*self._areas, area], key=lambda area: -len(area.host))
         self.forget()
@@ -189,7 +190,7 @@ class View:
         path = folder.guest
         identity = member.identity
         while True:
-            if folder.area.kind in ("tree", "bind") and not self.allows(folder, identity, 1):
+            if not self.allows(folder, identity, 1):
                 raise OSError(errno.EACCES, os.strerror(errno.EACCES))
             if not path:
                 return
@@ -198,7 +199,7 @@ class View:
 
     def allows(self, folder: Folder, identity: Identity, wanted: int) -> bool:
         """Whether a directory may be listed (4), changed (2) or searched (1)."""
-        if identity.is_root:
+        if identity.is_root or folder.area.kind in ("proc", "sys"):
             return True
         if folder.shown is None:
             folder.shown = recorded.read(folder.path, os.lstat(folder.path))
