@@ -44,6 +44,7 @@ def be_born(process: Process, given: Descriptors, line: socket.socket, program: 
         resource.setrlimit(resource.RLIMIT_NOFILE, limits)
         entry.set_limits(process.rlimits)
         stdio, status, line_fd = _arrange(stdio, status, line.detach())
+        os.umask(0o022)  # the true one: of sockets, which the kernel makes
         listener = _filter(program)
         with socket.socket(fileno=line_fd) as channel:
             socket.send_fds(channel, [b"l"], [listener])

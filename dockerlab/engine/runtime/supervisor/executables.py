@@ -1,9 +1,9 @@
 """Which file the kernel must run for a program, so that the container's dynamic linker loads it, not the host's.
 
 An ELF file names its linker by an absolute path, which the kernel would look up on the host. So a program is run from a copy whose
-PT_INTERP says where the container's linker is on the host; the text that the program itself sees of it stays as it was. Copies are kept,
-and made once for a program and a linker. What needs no linker is run where it lies, or by a link of the right name: the kernel calls a process by
-the last component of the path.
+PT_INTERP says where the container's linker is on the host; the text that the program itself sees of it stays as it was. Copies are
+kept, and made once for a program and a linker. What needs no linker is run where it lies, or by a link of the right name: the kernel
+calls a process by the last component of the path.
 
 elf(5), execve(2).
 """

@@ -89,7 +89,7 @@ class Opening:
             return self._open_proc(host, kept, writes, cloexec)
         shown = None
         if not member.identity.is_root or not found.st_size:
-            shown = recorded.read(host, found)
+            shown = self._view.recorded(place)
             wanted = (0 if flags & os.O_ACCMODE == os.O_WRONLY else 4) | (2 if writes else 0)
             if not member.identity.allows(shown.uid, shown.gid, shown.mode, wanted):
                 raise error(errno.EACCES)

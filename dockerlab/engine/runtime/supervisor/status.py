@@ -97,8 +97,7 @@ class Status:
         if name and found.st_nlink > 1 and self._view.is_shared((folder, name, host, found)):
             values[3] = 1
         if kind == stat.S_IFREG or kind == stat.S_IFDIR:
-            if folder.area.kind in ("tree", "bind"):
-                self._record(values, recorded.attribute(host))
+            self._record(values, self._view.attribute((folder, name, host, found)))
             if not name and folder.origin is not None:
                 values[1] = folder.origin.inode
         elif not name and kind == stat.S_IFCHR:
@@ -166,7 +165,7 @@ class Status:
             raise error(errno.EROFS)
         if not wanted or (not name and not stat.S_ISDIR(found.st_mode) and not stat.S_ISREG(found.st_mode)):
             return 0
-        shown = recorded.read(host, found)
+        shown = self._view.recorded((folder, name, host, found))
         identity = member.identity
         if not flags & _AT_EACCESS and identity.uids[0] != identity.uids[3]:
             uids, gids = identity.uids[:1] * 4, identity.gids[:1] * 4

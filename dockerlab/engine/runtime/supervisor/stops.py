@@ -165,7 +165,7 @@ class Stops:
         assert found is not None
         if not stat.S_ISREG(found.st_mode):
             raise error(errno.EACCES)
-        shown = recorded.read(host, found)
+        shown = self._view.recorded(place)
         if not shown.mode & 0o111 or not member.identity.allows(shown.uid, shown.gid, shown.mode, 1) or shown.device:
             raise error(errno.EACCES)
         return inspect(host, self._machine), shown

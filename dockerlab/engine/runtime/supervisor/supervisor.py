@@ -49,6 +49,7 @@ _MESSAGE = 1 << 20
 _MOST_TASKS = 4096  # where the plan has no limit: a container that forks without end stays one that can be stopped
 _GROUP_STOPS = (signal.SIGSTOP, signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU)
 _AT_EXECFN = 31
+_ERESTARTSYS, _ERESTARTNOINTR = 512, 513  # the kernel's own, include/linux/errno.h
 _SIGNALS = 128  # bytes of a signalfd_siginfo
 
 
@@ -193,7 +194,19 @@ class Supervisor:
         elif number == signal.SIGTRAP | 0x80:
             self._finish(pid)
         else:
+            self._restart(pid)
             self._resume(pid, number)
+
+    def _restart(self, pid: int) -> None:
+        """A signal that came before the supervisor had heard of a call: calls such as rmdir never fail with EINTR, it is made again.
+
+        Only where the kernel decides after this stop; arm64's has done so before.
+        """
+        if not self._machine.number_apart:
+            registers = tracing.Registers(self._machine, pid)
+            if registers.result == -_ERESTARTSYS and registers.number in self._handlers:
+                registers.set_result(-_ERESTARTNOINTR)
+                registers.store()
 
     def _resume(self, pid: int, number: int = 0) -> None:
         tracing.resume(pid, number, until_exit=pid in self._under_way)

@@ -38,11 +38,14 @@ class Folder:
     A file that is mounted is one too (`is_file`), with the host's path as it is.
     """
 
-    __slots__ = ("area", "guest", "host", "is_file", "mounts", "origin", "owned", "shown")
+    __slots__ = ("area", "entries", "guest", "host", "is_file", "mounts", "origin", "owned", "records", "shown")
 
     def __init__(self, guest: bytes, host: bytes, area: Area, owned: bool, origin: Origin | None = None) -> None:
         self.guest, self.host, self.area, self.owned, self.origin = guest, host, area, owned, origin
         self.mounts: dict[bytes, Folder] | None = None
+        # What was found in a directory of a lower tree stays true, and so does what was not.
+        self.entries: dict[bytes, os.stat_result | None] | None = None if owned else {}
+        self.records: dict[bytes, recorded.Recorded | None] = {}
         self.shown: recorded.Recorded | None = None
         self.is_file = False
 
@@ -156,9 +159,17 @@ class View:
         if folder.area.kind == "proc":
             return self._locate_proc(folder, name, member, follow, links)
         host = folder.host + name
-        try:
-            found_stat = os.lstat(host)
-        except FileNotFoundError:
+        entries = folder.entries
+        if entries is None:
+            try:
+                found_stat: os.stat_result | None = os.lstat(host)
+            except FileNotFoundError:
+                return folder, name, host, None
+        elif name in entries:
+            found_stat = entries[name]
+        else:
+            found_stat = entries[name] = _lstat(host)
+        if found_stat is None:
             return folder, name, host, None
         kind = found_stat.st_mode & 0o170000
         if kind == stat.S_IFLNK and follow:
@@ -180,6 +191,23 @@ class View:
             if host.startswith(area.host.rstrip(b"/") + b"/"):
                 return area.guest + host[len(area.host.rstrip(b"/")) :]
         return b"" if host == self._tree.top else None
+
+    def attribute(self, place: Place) -> recorded.Recorded | None:
+        """What is recorded for an entry that is there, None where nothing is."""
+        folder, name, host, found = place
+        if found is None or found.st_mode & 0o170000 not in (stat.S_IFREG, stat.S_IFDIR) or folder.area.kind in ("proc", "sys"):
+            return None
+        if folder.entries is None:
+            return recorded.attribute(host)
+        if name in folder.records:
+            return folder.records[name]
+        folder.records[name] = value = recorded.attribute(host)
+        return value
+
+    def recorded(self, place: Place) -> recorded.Recorded:
+        """Owner and mode of an entry that is there, as the container sees them."""
+        value = self.attribute(place)
+        return value if value is not None else recorded.Recorded(0, 0, stat.S_IMODE(place[3].st_mode) if place[3] else 0)
 
     def nowhere(self) -> Folder:
         """Of what has no path in the container: a pipe, or a file that was removed."""
@@ -225,6 +253,8 @@ class View:
             self.own(self.folder(path.rpartition(b"/")[0], member), member)
         folder.host = self._tree.merge(path[1:]) + b"/"
         folder.owned = True
+        folder.entries = None
+        folder.records.clear()
         folder.origin = origin_of(folder.path)
 
     def own_entry(self, place: Place, member: Member, *, content: bool = True) -> bytes:
@@ -343,6 +373,13 @@ class View:
     def _process(self, folder: Folder) -> Member | None:
         parts = folder.host.split(b"/")
         return self._members.of(int(parts[2])) if len(parts) > 2 and parts[2].isdigit() else None
+
+
+def _lstat(host: bytes) -> os.stat_result | None:
+    try:
+        return os.lstat(host)
+    except FileNotFoundError:
+        return None
 
 
 def is_magic(host: bytes) -> bool:
