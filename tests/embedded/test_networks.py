@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ from dockerlab.engine.filters import Filters
 from dockerlab.engine.home import Home
 from dockerlab.engine.networks import Link, Networks, links
 from dockerlab.engine.networks.addresses import Closeable
-from dockerlab.engine.runtime import plan
+from dockerlab.engine.runtime import claims, plan
 from dockerlab.errors import Conflict, DockerlabError, EngineError, NotFound, UsageError
 
 WEB, DB, OTHER = "a" * 64, "b" * 64, "c" * 64
@@ -382,7 +381,7 @@ def test_what_cannot_be_disconnected(networks: Networks, network: str, container
         ("default", {"ExtraHosts": ["a"]}, 'bad format for add-host: "a"'),
         ("default", {"ExtraHosts": ["a:b"]}, 'invalid IP address in add-host: "b"'),
         ("bridge", {"endpoints": {"bridge": {"Aliases": ["x"]}}}, "invalid config for network bridge: invalid endpoint settings:"),
-        ("container:x", {"Hostname": "h"}, "conflicting options: hostname and the network mode"),
+        ("container:x", {"Dns": ["1.1.1.1"]}, "conflicting options: dns and the network mode"),
         ("container:x", {"PortBindings": {"80/tcp": []}}, "conflicting options: port publishing and the container type"),
         ("host", {"Links": ["a"]}, "host type networking can't be used with links"),
     ],
@@ -453,27 +452,21 @@ def test_what_is_told(networks: Networks, home: Home, events: Events) -> None:
     ]
 
 
-def test_another_engines_addresses_are_left_alone(home: Home, tmp_path: Path) -> None:
-    """Claims are made on the machine, so this one is far from where containers are."""
-    from dockerlab.engine.networks.addresses import claim as really_claim
+def test_addresses_of_other_engines_and_of_their_containers_are_left_alone(home: Home, tmp_path: Path) -> None:
+    """Claims are made on the machine: these addresses are not those of containers."""
 
-    name = f"127.18.0.2 {tmp_path}"
-    other = really_claim(name)
-    assert other is not None
-    networks = Networks(home, Events(), lambda address: really_claim(f"{address} {tmp_path}"), tmp_path / "etc")
+    def far_away(address: str) -> str:
+        return f"{address} {tmp_path}"
+
+    engine, container = claims.for_engine(far_away("127.18.0.2")), claims.for_monitor(far_away("127.18.0.3"))
+    assert engine is not None
+    assert container is not None
+    networks = Networks(home, Events(), lambda address: claims.for_engine(far_away(address)), tmp_path / "etc")
     add(networks, WEB, "web")
-    assert start(networks, home, WEB).address == "127.18.0.3"
+    assert start(networks, home, WEB).address == "127.18.0.4"
+    assert claims.for_engine(far_away("127.18.0.4")) is None
     networks.close()
-    other.close()
-
-
-def test_claims_go_with_their_holder(tmp_path: Path) -> None:
-    from dockerlab.engine.networks.addresses import claim as really_claim
-
-    first = really_claim(f"x {tmp_path}")
-    assert isinstance(first, socket.socket)
-    assert really_claim(f"x {tmp_path}") is None
-    first.close()
-    second = really_claim(f"x {tmp_path}")
-    assert second is not None
-    second.close()
+    again = claims.for_engine(far_away("127.18.0.4"))
+    assert again is not None
+    for claim in (engine, container, again):
+        claim.close()

@@ -25,6 +25,8 @@ _CAPABILITIES = (
 
 def check(config: Mapping[str, Any], host: Mapping[str, Any]) -> None:
     """Raises UsageError or EngineError for the first thing that is wrong. Both complete, see `configuration.parse`."""
+    if config["Hostname"] and host["NetworkMode"].startswith("container:"):
+        raise UsageError("conflicting options: hostname and the network mode")
     _check_process(config)
     check_policy(host["RestartPolicy"], bool(host["AutoRemove"]))
     _check_ports(host.get("PortBindings") or {}, host["NetworkMode"])

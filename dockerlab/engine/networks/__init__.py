@@ -31,7 +31,7 @@ from dockerlab.engine.networks.endpoint import Endpoint, Member
 from dockerlab.engine.networks.links import Link
 from dockerlab.engine.networks.network import Network
 from dockerlab.engine.networks.registry import Registry
-from dockerlab.engine.runtime import plan
+from dockerlab.engine.runtime import claims, plan
 from dockerlab.errors import Conflict, EngineError, NotFound, UsageError
 
 __all__ = ["Endpoint", "Link", "Member", "Network", "Networks"]
@@ -46,7 +46,7 @@ _JOINED = "container:"
 class Networks:
     """The networks, and the containers as their members. host: the directory of the host's own hosts and resolv.conf."""
 
-    def __init__(self, home: Home, events: Events, claim: Claim = addresses.claim, host: Path = Path("/etc")) -> None:
+    def __init__(self, home: Home, events: Events, claim: Claim = claims.for_engine, host: Path = Path("/etc")) -> None:
         self._registry = Registry(home.root / "networks")
         self._events = events
         self._host = host

@@ -4,17 +4,16 @@ Each network is a 16-bit block, 127.18 for `bridge` and those above for user net
 gateway); containers get the lowest free one from the second on. One that was just given back rests for a while: a server that binds a
 port there again would meet the connections that its predecessor left in TIME_WAIT.
 
-Several engines may share this machine's loopback, one a user. So an address is *claimed* while it is in use, by a socket in the
-abstract namespace of unix sockets (unix(7)): like the loopback, it belongs to a network namespace, and it goes with its process.
+Several engines may share this machine's loopback, one a user, so that an address is claimed while it is in use (`runtime.claims`).
 """
 
 from __future__ import annotations
 
-import errno
-import socket
 import time
 from collections.abc import Callable
 from typing import Protocol
+
+from dockerlab.engine.runtime import claims
 
 BRIDGE = 18
 _LAST_BLOCK = 254
@@ -29,19 +28,6 @@ class Closeable(Protocol):
 
 
 Claim = Callable[[str], Closeable | None]
-
-
-def claim(address: str) -> Closeable | None:
-    """Claims an address on this machine, or None where another engine has it. Raises OSError."""
-    holder = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
-    try:
-        holder.bind(f"\0dockerlab/{address}")
-    except OSError as error:
-        holder.close()
-        if error.errno == errno.EADDRINUSE:
-            return None
-        raise
-    return holder
 
 
 def subnet(block: int) -> str:
@@ -62,7 +48,7 @@ def free_block(taken: set[int]) -> int | None:
 class Addresses:
     """The addresses in use. Not locked: `Networks` is."""
 
-    def __init__(self, claim: Claim = claim, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, claim: Claim = claims.for_engine, clock: Callable[[], float] = time.monotonic) -> None:
         self._claim, self._clock = claim, clock
         self._used: dict[str, Closeable | None] = {}
         self._resting: dict[str, float] = {}

@@ -141,7 +141,6 @@ def check_container(config: Mapping[str, Any], host_config: Mapping[str, Any]) -
     if not mode.startswith("container:"):
         return
     conflicts = (
-        (config.get("Hostname"), "hostname and the network mode"),
         (host_config.get("Links"), "container type network can't be used with links. This would result in undefined behavior"),
         (host_config.get("Dns"), "dns and the network mode"),
         (host_config.get("ExtraHosts"), "custom host-to-IP mapping and the network mode"),

@@ -29,7 +29,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dockerlab.engine.home import write_json
-from dockerlab.engine.runtime import redirection
+from dockerlab.engine.runtime import claims, redirection
 from dockerlab.engine.runtime.logfile import Log, timestamp
 from dockerlab.engine.runtime.plan import Plan, Process, process_from_json
 from dockerlab.engine.runtime.session import Client, Session
@@ -52,6 +52,8 @@ class Monitor:
         self._plan = plan
         self._listener = listener
         self._make_guard = make_guard
+        # Held for as long as this process lives: no engine gives the container's address to another.
+        self._claim = claims.for_monitor(plan.network.address) if plan.network.address else None
         self._selector = selectors.DefaultSelector()
         self._log = Log(Path(plan.directory, "log.jsonl"), plan.log_max) if plan.log else None
         self._main = self._new_session(plan.process, keeps_input=not plan.stdin_once)
@@ -367,7 +369,7 @@ class Monitor:
         self._withdraw()
         if self._guard:
             self._guard.close()
-        for connection in (*self._watchers, *self._subscribers):
+        for connection in (*self._watchers, *self._subscribers, *([self._claim] if self._claim else ())):
             connection.close()
 
 
