@@ -90,7 +90,8 @@ def write_json(path: Path, value: object, *, durable: bool = False) -> None:
     beside = path.with_name(f".{path.name}.{os.getpid()}.{os.urandom(4).hex()}")
     try:
         with beside.open("x", encoding="utf-8") as file:
-            json.dump(value, file, separators=(",", ":"))
+            # Not `json.dump`, which goes without the encoder in C.
+            file.write(json.dumps(value, separators=(",", ":")))
             if durable:
                 file.flush()
                 os.fsync(file.fileno())

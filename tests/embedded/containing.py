@@ -7,7 +7,7 @@ import shutil
 import tarfile
 import tempfile
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
@@ -22,7 +22,7 @@ from dockerlab.engine.networks import Networks
 from dockerlab.engine.rootfs import Change, ChangeKind, Root
 from dockerlab.engine.runtime import Runtime
 from dockerlab.engine.volumes import Volumes
-from dockerlab.errors import NotFound
+from dockerlab.errors import Conflict, NotFound
 from dockerlab.wire.multiplex import Demultiplexer
 from tests.embedded.rig import unpack_busybox
 from tests.embedded.serving import Reply, Talk, serving
@@ -132,7 +132,11 @@ class Engine:
     def clear(self) -> None:
         """Removes all containers and volumes."""
         for container in self.containers.all():
-            self.containers.remove(container, force=True, volumes=True)
+            removed = container.waiter("removed")
+            # It may be removing itself at this moment.
+            with suppress(Conflict):
+                self.containers.remove(container, force=True, volumes=True)
+            assert removed.wait(20)
         for volume in self.volumes.all():
             self.volumes.remove(volume.name)
 
@@ -205,6 +209,15 @@ class Client:
         identifier = self.create(*command, **more)
         reply = self.post(f"/containers/{identifier}/start")
         assert reply.status == 204, reply.body
+        return identifier
+
+    def ready(self, *command: str, **more: Any) -> str:
+        """A container that has printed its first words: its traps are set by then."""
+        identifier = self.run(*command, **more)
+        with Talk(self.path) as talk:
+            talk.send(f"GET /containers/{identifier}/logs?stdout=1&follow=1 HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert talk.head().status == 200
+            assert talk.chunk()
         return identifier
 
     def wait(self, identifier: str) -> int:

@@ -16,7 +16,7 @@ import pytest
 
 from tests.embedded.containing import Client, Engine
 
-LOOP = ("sh", "-c", "trap 'exit 7' TERM; while :; do sleep 0.1; done")
+LOOP = ("sh", "-c", "trap 'exit 7' TERM; echo begun; while :; do sleep 0.1; done")
 NO = "No such container: nosuch"
 
 
@@ -158,7 +158,7 @@ def test_what_could_not_be_started_and_removes_itself_is_gone(api: Client, insid
 
 
 def test_start_and_stop_twice(api: Client) -> None:
-    made = api.run(*LOOP)
+    made = api.ready(*LOOP)
     assert api.post(f"/containers/{made}/start").status == 304
     assert api.post(f"/containers/{made}/stop").status == 204
     assert api.inspect(made)["State"]["ExitCode"] == 7
@@ -166,24 +166,24 @@ def test_start_and_stop_twice(api: Client) -> None:
 
 
 def test_what_does_not_end_is_killed(api: Client, inside: Engine) -> None:
-    made = api.run("sh", "-c", "trap '' TERM; while :; do sleep 0.1; done", StopTimeout=0)
+    made = api.ready("sh", "-c", "trap '' TERM; echo begun; while :; do sleep 0.1; done", StopTimeout=0)
     assert api.post(f"/containers/{made}/stop").status == 204
     assert api.inspect(made)["State"]["ExitCode"] == 137
     assert actions(inside, made)[2:] == ["kill", "kill", "die", "stop"]
 
 
 def test_stop_with_a_signal_of_the_containers_or_the_clients(api: Client) -> None:
-    command = ("sh", "-c", "trap 'exit 1' USR1; trap 'exit 2' USR2; while :; do sleep 0.1; done")
-    made = api.run(*command, StopSignal="SIGUSR1")
+    command = ("sh", "-c", "trap 'exit 1' USR1; trap 'exit 2' USR2; echo begun; read x", "sh")
+    made = api.ready(*command, StopSignal="SIGUSR1", OpenStdin=True)
     assert api.post(f"/containers/{made}/stop").status == 204
     assert api.inspect(made)["State"]["ExitCode"] == 1
-    api.post(f"/containers/{made}/start")
+    made = api.ready(*command, OpenStdin=True)
     assert api.post(f"/containers/{made}/stop", signal="USR2").status == 204
     assert api.inspect(made)["State"]["ExitCode"] == 2
 
 
 def test_kill(api: Client) -> None:
-    made = api.run(*LOOP, name="web")
+    made = api.ready(*LOOP, name="web")
     assert api.message("POST", "/containers/web/kill", signal="FOO") == (400, "cannot kill container: web: invalid signal: FOO")
     assert api.post("/containers/web/kill", signal="TERM").status == 204
     assert api.wait("web") == 7
@@ -192,7 +192,7 @@ def test_kill(api: Client) -> None:
 
 
 def test_restart(api: Client, inside: Engine) -> None:
-    made = api.run(*LOOP)
+    made = api.ready(*LOOP)
     before = api.inspect(made)["State"]
     assert api.post(f"/containers/{made}/restart", t=5).status == 204
     after = api.inspect(made)["State"]
@@ -202,13 +202,13 @@ def test_restart(api: Client, inside: Engine) -> None:
 
 
 def test_restarting_does_not_remove_what_removes_itself(api: Client) -> None:
-    made = api.run(*LOOP, host={"AutoRemove": True})
+    made = api.ready(*LOOP, host={"AutoRemove": True})
     assert api.post(f"/containers/{made}/restart", t=5).status == 204
     assert api.inspect(made)["State"]["Status"] == "running"
 
 
 def test_pause(api: Client) -> None:
-    made = api.run(*LOOP, name="web")
+    made = api.ready(*LOOP, name="web")
     assert api.message("POST", "/containers/web/unpause") == (500, f"Container {made} is not paused")
     assert api.post("/containers/web/pause").status == 204
     state = api.inspect(made)["State"]
@@ -251,7 +251,7 @@ def test_queries_that_make_no_sense(api: Client, path: str, status: int, text: s
 
 
 def test_removing_what_runs(api: Client, inside: Engine) -> None:
-    made = api.run(*LOOP, name="web")
+    made = api.ready(*LOOP, name="web")
     reason = "container is running: stop the container before removing or force remove"
     assert api.message("DELETE", "/containers/web") == (409, f'cannot remove container "web": {reason}')
     assert api.ask("DELETE", "/containers/web", force=1).status == 204
@@ -323,7 +323,7 @@ def test_update(api: Client) -> None:
 
 
 def test_prune_removes_what_does_not_run(api: Client) -> None:
-    running, ended, kept = api.run(*LOOP), api.run("true"), api.create("true", Labels={"keep": "1"})
+    running, ended, kept = api.ready(*LOOP), api.run("true"), api.create("true", Labels={"keep": "1"})
     api.wait(ended)
     reply = api.post("/containers/prune", filters={"label!": ["keep"]})
     assert reply.json() == {"ContainersDeleted": [ended], "SpaceReclaimed": 0}
@@ -332,7 +332,7 @@ def test_prune_removes_what_does_not_run(api: Client) -> None:
 
 
 def test_list(api: Client) -> None:
-    ended, running = api.run("sh", "-c", "exit 3", name="ended"), api.run(*LOOP, name="runs", Labels={"a": "b"})
+    ended, running = api.run("sh", "-c", "exit 3", name="ended"), api.ready(*LOOP, name="runs", Labels={"a": "b"})
     api.wait(ended)
 
     def names(**query: Any) -> list[str]:
@@ -365,7 +365,7 @@ def test_list(api: Client) -> None:
         pytest.approx(time.time(), abs=60),
     )
     assert one["Status"].startswith("Up ")
-    assert one["Command"] == "sh -c 'trap '\"'\"'exit 7'\"'\"' TERM; while :; do sleep 0.1; done'"
+    assert one["Command"] == "sh -c 'trap '\"'\"'exit 7'\"'\"' TERM; echo begun; while :; do sleep 0.1; done'"
     assert one["SizeRootFs"] >= 1000
 
 
@@ -461,7 +461,7 @@ def tar_of(**files: bytes) -> bytes:
 
 @pytest.mark.parametrize("runs", [True, False])
 def test_files_are_copied_in_and_out(api: Client, inside: Engine, runs: bool) -> None:
-    made = api.run(*LOOP) if runs else api.create("cat", "/tmp/file", OpenStdin=True)
+    made = api.ready(*LOOP) if runs else api.create("cat", "/tmp/file", OpenStdin=True)
     archive = f"/containers/{made}/archive"
     assert api.ask("PUT", archive, tar_of(file=b"data" * 100_000), path="/tmp").status == 200
     reply = api.ask("GET", archive, path="/tmp/file")
@@ -488,7 +488,7 @@ def test_files_are_copied_in_and_out(api: Client, inside: Engine, runs: bool) ->
 
 
 def test_a_client_that_leaves_in_the_middle_of_an_export_does_no_harm(api: Client) -> None:
-    made = api.run(*LOOP)
+    made = api.ready(*LOOP)
     for _ in range(3):
         with socket.socket(socket.AF_UNIX) as sock:
             sock.connect(str(api.path))

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from dockerlab.engine.containers.logs import Options, Reader
 from dockerlab.engine.home import Home, read_json
 from dockerlab.engine.runtime import Runtime
 from dockerlab.engine.runtime.plan import Process
@@ -47,8 +48,14 @@ class Life:
         return self.engine
 
     def run(self, command: list[str], **host: object) -> str:
+        """A container that is started and, if it is a loop, has begun it."""
         created = self.engine.containers.create({"Image": "busybox", "Cmd": command, "HostConfig": host})
         self.engine.containers.life.start(created.container)
+        if command is LOOP and (running := created.container.running):
+            reader = Reader(created.container.directory, Options(), running.watch())
+            lines = iter(reader)
+            assert next(lines) == (1, b"begun\n")
+            lines.close()  # type: ignore[attr-defined]  # it is a generator
         return created.container.id
 
 
@@ -144,6 +151,21 @@ def test_policies_hold_when_the_engine_comes_back(life: Life) -> None:
     assert status(engine, stopped) == ("exited", 7)
 
 
+def test_an_engine_that_stops_its_containers_starts_them_again_by_their_policies(life: Life) -> None:
+    always, never = life.run(LOOP, RestartPolicy={"Name": "always"}), life.run(LOOP)
+    gone = life.run(LOOP, AutoRemove=True)
+    life.engine.containers.stop_all(10)
+    assert (status(life.engine, always), status(life.engine, never)) == (("exited", 7), ("exited", 7))
+    life.leave()
+    engine = life.come_back()
+    until(engine, always, "running")
+    assert status(engine, never) == ("exited", 7)
+    assert gone not in {one.id for one in engine.containers.all()}
+    engine.containers.life.stop(engine.containers.get(always))
+    life.leave()
+    assert status(life.come_back(), always) == ("exited", 7)
+
+
 def test_what_removes_itself_goes_when_the_engine_comes_back(life: Life) -> None:
     made = life.run(LOOP, AutoRemove=True)
     life.leave()
@@ -159,7 +181,7 @@ def test_what_a_crash_left_half_made_or_half_removed_is_cleared(life: Life) -> N
     until(life.engine, going, "exited")
     container = life.engine.containers.get(going)
     with container.lock:
-        container.update_state(status="removing")
+        container.update(status="removing")
     life.leave()
     half = life.home.container("f" * 64)
     half.mkdir()

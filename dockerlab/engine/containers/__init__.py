@@ -15,6 +15,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from dockerlab.engine.volumes import Volumes
 
 _LOG = logging.getLogger(__name__)
+_REMOVAL_SECONDS = 10.0
 
 
 class Containers:
@@ -206,7 +208,8 @@ class Containers:
         for container in found:
             self._restore(container)
         for container in found:
-            if container.record.state.status in ("removing", "dead"):
+            state = container.record.state
+            if state.status in ("removing", "dead") or (state.status == "exited" and container.record.removes_itself):
                 self._finish_removal(container)
             else:
                 self.life.recover(container)
@@ -227,6 +230,25 @@ class Containers:
             self._removal.finish(container, volumes=container.record.removes_itself)
         except EngineError as error:
             _LOG.error("%s", error.message)
+
+    def stop_all(self, seconds: int) -> None:
+        """Stops all that run, those that do not end in that time by force; their policies start them when the next engine begins."""
+        work = [threading.Thread(target=self._interrupt, args=(container, seconds)) for container in self.running()]
+        for thread in work:
+            thread.start()
+        for thread in work:
+            thread.join()
+
+    def _interrupt(self, container: Container, seconds: int) -> None:
+        removed = container.waiter("removed")
+        try:
+            self.life.interrupt(container, seconds)
+            if container.record.removes_itself:
+                removed.wait(_REMOVAL_SECONDS)
+        except EngineError as error:
+            _LOG.error("%s", error.message)
+        finally:
+            container.forget(removed)
 
     def close(self) -> None:
         """The engine ends. Containers go on."""

@@ -11,18 +11,19 @@ import socket
 import threading
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from dockerlab.engine.containers import record as records
-from dockerlab.engine.containers.record import Record
+from dockerlab.engine.containers.record import Record, State
 from dockerlab.engine.home import write_json
 from dockerlab.engine.runtime import Running
 from dockerlab.errors import Conflict
 
 Condition = Literal["not-running", "next-exit", "removed"]
 CONFIG = "config.json"
+_STATE = frozenset(one.name for one in fields(State))
 
 
 class Waiter:
@@ -109,6 +110,7 @@ class Container:
         self.timer: threading.Timer | None = None
         self.restart_delay = 0.0
         self.is_kept = False  # restarted by a client: AutoRemove does not apply to this exit
+        self.is_interrupted = False  # stopped by the engine's end
         self.health: Mapping[str, Any] | None = None
         self._record = record
         self._waiters: list[Waiter] = []
@@ -129,19 +131,15 @@ class Container:
         """Without a slash."""
         return self._record.name
 
-    def update(self, **changes: Any) -> Record:
-        """Changes fields of the record, and keeps it. The lock must be held."""
-        self._record = replace(self._record, **changes)
+    def update(self, **changes: Any) -> None:
+        """Changes fields of the record or of its state, and keeps it. The lock must be held."""
+        of_state = {name: changes.pop(name) for name in list(changes) if name in _STATE}
+        self._record = replace(self._record, state=replace(self._record.state, **of_state), **changes)
         self.save()
-        return self._record
 
-    def update_state(self, **changes: Any) -> Record:
-        """Changes fields of the state. The lock must be held."""
-        return self.update(state=replace(self._record.state, **changes))
-
-    def save(self) -> None:
+    def save(self, *, durable: bool = False) -> None:
         """Writes the record."""
-        write_json(self.directory / CONFIG, self._record.to_json())
+        write_json(self.directory / CONFIG, self._record.to_json(), durable=durable)
 
     def attributes(self, more: Mapping[str, str] | None = None) -> dict[str, str]:
         """What events say about it."""

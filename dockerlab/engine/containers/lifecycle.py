@@ -117,7 +117,7 @@ class Lifecycle:
 
     def _took(self, container: Container, running: Running, token: object, **changes: Any) -> None:
         container.running, container.token = running, token
-        state = {"status": "running", "pid": running.pid, "exit_code": 0, "error": "", "oom_killed": False}
+        state = {"status": "running", "pid": running.pid, "exit_code": 0, "error": "", "oom_killed": False, "interrupted": False}
         container.update(**state, **changes, started_at=running.started_at or timestamps.now())
 
     # End
@@ -143,6 +143,7 @@ class Lifecycle:
             ran = _seconds(record.state.started_at, finished)
             policy = record.host_config.get("RestartPolicy") or {}
             again = restarting.restarts(policy, code, record.restart_count, manually_stopped=record.manually_stopped)
+            interrupted, again = again and container.is_interrupted, again and not container.is_interrupted
             oom = bool(end.get("oom"))
             container.update(
                 status="restarting" if again else "exited",
@@ -152,6 +153,7 @@ class Lifecycle:
                 oom_killed=oom,
                 ports=(),
                 address="",
+                interrupted=interrupted,
             )
             if again:
                 self._restart_later(container, ran)
@@ -223,7 +225,8 @@ class Lifecycle:
                 return True
             if not container.record.state.is_alive:
                 return False
-            container.update(manually_stopped=True)
+            if not container.is_interrupted:
+                container.update(manually_stopped=True)
             waiter = container.waiter("next-exit")
             self._send(container, number)
         try:
@@ -328,8 +331,9 @@ class Lifecycle:
     def recover(self, container: Container) -> None:
         """Finds again what an earlier engine left: a running container's monitor, or how it ended."""
         record = container.record
-        if record.state.status == "restarting":
+        if record.state.status == "restarting" or record.interrupted:
             with container.lock:
+                container.update(status="restarting", interrupted=False)
                 self._restart_later(container, 0.0)
             return
         if not record.state.is_alive:
@@ -342,6 +346,15 @@ class Lifecycle:
                 container.running = running
                 return
         self._ended(container, token, _exit_of(container.directory))
+
+    def interrupt(self, container: Container, seconds: int) -> None:
+        """Stops it because the engine ends: the next one starts it again, if its policy says so."""
+        with container.lock:
+            container.is_interrupted = True
+        try:
+            self._stop(container, seconds, "")
+        finally:
+            container.is_interrupted = False
 
     def close(self) -> None:
         """The engine ends; containers go on. Those that wait for their restart are started by the next engine."""

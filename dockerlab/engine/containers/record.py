@@ -8,7 +8,7 @@ that whoever reads one needs no lock.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal
 
 from dockerlab.engine import timestamps
@@ -82,7 +82,8 @@ class Published:
 class Record:
     """name: without a slash. image: its id. mounts: all but those of every container. address: in the network while it runs.
 
-    manually_stopped: by a client, which restart policies respect. root: its files.
+    manually_stopped: by a client, which restart policies respect. interrupted: by an engine that ended, for its next one to go on with.
+    root: its files.
     """
 
     id: str
@@ -98,6 +99,7 @@ class Record:
     address: str = ""
     restart_count: int = 0
     manually_stopped: bool = False
+    interrupted: bool = False
 
     @property
     def argv(self) -> tuple[str, ...]:
@@ -131,19 +133,23 @@ class Record:
 
     def to_json(self) -> dict[str, Any]:
         """Values that `json` writes."""
-        return asdict(self)
+        # `asdict` would copy the two configs, value by value.
+        own = {one.name: getattr(self, one.name) for one in fields(self)}
+        nested = {"root": asdict(self.root), "state": asdict(self.state)}
+        lists = {"mounts": [asdict(point) for point in self.mounts], "ports": [asdict(port) for port in self.ports]}
+        return own | nested | lists
 
 
 def from_json(value: Mapping[str, Any]) -> Record:
     """The inverse of `Record.to_json`. Raises KeyError, TypeError for what is no record."""
-    fields = dict(value)
-    root = fields["root"]
+    found = dict(value)
+    root = found["root"]
     return Record(
-        **fields
+        **found
         | {
             "root": Root(**root | {"lowers": tuple(root["lowers"])}),
-            "mounts": tuple(MountPoint(**mount) for mount in fields.get("mounts", ())),
-            "state": State(**fields.get("state", {})),
-            "ports": tuple(Published(**port) for port in fields.get("ports", ())),
+            "mounts": tuple(MountPoint(**mount) for mount in found.get("mounts", ())),
+            "state": State(**found.get("state", {})),
+            "ports": tuple(Published(**port) for port in found.get("ports", ())),
         }
     )

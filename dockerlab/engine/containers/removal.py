@@ -36,7 +36,7 @@ class Removal:
                 raise Conflict(f"removal of container {called or container.name} is already in progress")
             if reason := _IN_THE_WAY.get(status):
                 raise Conflict(f'cannot remove container "{called or container.name}": {reason}')
-            container.update_state(status="removing")
+            container.update(status="removing")
         self.finish(container, volumes=volumes)
 
     def finish(self, container: Container, *, volumes: bool) -> None:
@@ -48,7 +48,7 @@ class Removal:
             parts.snapshots.remove(container.directory)
         except OSError as error:
             with container.lock, suppress(FileNotFoundError):
-                container.update_state(status="dead", error=str(error))
+                container.update(status="dead", error=str(error))
             raise EngineError(f"container {container.id}: unable to remove filesystem: {error}", status=500) from error
         parts.networks.forget(container.id)
         parts.index.discard(container)
