@@ -13,7 +13,7 @@ from dockerlab.engine.rootfs.tree_changes import MOUNT_POINT
 from dockerlab.engine.runtime.mounts import DEVICES
 from dockerlab.engine.runtime.plan import Mount, Plan
 from dockerlab.engine.runtime.supervisor.answers import error
-from dockerlab.engine.runtime.supervisor.members import Member
+from dockerlab.engine.runtime.supervisor.members import Member, Members
 from dockerlab.engine.runtime.supervisor.view import Area, Folder, View
 
 _LINKS = {"fd": "/proc/self/fd", "stdin": "/proc/self/fd/0", "stdout": "/proc/self/fd/1", "stderr": "/proc/self/fd/2"}
@@ -118,6 +118,40 @@ def made_up(view: View, hostname: Callable[[], bytes]) -> Mapping[bytes, Callabl
         b"mountinfo": lambda: _mountinfo(view),
         b"/proc/sys/kernel/hostname": lambda: hostname() + b"\n",
     }
+
+
+class Processes:
+    """What stands for /proc when it is listed: a directory with the container's processes, besides what else is there."""
+
+    def __init__(self, host: bytes, members: Members) -> None:
+        self._host, self._members = host, members
+        self._ready = False
+
+    def update(self) -> bytes:
+        """Where it is, up to date."""
+        if not self._ready:
+            self._make()
+            self._ready = True
+        wanted = {b"%d" % pid for pid in self._members.pids()}
+        listed = {name for name in os.listdir(self._host) if name.isdigit()}
+        for name in wanted - listed:
+            os.mkdir(self._host + b"/" + name)
+        for name in listed - wanted:
+            os.rmdir(self._host + b"/" + name)
+        return self._host
+
+    def _make(self) -> None:
+        with suppress(FileExistsError):
+            os.mkdir(self._host, 0o755)
+        for entry in os.scandir(b"/proc"):
+            host = self._host + b"/" + entry.name
+            with suppress(FileExistsError):
+                if entry.is_symlink():
+                    os.symlink(b"-", host)  # only its name and kind are seen
+                elif not entry.is_dir():
+                    os.close(os.open(host, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+                elif not entry.name.isdigit():
+                    os.mkdir(host)
 
 
 def _shown(view: View) -> list[tuple[bytes, bytes, bytes]]:

@@ -28,10 +28,13 @@ _DEVICES = {
 
 
 class Opening:
-    """files: contents that are made up, by path: what the host's file would say is not true of the container."""
+    """files: contents that are made up, by path: what the host's file would say is not true of the container. folders: directories
+    of the host that are opened in place of others, likewise."""
 
-    def __init__(self, paths: Paths, files: Mapping[bytes, Callable[[], bytes]]) -> None:
-        self._paths, self._view, self._files = paths, paths.view, files
+    def __init__(
+        self, paths: Paths, files: Mapping[bytes, Callable[[], bytes]], folders: Mapping[bytes, Callable[[], bytes]]
+    ) -> None:
+        self._paths, self._view, self._files, self._folders = paths, paths.view, files, folders
 
     def handlers(self) -> dict[str, Handler]:
         """By the names of the calls."""
@@ -69,7 +72,8 @@ class Opening:
                 raise error(errno.EISDIR)
             if not self._view.allows(place[0], member.identity, 4):
                 raise error(errno.EACCES)
-            return Given(os.open(place[2], os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | flags & os.O_NONBLOCK), cloexec)
+            made = self._folders.get(place[0].guest)
+            return Given(os.open(made() if made else place[2], os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | flags & os.O_NONBLOCK), cloexec)
         if flags & os.O_DIRECTORY:
             raise error(errno.ENOTDIR)
         if kind == stat.S_IFLNK:

@@ -66,8 +66,10 @@ class Supervisor:
         mounting.build(view, plan, Member(os.getpid()), scratch)
         paths = Paths(view)
         others = Others(self._members, plan.hostname, plan.domainname)
+        processes = mounting.Processes(scratch + b"/proc", self._members)
+        view.stands_for(scratch + b"/proc", b"/proc")
         self._handlers = self._table(
-            Opening(paths, mounting.made_up(view, lambda: others.hostname)).handlers(),
+            Opening(paths, mounting.made_up(view, lambda: others.hostname), {b"/proc": processes.update}).handlers(),
             Status(paths, self._machine).handlers(),
             Attributes(paths).handlers(),
             Changes(paths).handlers(),

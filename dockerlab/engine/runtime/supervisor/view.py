@@ -67,6 +67,7 @@ class View:
         self._area = Area("tree", b"", tree.top)
         self._mounts: dict[bytes, dict[bytes, Folder]] = {}
         self._areas: list[Area] = []
+        self._aliases: dict[bytes, bytes] = {}
         self._known: dict[bytes, Folder] = {}
         self._fleeting = False
         self._upper = tree.top + b"/"
@@ -87,6 +88,10 @@ class View:
         self._mounts.setdefault(folder.guest, {})[name] = root
         self._areas = sorted([*self._areas, area], key=lambda area: -len(area.host))
         self.forget()
+
+    def stands_for(self, host: bytes, guest: bytes) -> None:
+        """A directory of the host that is opened in place of one of the container."""
+        self._aliases[host] = guest
 
     def seal(self) -> None:
         """The tree may not be changed any more: `--read-only`."""
@@ -190,7 +195,7 @@ class View:
                 return area.guest
             if host.startswith(area.host.rstrip(b"/") + b"/"):
                 return area.guest + host[len(area.host.rstrip(b"/")) :]
-        return b"" if host == self._tree.top else None
+        return b"" if host == self._tree.top else self._aliases.get(host)
 
     def attribute(self, place: Place) -> recorded.Recorded | None:
         """What is recorded for an entry that is there, None where nothing is."""
