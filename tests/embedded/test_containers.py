@@ -426,6 +426,8 @@ def test_published_ports_are_forwarded_and_shown(api: Client) -> None:
         shown = api.inspect(identifier)["NetworkSettings"]["Ports"]["5000/tcp"]
         assert [one["HostIp"] for one in shown] == ["127.0.0.1"]
         assert _page(int(shown[0]["HostPort"])).endswith(f"number {number}\n".encode())
+        network = api.inspect(identifier)["NetworkSettings"]["Networks"]["bridge"]
+        assert _page(int(shown[0]["HostPort"]), network["Gateway"]).endswith(f"number {number}\n".encode())
     taken = api.inspect(made[0])["NetworkSettings"]["Ports"]["5000/tcp"][0]["HostPort"]
     other = api.create("true", host={"PortBindings": {"80/tcp": [{"HostPort": taken}]}})
     status, text = api.message("POST", f"/containers/{other}/start")
@@ -436,11 +438,11 @@ def test_published_ports_are_forwarded_and_shown(api: Client) -> None:
     assert api.post(f"/containers/{other}/start").status == 204
 
 
-def _page(port: int) -> bytes:
+def _page(port: int, host: str = "127.0.0.1") -> bytes:
     deadline = time.monotonic() + 20
     while True:
         try:
-            with socket.create_connection(("127.0.0.1", port), 20) as sock, sock.makefile("rb") as file:
+            with socket.create_connection((host, port), 20) as sock, sock.makefile("rb") as file:
                 sock.sendall(b"GET / HTTP/1.0\r\n\r\n")
                 if (answer := file.read()) or time.monotonic() > deadline:
                     return answer

@@ -33,6 +33,11 @@ def test_every_field_has_its_default() -> None:
     assert configuration.shown(parsed)["Volumes"] is None
 
 
+def test_memory_and_swap_together_are_twice_the_memory() -> None:
+    assert host(Memory=100 << 20)["MemorySwap"] == 200 << 20
+    assert host(Memory=100 << 20, MemorySwap=-1)["MemorySwap"] == -1
+
+
 def test_names_are_matched_in_whatever_case_and_unknown_ones_are_left_out() -> None:
     assert config(image="a", TTY=True, Nosuch=1)["Tty"] is True
     assert "Nosuch" not in config(Nosuch=1)

@@ -156,7 +156,13 @@ def parse(body: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
 
 def shown(values: Mapping[str, Any]) -> dict[str, Any]:
     """Config or HostConfig as inspection shows it."""
-    return {key: value for key, value in values.items() if key not in _LEFT_OUT or value not in (None, "", {}, [])}
+    return {key: value for key, value in values.items() if not _is_left_out(key, value)}
+
+
+def _is_left_out(key: str, value: Any) -> bool:
+    if key in ("ArgsEscaped", "NetworkDisabled"):
+        return not value
+    return key in _LEFT_OUT and value in (None, "", {}, [])
 
 
 def merged(config: Mapping[str, Any], image: Mapping[str, Any]) -> dict[str, Any]:
@@ -185,6 +191,8 @@ def _with_defaults(host: dict[str, Any]) -> dict[str, Any]:
         host["NetworkMode"] = "bridge"
     if not host["ShmSize"]:
         host["ShmSize"] = _SHM_SIZE
+    if host["Memory"] > 0 and not host["MemorySwap"]:
+        host["MemorySwap"] = 2 * host["Memory"]
     host["IpcMode"] = host["IpcMode"] or "private"
     host["CgroupnsMode"] = host["CgroupnsMode"] or "host"
     host["LogConfig"] = {"Type": host["LogConfig"].get("Type") or "json-file", "Config": host["LogConfig"].get("Config") or {}}
@@ -264,7 +272,5 @@ def _environment(own: list[str], of_image: list[str]) -> list[str]:
 
 
 def _health_check(own: Mapping[str, Any] | None, of_image: Mapping[str, Any] | None) -> dict[str, Any] | None:
-    if not own or not of_image:
-        found = own or of_image
-        return dict(found) if found else None
-    return dict(of_image) | {name: value for name, value in own.items() if value}
+    together = {**(of_image or {}), **{name: value for name, value in (own or {}).items() if value}}
+    return {name: value for name, value in together.items() if value} or None

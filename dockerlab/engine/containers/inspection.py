@@ -65,7 +65,7 @@ def listed(
     sizes: tuple[int, int] | None = None,
 ) -> dict[str, Any]:
     """An entry of `GET /containers/json`. image: what its image is called now. now: nanoseconds since 1970."""
-    size = {"SizeRw": sizes[0], "SizeRootFs": sizes[1]} if sizes else {}
+    size = {name: value for name, value in zip(("SizeRw", "SizeRootFs"), sizes or (), strict=False) if value}
     return {
         "Id": record.id,
         "Names": [f"/{record.name}"],

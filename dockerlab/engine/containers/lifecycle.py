@@ -25,6 +25,7 @@ from dockerlab.engine.containers.validation import signal_number
 from dockerlab.engine.home import read_json
 from dockerlab.engine.networks import links
 from dockerlab.engine.runtime import Running, StartFailed
+from dockerlab.engine.runtime.redirect import gateway
 from dockerlab.errors import Conflict, DockerlabError, EngineError, UsageError
 
 _LOG = logging.getLogger(__name__)
@@ -87,6 +88,8 @@ class Lifecycle:
         try:
             opened = publishing.listen(publishing.bindings(record.config, record.host_config), f"{record.name} ({record.id})")
             published = tuple(one for one, _ in opened)
+            if network.address:
+                opened = [*opened, *publishing.listen_at_gateway(published, gateway(network.address))]
             around = Surroundings(
                 str(container.directory),
                 parts.isolation,
@@ -95,7 +98,9 @@ class Lifecycle:
                 links=tuple(self._link_variables(container)),
             )
             token = object()
-            running = parts.runtime.monitor(plan(record, around, published), lambda event: self._hear(container, token, event))
+            running = parts.runtime.monitor(
+                plan(record, around, [one for one, _ in opened]), lambda event: self._hear(container, token, event)
+            )
             container.begin_attachments(running)
             running.start([sock for _, sock in opened])
         except BaseException:

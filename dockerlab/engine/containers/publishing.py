@@ -10,6 +10,7 @@ import errno
 import os
 import socket
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -55,6 +56,20 @@ def listen(wanted: Iterable[Binding], endpoint: str) -> list[tuple[Published, so
         for _, sock in found:
             sock.close()
         raise
+    return found
+
+
+def listen_at_gateway(published: Iterable[Published], gateway: str) -> list[tuple[Published, socket.socket]]:
+    """The same ports at the network's own address of the host, where clients that run in a container themselves look for them.
+
+    Only of those that this machine has for itself anyway. One that is taken there is left out: nobody asked for it.
+    """
+    found = []
+    for one in published:
+        if one.host_ip == DEFAULT_ADDRESS:
+            with suppress(EngineError):
+                sock = _bound(Binding(one.port, one.protocol, gateway, one.host_port, one.host_port), "")
+                found.append((one, sock))
     return found
 
 
