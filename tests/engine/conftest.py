@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import os
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from dockerlab.client import Client
+from tests.engine import docker_command, leftovers
+from tests.engine.docker_command import Docker, Kind
+from tests.engines import STARTED, Engine
 
 _SETTLE_SECONDS = 5
 
@@ -23,6 +29,47 @@ def nothing_is_left(client: Client, request: pytest.FixtureRequest) -> Iterator[
     while (left := _left(client, before, request.config)) and time.monotonic() < deadline:
         time.sleep(0.1)
     assert not left, f"left behind: {', '.join(left)}"
+
+
+@pytest.fixture(scope="session")
+def kind(engine: Engine) -> Kind:
+    """Which engine the one under test is, or claims to be."""
+    with engine.configured() as client:
+        return docker_command.kind(client)
+
+
+@pytest.fixture
+def prefix(client: Client) -> Iterator[str]:
+    """How the names begin of all that a test makes. It is removed afterwards, with containers that have the label of the prefix."""
+    prefix = leftovers.prefix()
+    yield prefix
+    leftovers.remove(client, prefix)
+
+
+@pytest.fixture
+def docker(client: Client, kind: Kind, tmp_path: Path) -> Iterator[Docker]:
+    """The `docker` command. What the test makes under its names is removed."""
+    with docker_command.opened(client, kind, tmp_path) as docker:
+        yield docker
+
+
+@pytest.fixture(scope="module")
+def box(engine: Engine, kind: Kind, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The name of a container that does nothing and is there for all tests of a file."""
+    config = tmp_path_factory.mktemp("docker")
+    with engine.configured() as client, docker_command.opened(client, kind, config) as docker:
+        docker.ok(f"run -d --name {docker.name('box')} busybox sleep 600")
+        yield docker.name("box")
+
+
+@pytest.fixture
+def shared(engine: Engine, tmp_path: Path) -> Iterator[Path]:
+    """A folder that the engine sees too. One that `make engines` started may have a root of its own, but has its socket's folder there."""
+    if engine.url and Path(engine.url.removeprefix("unix://")).is_relative_to(STARTED) and os.access(STARTED, os.W_OK):
+        with tempfile.TemporaryDirectory(dir=STARTED, prefix="test-") as folder:
+            yield Path(folder)
+    else:
+        yield tmp_path
 
 
 def _left(client: Client, before: dict[str, str], config: pytest.Config) -> list[str]:

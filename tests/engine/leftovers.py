@@ -1,0 +1,50 @@
+"""Names for what a test makes on an engine, and the removal of everything that bears them."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import os
+
+from docker.errors import APIError
+
+from dockerlab.client import Client
+
+_counter = itertools.count()
+
+
+def prefix() -> str:
+    """How all names of one test begin: no other test has it, nor has another run on the same engine."""
+    return f"dlt{os.getpid()}x{next(_counter)}-"
+
+
+def label(prefix: str) -> dict[str, str]:
+    """For what has no name of the test's own."""
+    return {"dockerlab-test": prefix}
+
+
+def remove(client: Client, prefix: str) -> None:
+    """Removes the containers, networks, volumes and images whose names begin so, and the containers that are labelled so."""
+    api = client.api
+    named = api.containers(all=True, filters={"name": prefix})
+    for container in [*named, *api.containers(all=True, filters={"label": f"dockerlab-test={prefix}"})]:
+        with _gone():
+            api.remove_container(container["Id"], force=True, v=True)
+    for network in api.networks():
+        if network["Name"].startswith(prefix):
+            with _gone():
+                api.remove_network(network["Id"])
+    for volume in api.volumes()["Volumes"] or []:
+        if volume["Name"].startswith(prefix):
+            with _gone():
+                api.remove_volume(volume["Name"])
+    for image in api.images():
+        for tag in image["RepoTags"] or []:
+            if tag.rpartition("/")[2].startswith(prefix):
+                with _gone():
+                    api.remove_image(tag)
+
+
+def _gone() -> contextlib.suppress:
+    """It was found under two filters; or it is being removed just now, as --rm does it."""
+    return contextlib.suppress(APIError)
