@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from typing import IO
 
 from dockerlab.engine.rootfs import Change, ChangeKind, recorded
+from dockerlab.engine.rootfs.mount_points import is_mount_point
 from dockerlab.engine.rootfs.tree import Tree, attributes, lower_of
 from dockerlab.engine.store.tar import WHITEOUT, Entry, Kind, Writer
 
-MOUNT_POINT = b"user.dockerlab.mountpoint"
 _KINDS: dict[int, Kind] = {stat.S_IFREG: "file", stat.S_IFDIR: "directory", stat.S_IFLNK: "symlink", stat.S_IFIFO: "fifo"}
 _CHUNK = 1 << 18
 
@@ -131,7 +131,7 @@ def _difference(tree: Tree, path: bytes, below: bytes | None) -> list[Difference
     if not stat.S_ISDIR(now.st_mode):
         if before is not None and (before.st_ino, before.st_dev) == (now.st_ino, now.st_dev):
             return []
-        if is_new and stat.S_ISREG(now.st_mode) and not now.st_size and _is_mount_point(here):
+        if is_new and stat.S_ISREG(now.st_mode) and not now.st_size and is_mount_point(here):
             return []
         return [Difference(path, kind, now)]
     if lower_of(here) is not None:
@@ -139,7 +139,7 @@ def _difference(tree: Tree, path: bytes, below: bytes | None) -> list[Difference
     was_directory = before is not None and stat.S_ISDIR(before.st_mode)
     below = _followed(tree, path, below) if was_directory and below is not None else None
     inside = _compare(tree, path, below)
-    if is_new and not inside and _is_mount_point(here):
+    if is_new and not inside and is_mount_point(here):
         return []
     if below is not None and not inside and _looks_the_same(here, now, below):
         return []
@@ -149,14 +149,6 @@ def _difference(tree: Tree, path: bytes, below: bytes | None) -> list[Difference
 def _looks_the_same(here: bytes, now: os.stat_result, below: bytes) -> bool:
     before = os.lstat(below)
     return recorded.read(here, now) == recorded.read(below, before)
-
-
-def _is_mount_point(path: bytes) -> bool:
-    try:
-        os.getxattr(path, MOUNT_POINT)
-    except OSError:
-        return False
-    return True
 
 
 def _located(tree: Tree, lowest: bytes, path: bytes) -> bytes:

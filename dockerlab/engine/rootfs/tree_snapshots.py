@@ -9,14 +9,14 @@ containers/<id>/upper, work/         a container's own level; half-made copies, 
 from __future__ import annotations
 
 import os
-import shutil
 import tempfile
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING
 
 from dockerlab.engine.home import Home
 from dockerlab.engine.rootfs import Change, Kind, Root, tree_changes, tree_layer
+from dockerlab.engine.rootfs.removal import remove
 from dockerlab.engine.rootfs.tree import Tree, make_placeholder
 from dockerlab.engine.store.disk import Budget, full_disk_is_an_error
 from dockerlab.engine.store.lock import Lock
@@ -115,25 +115,6 @@ def of(root: Root) -> Tree:
 def short(chain_id: str) -> str:
     """A chain id as a directory's name."""
     return chain_id.removeprefix("sha256:")[:_DIGITS]
-
-
-def remove(path: Path) -> None:
-    """Removes a directory with all that is in it, also where modes forbid it. Nothing there is no error."""
-
-    def mend(function: Callable[..., Any], name: str, failure: tuple[type[BaseException], BaseException, Any]) -> None:
-        if isinstance(failure[1], FileNotFoundError):
-            return
-        if not isinstance(failure[1], PermissionError):
-            raise failure[1]
-        for folder in (os.path.dirname(name), name):
-            if os.path.isdir(folder) and not os.path.islink(folder):
-                os.chmod(folder, 0o700)
-        if os.path.isdir(name) and not os.path.islink(name):
-            shutil.rmtree(name, onerror=mend)
-        else:
-            function(name)
-
-    shutil.rmtree(path, onerror=mend)
 
 
 def _topmost(root: Root) -> bytes | None:

@@ -14,7 +14,7 @@ import os
 from collections.abc import Sequence
 from contextlib import suppress
 
-from dockerlab.engine.rootfs import Root
+from dockerlab.engine.rootfs import Root, mount_points
 from dockerlab.engine.runtime import kernel
 from dockerlab.engine.runtime.kernel import (
     CLONE_NEWNS,
@@ -100,7 +100,7 @@ def _mount_root(root: Root, merged: str) -> None:
 
 
 def _mount_proc(*, is_root: bool, own_pids: bool) -> None:
-    os.makedirs("/proc", 0o755, exist_ok=True)
+    _make("/proc")
     if own_pids:
         kernel.mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC)
     else:
@@ -108,14 +108,14 @@ def _mount_proc(*, is_root: bool, own_pids: bool) -> None:
 
 
 def _mount_sys(*, is_root: bool) -> None:
-    os.makedirs("/sys", 0o755, exist_ok=True)
+    _make("/sys")
     # Without what is mounted below it, where that is allowed: root must not find the host's cgroups there.
     kernel.mount("sys", "/sys", flags=MS_BIND | (0 if is_root else MS_REC))
     remount_readonly("/sys")
 
 
 def _mount_dev(shm_size: int) -> None:
-    os.makedirs("/dev", 0o755, exist_ok=True)
+    _make("/dev")
     kernel.mount("tmpfs", "/dev", "tmpfs", MS_NOSUID | MS_NODEV, "mode=755,size=65536k")
     for name in DEVICES:
         if os.path.exists(f"dev/{name}"):
@@ -136,7 +136,7 @@ def _mount_dev(shm_size: int) -> None:
 def _mount_one(mount: Mount, source: str) -> None:
     target = os.path.realpath(mount.target)
     if mount.kind == "tmpfs":
-        os.makedirs(target, 0o755, exist_ok=True)
+        _make(target)
         options = {"mode": "1777"} | dict(mount.options)
         flags = MS_NOSUID | MS_NODEV | (0 if "exec" in options else MS_NOEXEC) | (MS_RDONLY if mount.readonly else 0)
         data = ",".join(f"{name}={value}" for name, value in options.items() if name in ("size", "mode"))
@@ -144,9 +144,9 @@ def _mount_one(mount: Mount, source: str) -> None:
         return
     relative = source.lstrip("/") or "."
     if os.path.isdir(relative):
-        os.makedirs(target, 0o755, exist_ok=True)
+        _make(target)
     elif not os.path.lexists(target):
-        os.makedirs(os.path.dirname(target), 0o755, exist_ok=True)
+        _make(os.path.dirname(target))
         _touch(target)
     kernel.mount(relative, target, flags=MS_BIND | MS_REC)
     if mount.readonly:
@@ -167,3 +167,12 @@ def _mask() -> None:
 
 def _touch(path: str) -> None:
     os.close(os.open(path, os.O_CREAT | os.O_WRONLY | os.O_NOFOLLOW, 0o644))
+    mount_points.mark(path)
+
+
+def _make(path: str) -> None:
+    """A directory to be mounted on, with those above it; what is there already stays as it is."""
+    if not os.path.isdir(path):
+        _make(os.path.dirname(path))
+        os.mkdir(path, 0o755)
+        mount_points.mark(path)

@@ -63,9 +63,8 @@ class Draft:
         return self.path.open("rb")
 
     def finish(self) -> None:
-        """On the disk, not only in memory."""
-        with full_disk_is_an_error():
-            os.fsync(self._file.fileno())
+        """All is written: nothing stays open, so that there may be many."""
+        self._file.close()
 
     def close(self) -> None:
         """Removes what was not kept."""
@@ -108,10 +107,12 @@ class Blobs:
     def keep(self, draft: Draft) -> str:
         """Makes a blob of a draft; its digest."""
         target = self.path(draft.digest)
+        draft.finish()
         if self.size(draft.digest) != draft.size:
-            draft.finish()
-            draft.path.replace(target)
-            self._settle()
+            with full_disk_is_an_error():
+                _settle(draft.path)
+                draft.path.replace(target)
+                _settle(self.folder)
         return draft.digest
 
     def put(self, data: bytes) -> str:
@@ -148,13 +149,14 @@ class Blobs:
         self.path(digest).unlink(missing_ok=True)
         return size or 0
 
-    def _settle(self) -> None:
-        """A renamed file is only there for good when its directory is on the disk."""
-        fd = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(fd)
-        finally:
-            os.close(fd)
+
+def _settle(path: Path) -> None:
+    """On the disk, not only in memory. A renamed file is there for good when its directory is."""
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
 
 
 def _missing(what: str) -> EngineError:

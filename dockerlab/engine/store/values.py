@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from dockerlab import reference
+from dockerlab.engine import timestamps
 from dockerlab.errors import InvalidReference
 
 
@@ -44,12 +45,16 @@ class Image:
     references: tuple[str, ...] = ()
     parent: str = ""
     tagged: str = ""
-    labels: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def created(self) -> str:
-        """When it was made, as its config says."""
-        return str(self.config.get("created") or "")
+        """When it was made, as its config says; "" where it does not, or not as a time."""
+        text = str(self.config.get("created") or "")
+        try:
+            timestamps.nanoseconds(text)
+        except ValueError:
+            return ""
+        return text
 
     @property
     def size(self) -> int:
@@ -60,6 +65,11 @@ class Image:
     def run(self) -> Mapping[str, Any]:
         """How a container of it runs: the config's `config`."""
         return self.config.get("config") or {}
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """The labels of its config."""
+        return dict(self.run.get("Labels") or {})
 
     @property
     def tags(self) -> list[str]:

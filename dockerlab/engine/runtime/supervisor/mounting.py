@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 
 from dockerlab.engine.rootfs import recorded
-from dockerlab.engine.rootfs.tree_changes import MOUNT_POINT
+from dockerlab.engine.rootfs.mount_points import MOUNT_POINT
 from dockerlab.engine.runtime.mounts import DEVICES
 from dockerlab.engine.runtime.plan import Mount, Plan
 from dockerlab.engine.runtime.supervisor.answers import error

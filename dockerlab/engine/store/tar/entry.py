@@ -36,6 +36,12 @@ class Readable(Protocol):
     def read(self, size: int, /) -> bytes: ...
 
 
+class Writable(Protocol):
+    """All that is asked of a stream to write to: it takes all of `data`."""
+
+    def write(self, data: bytes, /) -> object: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Entry:
     """path: as `clean` gives it. mode: permissions and set-id bits. mtime: nanoseconds since the epoch. size: of the file, holes
@@ -85,6 +91,10 @@ class Entry:
         if gone in ("", ".", ".."):
             raise EngineError(f"the archive is not safe: {self.path!r} would remove what is not its own")
         return f"{self.parent}/{gone}" if self.parent else gone
+
+    def check(self) -> None:
+        """Raises EngineError for a whiteout that names nothing of its directory."""
+        self.whiteout  # noqa: B018 - it is the property that raises
 
     @property
     def is_aufs(self) -> bool:

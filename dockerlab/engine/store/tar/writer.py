@@ -8,9 +8,10 @@ an image knows numbers only.
 from __future__ import annotations
 
 import os
-from typing import IO, Final
+from collections.abc import Iterable, Iterator
+from typing import Final
 
-from dockerlab.engine.store.tar.entry import Entry, Kind, Readable
+from dockerlab.engine.store.tar.entry import Entry, Kind, Readable, Writable
 from dockerlab.errors import EngineError
 
 _BLOCK: Final = 512
@@ -30,7 +31,7 @@ _FLAGS: dict[Kind, bytes] = {
 class Writer:
     """Writes a tar to a stream. out: needs `write` alone. `close` ends the archive and leaves the stream open."""
 
-    def __init__(self, out: IO[bytes]) -> None:
+    def __init__(self, out: Writable) -> None:
         self._out = out
         self._written = 0
 
@@ -39,6 +40,17 @@ class Writer:
 
         Raises EngineError where there are fewer bytes than the entry says. More are not read.
         """
+        left = self.begin(entry)
+        while left:
+            chunk = data.read(min(left, _CHUNK)) if data else b""
+            if not chunk:
+                raise EngineError(f"{entry.path} became shorter while it was read")
+            self._write(chunk)
+            left -= len(chunk)
+        self.end()
+
+    def begin(self, entry: Entry) -> int:
+        """Writes an entry's headers. How many bytes are to follow, which the caller may write to the stream itself before `end`."""
         records = {f"SCHILY.xattr.{name}".encode(): value for name, value in entry.xattrs.items()}
         name, link = _stored_name(entry), os.fsencode(entry.target)
         stored = entry.size if entry.kind == "file" else 0
@@ -69,7 +81,15 @@ class Writer:
         flag = _FLAGS[entry.kind]
         self._write(_header(short, prefix, flag, stored, _ascii(link)[:100], entry))
         self._write(sparse_map)
-        self._copy(data, stored - len(sparse_map), entry)
+        return stored - len(sparse_map)
+
+    def end(self) -> None:
+        """Fills an entry's data up to a whole block."""
+        self._write(bytes(-self._written % _BLOCK))
+
+    def add_written(self, size: int) -> None:
+        """The caller wrote that many bytes of an entry to the stream."""
+        self._written += size
 
     def close(self) -> None:
         """Ends the archive: two empty blocks, filled up to a whole record."""
@@ -80,16 +100,6 @@ class Writer:
         if data:
             self._out.write(data)
             self._written += len(data)
-
-    def _copy(self, data: Readable | None, size: int, entry: Entry) -> None:
-        left = size
-        while left:
-            chunk = data.read(min(left, _CHUNK)) if data else b""
-            if not chunk:
-                raise EngineError(f"{entry.path} became shorter while it was read")
-            self._write(chunk)
-            left -= len(chunk)
-        self._write(bytes(-size % _BLOCK))
 
     def _add_records(self, name: bytes, records: dict[bytes, bytes]) -> None:
         content = b"".join(_record(key, records[key]) for key in sorted(records))
@@ -169,3 +179,37 @@ def _header(name: bytes, prefix: bytes, flag: bytes, size: int, link: bytes, ent
     ]
     block = b"".join(fields).ljust(_BLOCK, b"\0")
     return block[:148] + b"%06o\0 " % sum(block) + block[156:]
+
+
+def archive(items: Iterable[tuple[Entry, Iterable[bytes]]]) -> Iterator[bytes]:
+    """A whole archive in pieces, of entries with their bytes. Raises EngineError where these are not as many as the entry says."""
+    out = _Pieces()
+    writer = Writer(out)
+    for entry, data in items:
+        left = writer.begin(entry)
+        yield out.take()
+        for chunk in data:
+            left -= len(chunk)
+            writer.add_written(len(chunk))
+            yield chunk
+        if left:
+            raise EngineError(f"{entry.path} became {'shorter' if left > 0 else 'longer'} while it was read")
+        writer.end()
+    writer.close()
+    yield out.take()
+
+
+class _Pieces:
+    """A stream to write to, taken away piece by piece."""
+
+    def __init__(self) -> None:
+        self._pieces: list[bytes] = []
+
+    def write(self, data: bytes, /) -> int:
+        self._pieces.append(data)
+        return len(data)
+
+    def take(self) -> bytes:
+        whole = b"".join(self._pieces)
+        self._pieces.clear()
+        return whole

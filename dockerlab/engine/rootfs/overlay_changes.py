@@ -1,0 +1,204 @@
+"""What a container changed in its overlay: its upper directory, read. `docker diff`, and the layer of a commit.
+
+The container may run, and go on changing: what is gone when its turn comes is left out. What dockerlab itself puts into every container
+(mount points such as /proc) carries an attribute and is no change; neither is a directory that the kernel copied up for one of them.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import IO
+
+from dockerlab.engine.rootfs import Change, ChangeKind, Root, recorded
+from dockerlab.engine.rootfs.mount_points import is_mount_point
+from dockerlab.engine.rootfs.overlay_layer import OPAQUE
+from dockerlab.engine.store.tar import OPAQUE as OPAQUE_NAME
+from dockerlab.engine.store.tar import WHITEOUT, Entry, Kind, Writer
+
+_KINDS: dict[int, Kind] = {
+    stat.S_IFREG: "file", stat.S_IFDIR: "directory", stat.S_IFLNK: "symlink", stat.S_IFIFO: "fifo", stat.S_IFCHR: "char",
+    stat.S_IFBLK: "block",
+}  # fmt: skip
+_CHUNK = 1 << 18
+_OURS = ("user.overlay.", "user.dockerlab.")
+
+
+@dataclass(frozen=True)
+class Difference:
+    """path: relative. found: the new state; None for what is gone."""
+
+    path: bytes
+    kind: ChangeKind
+    found: os.stat_result | None
+    opaque: bool = False
+
+
+def differences(root: Root) -> Iterator[Difference]:
+    """All differences, a directory before what is in it, by name."""
+    yield from _inside(root, b"", [os.fsencode(lower) for lower in root.lowers])
+
+
+def changes(root: Root) -> list[Change]:
+    """For `docker diff`."""
+    return [Change("/" + os.fsdecode(each.path), each.kind) for each in differences(root)]
+
+
+def usage(root: Root) -> int:
+    """Bytes of the files that the container wrote."""
+    seen = set()
+    total = 0
+    for each in differences(root):
+        if each.found is not None and stat.S_ISREG(each.found.st_mode) and each.found.st_ino not in seen:
+            seen.add(each.found.st_ino)
+            total += each.found.st_size
+    return total
+
+
+def write_layer(root: Root, out: IO[bytes]) -> None:
+    """The differences as a layer: a tar with whiteouts."""
+    writer = Writer(out)
+    links: dict[int, str] = {}
+    upper = os.fsencode(root.upper)
+    for each in differences(root):
+        path = os.fsdecode(each.path)
+        parent, _, name = path.rpartition("/")
+        if each.found is None:
+            writer.add(Entry(f"{parent}/{WHITEOUT}{name}" if parent else WHITEOUT + name, mode=0))
+            continue
+        with suppress(FileNotFoundError):
+            _write(writer, upper + b"/" + each.path, path, each.found, links)
+            if each.opaque:
+                writer.add(Entry(f"{path}/{OPAQUE_NAME}", mode=0))
+    writer.close()
+
+
+def _write(writer: Writer, host: bytes, path: str, found: os.stat_result, links: dict[int, str]) -> None:
+    kind = _KINDS.get(stat.S_IFMT(found.st_mode))
+    if kind is None:
+        return  # a socket: an archive cannot hold one
+    uid, gid = _owner(host, found)
+    mode = stat.S_IMODE(found.st_mode)
+    if kind == "file" and found.st_nlink > 1 and (first := links.setdefault(found.st_ino, path)) != path:
+        writer.add(Entry(path, "link", mode, uid, gid, found.st_mtime_ns, target=first))
+    elif kind == "symlink":
+        writer.add(Entry(path, kind, 0o777, uid, gid, found.st_mtime_ns, target=os.fsdecode(os.readlink(host))))
+    elif kind == "file":
+        with _readable(host, found, 0o400), open(os.open(host, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC), "rb") as file:
+            entry = Entry(path, kind, mode, uid, gid, found.st_mtime_ns, found.st_size, xattrs=_attributes(host))
+            writer.add(entry, _Padded(file, found.st_size))
+    else:
+        device = (os.major(found.st_rdev), os.minor(found.st_rdev)) if kind in ("char", "block") else (0, 0)
+        writer.add(Entry(path, kind, mode, uid, gid, found.st_mtime_ns, device=device, xattrs=_attributes(host)))
+
+
+class _Padded:
+    """Just `size` bytes of a file that may be written to: zeros where it has become shorter, as GNU tar."""
+
+    def __init__(self, file: IO[bytes], size: int) -> None:
+        self._file, self._left = file, size
+
+    def read(self, size: int, /) -> bytes:
+        wanted = min(size, self._left, _CHUNK)
+        self._left -= wanted
+        return self._file.read(wanted).ljust(wanted, b"\0")
+
+
+def _owner(host: bytes, found: os.stat_result) -> tuple[int, int]:
+    if os.getuid() == 0:
+        return found.st_uid, found.st_gid
+    noted = recorded.attribute(host) if not stat.S_ISLNK(found.st_mode) else None
+    return (noted.uid, noted.gid) if noted else (0, 0)
+
+
+def _attributes(host: bytes) -> dict[str, bytes]:
+    try:
+        names = os.listxattr(host, follow_symlinks=False)
+    except OSError:
+        return {}  # a file system without any
+    kept = sorted(name for name in names if name != recorded.ATTRIBUTE and not name.startswith(_OURS))
+    return {name: os.getxattr(host, name, follow_symlinks=False) for name in kept if name.startswith(("user.", "security.cap"))}
+
+
+def _inside(root: Root, path: bytes, lowers: list[bytes]) -> list[Difference]:
+    """What differs in a directory of the upper. lowers: the same directory in those layers that show through, the topmost first."""
+    here = os.fsencode(root.upper) + (b"/" + path if path else b"")
+    found: list[Difference] = []
+    with suppress(FileNotFoundError), _readable(here, os.lstat(here), 0o500):
+        for name in sorted(os.listdir(here)):
+            with suppress(FileNotFoundError):
+                found += _difference(root, path + b"/" + name if path else name, name, lowers)
+    return found
+
+
+def _difference(root: Root, path: bytes, name: bytes, lowers: list[bytes]) -> list[Difference]:
+    host = os.fsencode(root.upper) + b"/" + path
+    now = os.lstat(host)
+    before, below = _below(name, lowers)
+    if _is_whiteout(now):
+        return [Difference(path, ChangeKind.DELETED, None)] if before is not None else []
+    kind = ChangeKind.ADDED if before is None else ChangeKind.MODIFIED
+    if not stat.S_ISDIR(now.st_mode):
+        return [] if before is None and is_mount_point(host) else [Difference(path, kind, now)]
+    opaque = before is not None and (not stat.S_ISDIR(before.st_mode) or _is_opaque(host))
+    inside = _inside(root, path, [] if opaque else below)
+    is_copied_up = before is not None and not opaque and _looks_the_same(now, before)
+    if not inside and (is_copied_up or (before is None and is_mount_point(host))):
+        return []
+    return [Difference(path, kind, now, opaque), *inside]
+
+
+def _below(name: bytes, lowers: list[bytes]) -> tuple[os.stat_result | None, list[bytes]]:
+    """What the layers below show under a name, and, for a directory, its places in them, the topmost first."""
+    first: os.stat_result | None = None
+    places: list[bytes] = []
+    for lower in lowers:
+        host = lower + b"/" + name
+        try:
+            found = os.lstat(host)
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        if _is_whiteout(found):
+            break
+        if first is not None and not stat.S_ISDIR(found.st_mode):
+            break
+        first = first or found
+        if not stat.S_ISDIR(found.st_mode):
+            break
+        places.append(host)
+        if _is_opaque(host):
+            break
+    return first, places
+
+
+def _is_whiteout(found: os.stat_result) -> bool:
+    return stat.S_ISCHR(found.st_mode) and found.st_rdev == os.makedev(0, 0)
+
+
+def _is_opaque(host: bytes) -> bool:
+    try:
+        return os.getxattr(host, OPAQUE, follow_symlinks=False) in (b"y", b"x")
+    except OSError:
+        return False  # it has none, or cannot have any
+
+
+def _looks_the_same(now: os.stat_result, before: os.stat_result) -> bool:
+    return (now.st_mode, now.st_uid, now.st_gid) == (before.st_mode, before.st_uid, before.st_gid)
+
+
+@contextmanager
+def _readable(host: bytes, found: os.stat_result, needed: int) -> Iterator[None]:
+    """Within the block its owner may read it, whatever the container has made of its mode."""
+    mode = stat.S_IMODE(found.st_mode)
+    if os.getuid() == 0 or mode & needed == needed or stat.S_ISLNK(found.st_mode):
+        yield
+        return
+    os.chmod(host, mode | needed)
+    try:
+        yield
+    finally:
+        with suppress(FileNotFoundError):
+            os.chmod(host, mode)

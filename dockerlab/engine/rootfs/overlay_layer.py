@@ -1,0 +1,198 @@
+"""A layer's tar → a directory as overlayfs keeps a layer.
+
+Nothing is written outside: an entry's path is clean, and a parent that is no directory (a symbolic link, most of all) is replaced by
+one. Directories get their modes and times when all that is in them is there.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Mapping
+from contextlib import suppress
+
+from dockerlab.engine.rootfs import recorded
+from dockerlab.engine.rootfs.removal import remove
+from dockerlab.engine.store.disk import Budget
+from dockerlab.engine.store.tar import Data, Entry, Readable, entries
+from dockerlab.errors import EngineError
+
+OPAQUE = b"user.overlay.opaque"
+_CHUNK = 1 << 18
+_RESERVED = ("user.overlay.", "user.dockerlab.", "trusted.overlay.", recorded.ATTRIBUTE)
+
+
+def unpack(top: bytes, stream: Readable, budget: Budget) -> None:
+    """Unpacks a layer into the empty directory `top`. Raises EngineError for an archive that is broken or not safe, OSError."""
+    layer = _Layer(top)
+    for entry, data in entries(stream):
+        budget.add_file()
+        budget.spend(sum(length for _, length in entry.sparse) if entry.sparse is not None else entry.size)
+        layer.add(entry, data)
+    layer.finish()
+    while stream.read(_CHUNK):  # whoever gives the stream verifies it at its end
+        pass
+
+
+class _Layer:
+    def __init__(self, top: bytes) -> None:
+        self._top = top
+        self._is_root = os.getuid() == 0
+        self._folders: set[bytes] = {b""}
+        self._directories: dict[bytes, Entry] = {}
+
+    def add(self, entry: Entry, data: Data) -> None:
+        path = os.fsencode(entry.path)
+        if entry.is_aufs:
+            return
+        if entry.opaque:
+            os.setxattr(self._folder(os.fsencode(entry.parent)), OPAQUE, b"y")
+            return
+        if (gone := entry.whiteout) is not None:
+            self._white_out(os.fsencode(gone))
+            return
+        if entry.kind == "directory":
+            self._folder(path)
+            self._directories[path] = entry
+            return
+        if path:
+            self._create(path, entry, data)
+
+    def finish(self) -> None:
+        """Gives directories what is theirs, the deepest first: a mode may close one to us."""
+        for path, entry in sorted(self._directories.items(), key=lambda item: item[0].count(b"/"), reverse=True):
+            host = self._host(path)
+            with suppress(FileNotFoundError, NotADirectoryError):  # replaced by a later entry
+                if stat.S_ISDIR(os.lstat(host).st_mode):
+                    self._own(host, entry)
+                    _set_attributes(host, entry.xattrs)
+                    os.chmod(host, entry.mode)
+                    os.utime(host, ns=(entry.mtime, entry.mtime))
+
+    def _host(self, path: bytes) -> bytes:
+        return self._top + b"/" + path if path else self._top
+
+    def _folder(self, path: bytes) -> bytes:
+        """The directory at `path`, made where it is not there."""
+        host = self._host(path)
+        if path not in self._folders:
+            self._folder(path.rpartition(b"/")[0])
+            if not _is_directory(host):
+                self._clear(path)
+                os.mkdir(host, 0o755)
+            self._folders.add(path)
+        return host
+
+    def _clear(self, path: bytes) -> None:
+        below = path + b"/"
+        self._folders = {known for known in self._folders if known != path and not known.startswith(below)}
+        with suppress(FileNotFoundError):
+            if _is_directory(self._host(path)):
+                remove(os.fsdecode(self._host(path)))
+            else:
+                os.unlink(self._host(path))
+
+    def _white_out(self, path: bytes) -> None:
+        self._folder(path.rpartition(b"/")[0])
+        if os.path.lexists(self._host(path)):
+            return  # this layer's own: a whiteout is about those below
+        os.mknod(self._host(path), stat.S_IFCHR | 0o600, os.makedev(0, 0))
+
+    def _create(self, path: bytes, entry: Entry, data: Data) -> None:
+        self._folder(path.rpartition(b"/")[0])
+        host = self._host(path)
+        source = self._linked(entry) if entry.kind == "link" else b""
+        if source == host:
+            return
+        self._clear(path)
+        if entry.kind == "link":
+            os.link(source, host, follow_symlinks=False)
+            return
+        if entry.kind == "file":
+            _write_file(host, entry, data)
+        elif entry.kind == "symlink":
+            os.symlink(os.fsencode(entry.target), host)
+        elif entry.kind == "fifo":
+            os.mkfifo(host, 0o600)
+        elif not self._device(host, entry):
+            return
+        self._own(host, entry)
+        if entry.kind != "symlink":
+            _set_attributes(host, entry.xattrs)
+            # After the owner: a change of owner takes set-id bits away.
+            os.chmod(host, entry.mode)
+        os.utime(host, ns=(entry.mtime, entry.mtime), follow_symlinks=False)
+
+    def _device(self, host: bytes, entry: Entry) -> bool:
+        """Only root makes devices. 0:0 would be a whiteout."""
+        if not self._is_root or entry.device == (0, 0):
+            return False
+        kind = stat.S_IFCHR if entry.kind == "char" else stat.S_IFBLK
+        os.mknod(host, kind | 0o600, os.makedev(*entry.device))
+        return True
+
+    def _own(self, host: bytes, entry: Entry) -> None:
+        if (entry.uid, entry.gid) == (0, 0):
+            return
+        if self._is_root:
+            os.lchown(host, entry.uid, entry.gid)
+        elif entry.kind in ("file", "directory"):
+            os.setxattr(host, recorded.ATTRIBUTE, recorded.text(recorded.Recorded(entry.uid, entry.gid, entry.mode)))
+
+    def _linked(self, entry: Entry) -> bytes:
+        """The file that a hard link names. Raises EngineError for one that this layer does not have."""
+        path = os.fsencode(entry.target)
+        host = self._host(path)
+        parent = path.rpartition(b"/")[0]
+        if parent in self._folders or _is_inside(self._top, parent):
+            with suppress(FileNotFoundError):
+                if not stat.S_ISDIR(os.lstat(host).st_mode):
+                    return host
+        raise EngineError(f"the archive is broken: {entry.path!r} links to {entry.target!r}, which is not there")
+
+
+def _write_file(host: bytes, entry: Entry, data: Data) -> None:
+    fd = os.open(host, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    try:
+        if entry.sparse is None:
+            while piece := data.read(_CHUNK):
+                _write_all(fd, piece)
+        else:
+            os.ftruncate(fd, entry.size)
+            for offset, length in entry.sparse:
+                os.lseek(fd, offset, os.SEEK_SET)
+                while length and (piece := data.read(min(length, _CHUNK))):
+                    _write_all(fd, piece)
+                    length -= len(piece)
+    finally:
+        os.close(fd)
+
+
+def _write_all(fd: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(fd, view) :]
+
+
+def _set_attributes(host: bytes, xattrs: Mapping[str, bytes]) -> None:
+    for name, value in xattrs.items():
+        if not name.startswith(_RESERVED):
+            with suppress(OSError):  # security.capability and trusted.* are root's to give
+                os.setxattr(host, name, value, follow_symlinks=False)
+
+
+def _is_inside(top: bytes, path: bytes) -> bool:
+    """Whether every component of `path` is a directory, and no link."""
+    host = top
+    for part in path.split(b"/") if path else ():
+        host += b"/" + part
+        if not _is_directory(host):
+            return False
+    return True
+
+
+def _is_directory(host: bytes) -> bool:
+    try:
+        return stat.S_ISDIR(os.lstat(host).st_mode)
+    except FileNotFoundError:
+        return False

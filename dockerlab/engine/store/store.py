@@ -1,0 +1,361 @@
+"""The store: images by name, layers by digest, and what may be done with them. The face of this room.
+
+Files, all of them in the engine's home: an OCI image layout (`oci-layout`, `index.json`, `blobs/`), and `images.json` beside it. Two
+locks: `store.lock` is held while the records change; `blobs.lock` is shared by whoever writes or reads blobs for longer, and garbage
+is collected only when nobody does.
+"""
+
+from __future__ import annotations
+
+import platform as machine
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import IO, Any
+
+from dockerlab import reference
+from dockerlab.engine import changes as instructions
+from dockerlab.engine import timestamps
+from dockerlab.engine.home import Home, write_json
+from dockerlab.engine.rootfs import Snapshots
+from dockerlab.engine.store import check, documents, layers, load, records, removal, save, streams
+from dockerlab.engine.store.blobs import TEMPORARY, Blobs, is_digest
+from dockerlab.engine.store.catalogue import Catalogue, Contents, canonical, find
+from dockerlab.engine.store.check import Finding
+from dockerlab.engine.store.layers import Content
+from dockerlab.engine.store.lock import Lock
+from dockerlab.engine.store.records import Manifest, Records
+from dockerlab.engine.store.removal import Step, Use
+from dockerlab.engine.store.tar import Readable
+from dockerlab.engine.store.values import Image, Layer
+from dockerlab.errors import Conflict, NotFound, UsageError
+
+# Told what happened to an image: the action, the image's id, attributes.
+Notify = Callable[[str, str, Mapping[str, str]], object]
+
+_ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """What the images take: bytes of all layers' files, each layer once; and by image id what it shares with others."""
+
+    layers: int
+    shared: Mapping[str, int]
+
+
+def architecture() -> str:
+    """This machine's, as images name it."""
+    return _ARCHITECTURES.get(machine.machine(), machine.machine())
+
+
+class Store:
+    """Safe for several threads and processes. snapshots: whose unpacked layers are collected with the images. notify: hears of changes."""
+
+    def __init__(self, home: Home, snapshots: Snapshots | None = None, notify: Notify | None = None) -> None:
+        self.home, self.snapshots = home, snapshots
+        self._notify = notify
+        folder = home.root / "blobs" / "sha256"
+        for path in (folder, home.tmp):
+            path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.blobs = Blobs(folder, home.tmp)
+        self._blob_lock = Lock(home.root / "blobs.lock")
+        self._catalogue = Catalogue(home.root, self.blobs)
+        if not (home.root / "oci-layout").exists():
+            write_json(home.root / "oci-layout", records.LAYOUT)
+
+    # What is there
+
+    def get(self, name: str) -> Image:
+        """The image of a name, an id or the beginning of one. Raises NotFound, InvalidReference; EngineError for a damaged one."""
+        return self._catalogue.get(name)
+
+    def images(self) -> list[Image]:
+        """All images, the newest first."""
+        found = self._catalogue.contents().images.values()
+        return sorted(found, key=lambda image: (timestamps.nanoseconds(image.created or timestamps.ZERO), image.id), reverse=True)
+
+    def named(self, text: str) -> list[tuple[Image, str | None]]:
+        """What `docker save TEXT` means: an image with a name, one without, or all images of a repository. Raises NotFound."""
+        contents = self._catalogue.contents()
+        if _is_repository(text):
+            repository = f"{canonical(text).rpartition(':')[0]}:"
+            tags = [(one, name) for one in contents.images.values() for name in one.references if name.startswith(repository)]
+            if tags:
+                return list(tags)
+        try:
+            image = find(text, contents)
+        except NotFound as error:
+            raise NotFound(f"No such image: {text}") from error
+        return [(image, None if removal.is_id(text, image) else canonical(text))]
+
+    def sizes(self) -> Sizes:
+        """What the images take."""
+        images = self._catalogue.contents().images.values()
+        users: dict[str, int] = {}
+        found: dict[str, int] = {}
+        for image in images:
+            for layer in image.layers:
+                users[layer.chain_id] = users.get(layer.chain_id, 0) + 1
+                found[layer.chain_id] = layer.files_size
+        shared = {image.id: sum(one.files_size for one in image.layers if users[one.chain_id] > 1) for image in images}
+        return Sizes(sum(found.values()), shared)
+
+    def open_layer(self, layer: Layer) -> IO[bytes]:
+        """A layer's tar, uncompressed. Raises EngineError; reading does at the end where a byte is not as its digests say."""
+        what = f"layer {layer.digest}"
+        plain = streams.decompressed(self.blobs.chunks(layer.digest))
+        return streams.readable(streams.verified(plain, layer.diff_id, what) if layer.diff_id != layer.digest else plain)
+
+    # Names
+
+    def tag(self, image: Image | str, name: str) -> Image:
+        """Gives an image a name, whatever it named before. Raises NotFound, InvalidReference, UsageError."""
+        wanted = canonical(name)
+        if "@" in wanted:
+            raise UsageError("refusing to create a tag with a digest reference")
+        with self._catalogue.changing() as edit:
+            found = find(image.id if isinstance(image, Image) else image, edit.contents)
+            edit.records = _tagged(edit.records, found, wanted)
+        self._tell("tag", found, reference.parse(wanted).familiar)
+        return self.get(found.id)
+
+    def remove(self, name: str, *, force: bool = False, no_prune: bool = False, uses: Sequence[Use] = ()) -> list[dict[str, str]]:
+        """Removes a name, and an image with its last name; the API's records of it. uses: by containers. Raises NotFound, Conflict."""
+        with self._catalogue.changing() as edit:
+            image = find(name, edit.contents)
+            steps = removal.plan(name, image, edit.contents.images.values(), uses, force=force, prune=not no_prune)
+            edit.records = _without(edit.records, steps, edit.contents)
+        self._removed(steps)
+        return [record for step in steps for record in step.records()]
+
+    def prune(
+        self, *, dangling: bool = True, uses: Sequence[Use] = (), wanted: Callable[[Image], bool] = lambda image: True
+    ) -> tuple[list[dict[str, str]], int]:
+        """Removes images that no container uses and that have no tag, or all that none uses; the records, and the bytes of files."""
+        done: list[Step] = []
+        with self._catalogue.changing() as edit:
+            images = dict(edit.contents.images)
+            for image, names in removal.candidates(images, dangling=dangling):
+                if not wanted(image):
+                    continue
+                for name in names:
+                    if image.id not in images:
+                        break
+                    try:
+                        steps = removal.plan(name, images[image.id], images.values(), uses)
+                    except Conflict:
+                        continue  # somebody needs it: what pruning leaves
+                    images = _after(images, steps)
+                    done += steps
+            edit.records = _without(edit.records, done, edit.contents)
+        self._removed(done)
+        sizes = {layer.chain_id: layer.files_size for step in done for layer in step.image.layers}
+        freed = sum(sizes[chain_id] for step in done for chain_id in step.layers)
+        return [record for step in done for record in step.records()], freed
+
+    # New images
+
+    @contextmanager
+    def adding(self) -> Iterator[None]:
+        """Blobs that are written within are not collected, though no image has them yet. Not to be nested."""
+        with self._blob_lock.shared():
+            yield
+
+    def add_layer(self, tar: Readable) -> Content:
+        """Writes a layer's tar, compressed or not. To be called within `adding`. Raises EngineError."""
+        return layers.write(self.blobs, tar)
+
+    def add(
+        self,
+        config: Mapping[str, Any] | bytes,
+        contents: Sequence[Content],
+        name: str | None = None,
+        *,
+        parent: str = "",
+        manifest: bytes | None = None,
+    ) -> Image:
+        """Makes an image of a config, whose `rootfs` is ours if it is not given as bytes, and of layers, lowest first.
+
+        To be called within `adding`. manifest: to keep as it is, if it came with one. One that is there already keeps its manifest.
+        """
+        wanted = canonical(name) if name else None
+        if not isinstance(config, bytes):
+            rootfs = {"type": "layers", "diff_ids": [content.diff_id for content in contents]}
+            config = documents.encoded({**config, "rootfs": rootfs})
+        documents.parse_config(config)
+        digest = self.blobs.put(config)
+        data = manifest or documents.manifest_of(digest, len(config), [content.descriptor() for content in contents])
+        image = documents.image(self.blobs.put(data), data, config, {})
+        with self._catalogue.changing() as edit:
+            known = edit.contents.images.get(image.id)
+            sizes = {**edit.records.sizes, **{content.diff_id: content.files_size for content in contents}}
+            changed = replace(edit.records, sizes=sizes)
+            if known is None:
+                changed = changed.with_image(Manifest(image.manifest, len(data)))
+            if parent:
+                changed = replace(changed, parents={**changed.parents, image.id: parent})
+            edit.records = _tagged(changed, known or image, wanted) if wanted else changed
+        return self.get(image.id)
+
+    def commit(
+        self,
+        parent: Image | None,
+        layer: Readable,
+        config: Mapping[str, Any],
+        name: str | None = None,
+        *,
+        author: str = "",
+        comment: str = "",
+        created_by: str = "",
+        container: str = "",
+    ) -> Image:
+        """Makes an image of another one and a layer on top of it. config: how containers of it run. A layer without entries is left out."""
+        created = timestamps.now()
+        with self.adding():
+            content = self.add_layer(layer)
+            below = self.contents_of(parent) if parent else []
+            old: Mapping[str, Any] = parent.config if parent else {}
+            line = {"created": created, "created_by": created_by, "author": author, "comment": comment}
+            history = {key: value for key, value in line.items() if value} | ({} if content.count else {"empty_layer": True})
+            whole = {
+                **_platform(old, ""),
+                "created": created,
+                **{key: value for key, value in (("author", author), ("comment", comment), ("container", container)) if value},
+                "config": dict(config),
+                "history": [*(old.get("history") or []), history],
+            }
+            added = [*below, content] if content.count else below
+            image = self.add(whole, added, name, parent=parent.id if parent else "")
+        if name:
+            self._tell("tag", image, reference.parse(name).familiar)
+        return image
+
+    def import_(
+        self, tar: Readable, name: str | None = None, *, changes: Iterable[str] = (), message: str = "", platform: str = ""
+    ) -> Image:
+        """Makes an image of one layer, a tar of a whole file system. changes: Dockerfile instructions. Raises UsageError, EngineError."""
+        created = timestamps.now()
+        config = instructions.apply({}, changes)
+        wanted = canonical(name) if name else None
+        with self.adding():
+            content = self.add_layer(tar)
+            line = {"created": created, "comment": message}
+            whole = {**_platform({}, platform), "created": created, "comment": message, "config": config, "history": [line]}
+            image = self.add(whole, [content], wanted)
+        self._tell("import", image, image.id)
+        if wanted:
+            self._tell("tag", image, reference.parse(wanted).familiar)
+        return image
+
+    def contents_of(self, image: Image) -> list[Content]:
+        """The layers of an image, for an image on top of it."""
+        return [Content(one.digest, one.diff_id, one.media_type, one.size, one.files_size, 1) for one in image.layers]
+
+    # Archives
+
+    def load(self, stream: Readable) -> Iterator[dict[str, Any]]:
+        """Reads images from a docker-archive or an OCI archive, compressed or not; the API's messages as it goes on. Raises EngineError."""
+        with self.adding():
+            for message in load.load(self, stream):
+                if isinstance(message, Image):
+                    self._tell("load", message, message.id)
+                else:
+                    yield message
+
+    def save(self, names: Sequence[str]) -> Iterator[bytes]:
+        """An archive of images that `docker load` and OCI tools read, in pieces. Raises NotFound at once, before the first."""
+        chosen = [found for name in names for found in self.named(name)]
+        return self._saved(chosen)
+
+    def _saved(self, chosen: Sequence[tuple[Image, str | None]]) -> Iterator[bytes]:
+        with self._blob_lock.shared():
+            yield from save.archive(self.blobs, chosen)
+        for image in {image.id: image for image, _ in chosen}.values():
+            self._tell("save", image, image.id)
+
+    # Upkeep
+
+    def collect(self) -> int:
+        """Removes blobs and unpacked layers that no image needs; the bytes that became free. Does nothing while somebody adds some."""
+        with self._blob_lock.attempt() as alone:
+            if not alone:
+                return 0
+            freed = 0
+            for digest in check.unreferenced(self.blobs, self._catalogue.contents()):
+                freed += self.blobs.remove(digest)
+            for path in self.home.tmp.glob(f"{TEMPORARY}*"):
+                freed += path.stat().st_size
+                path.unlink()
+        return freed + self._collect_layers()
+
+    def _collect_layers(self) -> int:
+        if self.snapshots is None:
+            return 0
+        images = self._catalogue.contents().images.values()
+        return self.snapshots.collect({layer.chain_id for image in images for layer in image.layers})
+
+    def check(self, *, repair: bool = False) -> list[Finding]:
+        """Reads all of the store and says what is wrong; with `repair` mends it. Waits until nobody adds or reads images."""
+        with self._blob_lock.exclusive():
+            found = check.run(self.home.root, self.blobs, self._catalogue, self.open_layer, repair=repair)
+        if repair:
+            self.collect()
+        return found
+
+    def _removed(self, steps: Sequence[Step]) -> None:
+        for step in steps:
+            self._tell("untag" if step.name is not None else "delete", step.image, step.image.id)
+        if any(step.name is None for step in steps):
+            self.collect()
+
+    def _tell(self, action: str, image: Image, name: str) -> None:
+        if self._notify:
+            self._notify(action, image.id, {**image.labels, "name": name})
+
+
+def _is_repository(text: str) -> bool:
+    """Whether it is a name without a tag, for all that one can see."""
+    return ":" not in text.rpartition("/")[2] and "@" not in text and not is_digest(f"sha256:{text}")
+
+
+def _platform(config: Mapping[str, Any], asked: str) -> dict[str, Any]:
+    """os, architecture and variant: of another config, as asked ("linux/arm64/v8"), or of this machine."""
+    if config.get("architecture"):
+        return {key: config[key] for key in ("architecture", "variant", "os") if config.get(key)}
+    system, _, rest = asked.partition("/")
+    kind, _, variant = rest.partition("/")
+    found = {"architecture": kind or architecture(), "os": system or "linux"}
+    return found | ({"variant": variant} if variant else {})
+
+
+def _tagged(before: Records, image: Image, name: str) -> Records:
+    return replace(before.with_name(name, image.manifest), tagged={**before.tagged, image.id: timestamps.now()})
+
+
+def _after(images: Mapping[str, Image], steps: Sequence[Step]) -> dict[str, Image]:
+    """The images that are left."""
+    left = dict(images)
+    for step in steps:
+        if step.name is None:
+            del left[step.image.id]
+        else:
+            names = left[step.image.id].references
+            left[step.image.id] = replace(left[step.image.id], references=tuple(name for name in names if name != step.name))
+    return left
+
+
+def _without(before: Records, steps: Sequence[Step], contents: Contents) -> Records:
+    """The records after the steps: what is known of images and layers that are gone is forgotten, too."""
+    after = before
+    for step in steps:
+        after = after.without_image(step.image.manifest) if step.name is None else after.without_name(step.name)
+    gone = {step.image.id for step in steps if step.name is None}
+    left = [image for identifier, image in contents.images.items() if identifier not in gone]
+    diff_ids = {layer.diff_id for image in left for layer in image.layers}
+    return replace(
+        after,
+        parents={identifier: parent for identifier, parent in after.parents.items() if identifier not in gone},
+        tagged={identifier: time for identifier, time in after.tagged.items() if identifier not in gone},
+        sizes={diff_id: size for diff_id, size in after.sizes.items() if diff_id in diff_ids},
+    )
