@@ -66,8 +66,6 @@ _ENDPOINTS: dict[str, tuple[tuple[Method, str], ...]] = {
     _REGISTRY: (
         ("POST", "/auth"),
         ("GET", "/distribution/{name:path}/json"),
-        ("GET", "/images/search"),
-        ("POST", "/images/{name:path}/push"),
     ),
     _WEBSOCKET: (("GET", "/containers/{id}/attach/ws"),),
 }

@@ -1,0 +1,268 @@
+"""/images: list, inspect, history, tag, remove, prune, load, save, import. What needs a registry is refused: no client for one yet."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING, Any
+
+from dockerlab import reference
+from dockerlab.engine import timestamps
+from dockerlab.engine.api.networks import until_of
+from dockerlab.engine.filters import Filters, parse
+from dockerlab.engine.http.types import TAR, Answer, Request, Response, Route, Stream
+from dockerlab.engine.store import Image, Use
+from dockerlab.errors import DockerlabError, EngineError, UsageError
+
+if TYPE_CHECKING:
+    from dockerlab.engine.core import Engine
+
+_LISTED = ("before", "dangling", "label", "label!", "reference", "since", "until")
+_PRUNED = ("dangling", "label", "label!", "until")
+_MISSING = "<missing>"
+_NO_REGISTRY = (
+    "this engine cannot {} images: it has no registry client yet. `docker load` brings images from an archive, and "
+    "`dockerlab images prepare` makes stand-ins for busybox, python:3.10 and debian from this machine's files"
+)
+# The part of a config that says how containers run; inspect shows these even where they are not set.
+_SHOWN: Mapping[str, Any] = {"Cmd": None, "Entrypoint": None, "Env": None, "Labels": None, "OnBuild": None, "User": "", "Volumes": None,
+                             "WorkingDir": ""}  # fmt: skip
+
+
+def list_(engine: Engine, request: Request) -> Response:
+    """GET /images/json"""
+    filters = parse(request.query.text("filters"), _LISTED)
+    shows_all = request.query.flag("all")
+    shared = engine.store.sizes().shared if request.query.flag("shared-size") else {}
+    used = {image: len(found) for image, found in engine.containers.images().items()}
+    images = engine.store.images()
+    parents = {image.parent for image in images}
+    found = []
+    for image in images:
+        is_between = not image.references and image.id in parents
+        if (shows_all or not is_between) and _is_wanted(engine, image, filters):
+            found.append(_summary(image, filters, used.get(image.id, 0), shared.get(image.id, -1)))
+    return Answer(found)
+
+
+def _is_wanted(engine: Engine, image: Image, filters: Filters) -> bool:
+    created = _seconds(image) * 1_000_000_000
+    for term, is_earlier in (("before", True), ("since", False)):
+        for name in filters.values(term):
+            other = _seconds(engine.store.get(name)) * 1_000_000_000
+            if not (created < other if is_earlier else created > other):
+                return False
+    until = until_of(filters)
+    if until is not None and created > until:
+        return False
+    dangling = filters.flag("dangling")
+    if dangling is not None and dangling != (not image.tags):
+        return False
+    patterns = filters.values("reference")
+    if patterns and not any(_matches(name, pattern) for name in image.references for pattern in patterns):
+        return False
+    return filters.has_labels(image.labels) and filters.lacks_labels(image.labels)
+
+
+def _matches(name: str, pattern: str) -> bool:
+    """Docker's reference filter: a pattern of the familiar name, with or without its tag."""
+    parsed = reference.parse(name)
+    plain = f"{parsed.domain}/{parsed.path}"
+    return any(fnmatchcase(text, pattern) for text in (parsed.familiar, parsed.familiar_name, parsed.canonical, plain))
+
+
+def _summary(image: Image, filters: Filters, containers: int, shared: int) -> dict[str, Any]:
+    patterns = filters.values("reference")
+    names = [name for name in image.references if not patterns or any(_matches(name, pattern) for pattern in patterns)]
+    return {
+        "Containers": containers,
+        "Created": _seconds(image),
+        "Id": image.id,
+        "Labels": image.labels or None,
+        "ParentId": image.parent,
+        "RepoDigests": image.digests,
+        "RepoTags": [reference.parse(name).familiar for name in names if "@" not in name],
+        "SharedSize": shared,
+        "Size": image.size,
+        "VirtualSize": image.size,
+    }
+
+
+def inspect(engine: Engine, request: Request) -> Response:
+    """GET /images/{name}/json"""
+    image = engine.store.get(request.params["name"])
+    config = image.config
+    return Answer(
+        {
+            "Id": image.id,
+            "RepoTags": image.tags,
+            "RepoDigests": image.digests,
+            "Parent": image.parent,
+            "Comment": _comment(config),
+            "Created": image.created or timestamps.ZERO,
+            "DockerVersion": str(config.get("docker_version") or ""),
+            "Author": str(config.get("author") or ""),
+            "Config": {**_SHOWN, **image.run},
+            "Architecture": str(config.get("architecture") or ""),
+            **({"Variant": config["variant"]} if config.get("variant") else {}),
+            "Os": str(config.get("os") or ""),
+            "Size": image.size,
+            "VirtualSize": image.size,
+            "GraphDriver": {"Data": {}, "Name": engine.runtime.capabilities.rootfs},
+            "RootFS": {"Type": "layers", "Layers": [layer.diff_id for layer in image.layers]},
+            "Metadata": {"LastTagTime": image.tagged or timestamps.ZERO},
+        }
+    )
+
+
+def _comment(config: Mapping[str, Any]) -> str:
+    history = config.get("history") or [{}]
+    return str(config.get("comment") or history[-1].get("comment") or "")
+
+
+def history(engine: Engine, request: Request) -> Response:
+    """GET /images/{name}/history"""
+    image = engine.store.get(request.params["name"])
+    known = {one.id: one for one in engine.store.images()}
+    layers = iter(image.layers)
+    lines: list[dict[str, Any]] = []
+    for line in image.config.get("history") or [{} for _ in image.layers]:
+        layer = None if line.get("empty_layer") else next(layers, None)
+        lines.append(
+            {
+                "Comment": str(line.get("comment") or ""),
+                "Created": _unix(str(line.get("created") or "")),
+                "CreatedBy": str(line.get("created_by") or ""),
+                "Id": _MISSING,
+                "Size": layer.files_size if layer else 0,
+                "Tags": None,
+            }
+        )
+    lines.reverse()
+    # An image that was committed here is known at its line, and so are those below it.
+    one, place = image, 0
+    while lines and place < len(lines):
+        lines[place] |= {"Id": one.id, "Tags": one.tags or None}
+        if not one.parent or one.parent not in known:
+            break
+        above = len(one.config.get("history") or ())
+        one = known[one.parent]
+        place += above - len(one.config.get("history") or ())
+    return Answer(lines)
+
+
+def tag(engine: Engine, request: Request) -> Response:
+    """POST /images/{name}/tag"""
+    repository, name = request.query.text("repo"), request.query.text("tag")
+    engine.store.tag(request.params["name"], f"{repository}:{name}" if name else repository)
+    return Answer(status=201)
+
+
+def remove(engine: Engine, request: Request) -> Response:
+    """DELETE /images/{name}"""
+    query = request.query
+    removed = engine.store.remove(
+        request.params["name"], force=query.flag("force"), no_prune=query.flag("noprune"), uses=_uses(engine)
+    )
+    engine.store.collect()
+    return Answer(removed)
+
+
+def prune(engine: Engine, request: Request) -> Response:
+    """POST /images/prune"""
+    filters = parse(request.query.text("filters"), _PRUNED)
+    dangling, until = filters.flag("dangling"), until_of(filters)
+
+    def is_wanted(image: Image) -> bool:
+        if until is not None and _seconds(image) * 1_000_000_000 > until:
+            return False
+        return filters.has_labels(image.labels) and filters.lacks_labels(image.labels)
+
+    removed, freed = engine.store.prune(dangling=dangling is not False, uses=_uses(engine), wanted=is_wanted)
+    engine.store.collect()
+    engine.events.emit("image", "prune", "", {"reclaimed": str(freed)})
+    return Answer({"ImagesDeleted": removed or None, "SpaceReclaimed": freed})
+
+
+def _uses(engine: Engine) -> list[Use]:
+    containers = engine.containers.all()
+    return [Use(one.id, one.record.image, one.record.state.is_alive) for one in containers]
+
+
+def load(engine: Engine, request: Request) -> Response:
+    """POST /images/load"""
+    messages = engine.store.load(request.body)
+    return Stream(_lines(messages), "application/json")
+
+
+def save(engine: Engine, request: Request) -> Response:
+    """GET /images/get and GET /images/{name}/get"""
+    names = [request.params["name"]] if "name" in request.params else request.query.all("names")
+    if not names:
+        raise UsageError("names is required: which images to save")
+    return Stream(engine.store.save(names), TAR)
+
+
+def create(engine: Engine, request: Request) -> Response:
+    """POST /images/create: an import; a pull is refused."""
+    query = request.query
+    source = query.text("fromSrc")
+    if not source:
+        raise EngineError(_NO_REGISTRY.format("pull"), status=501)
+    if source != "-":
+        raise EngineError("this engine imports what it is sent (fromSrc=-), not what lies at a URL", status=501)
+    repository, name = query.text("repo"), query.text("tag")
+    wanted = (f"{repository}:{name}" if name else repository) or None
+    changes = query.all("changes")
+    image = engine.store.import_(
+        request.body, wanted, changes=changes, message=query.text("message"), platform=query.text("platform")
+    )
+    return Stream(_lines(iter([{"status": image.id}])), "application/json")
+
+
+def _lines(messages: Iterator[Mapping[str, Any]]) -> Iterator[bytes]:
+    """Messages as JSON lines. What goes wrong once the answer has begun is a message, too."""
+    try:
+        for message in messages:
+            yield json.dumps(message).encode() + b"\r\n"
+    except DockerlabError as error:
+        yield json.dumps({"errorDetail": {"message": error.message}, "error": error.message}).encode() + b"\r\n"
+
+
+def push(engine: Engine, request: Request) -> Response:
+    """POST /images/{name}/push"""
+    engine.store.named(request.params["name"])
+    raise EngineError(_NO_REGISTRY.format("push"), status=501)
+
+
+def search(engine: Engine, request: Request) -> Response:
+    """GET /images/search"""
+    raise EngineError(_NO_REGISTRY.format("search for"), status=501)
+
+
+def _seconds(image: Image) -> int:
+    return _unix(image.created)
+
+
+def _unix(text: str) -> int:
+    try:
+        return timestamps.nanoseconds(text) // 1_000_000_000
+    except ValueError:
+        return 0
+
+
+ROUTES = (
+    Route("GET", "/images/json", list_),
+    Route("GET", "/images/search", search),
+    Route("GET", "/images/get", save),
+    Route("POST", "/images/load", load),
+    Route("POST", "/images/create", create),
+    Route("POST", "/images/prune", prune),
+    Route("GET", "/images/{name:path}/json", inspect),
+    Route("GET", "/images/{name:path}/history", history),
+    Route("GET", "/images/{name:path}/get", save),
+    Route("POST", "/images/{name:path}/tag", tag),
+    Route("POST", "/images/{name:path}/push", push),
+    Route("DELETE", "/images/{name:path}", remove),
+)
