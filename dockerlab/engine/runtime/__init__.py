@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from dockerlab.engine.home import Home, write_json
+from dockerlab.engine.runtime import probe
 from dockerlab.engine.runtime.plan import Limits, Network, Plan, Process
 from dockerlab.engine.runtime.probe import Capabilities
 from dockerlab.errors import EngineError
@@ -56,7 +57,7 @@ class Runtime:
     @cached_property
     def capabilities(self) -> Capabilities:
         """What containers get on this machine; probed once, in a process of its own since it forks."""
-        command = [sys.executable, "-m", "dockerlab.engine.runtime.probe", str(self._home.root)]
+        command = [sys.executable, "-P", "-c", f"from {probe.__name__} import main; main()", str(self._home.root)]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
             raise EngineError(f"the probe of this machine failed: {done.stderr.strip()}")
@@ -130,7 +131,7 @@ class Runtime:
 
     def _start_launcher(self) -> None:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        command = [sys.executable, "-m", "dockerlab.engine.runtime.launcher", json.dumps(asdict(self.capabilities.abilities))]
+        command = [sys.executable, "-P", "-m", "dockerlab.engine.runtime.launcher", json.dumps(asdict(self.capabilities.abilities))]
         with theirs:
             self._launcher = subprocess.Popen(command, stdin=theirs.fileno(), start_new_session=True, cwd="/")
         if self._control:

@@ -51,11 +51,11 @@ def probe(root: Path) -> Capabilities:
     usable = not findings["namespaces"]
     findings["proc"] = _attempt(lambda: _proc(is_root)) if usable else findings["namespaces"]
     findings["overlay"] = _attempt(lambda: _overlay(is_root, root)) if usable else findings["namespaces"]
-    findings["supervisor"] = _attempt(_supervisor)
-    namespaces = usable and not findings["overlay"]
+    findings["supervisor"] = _attempt(lambda: _supervisor(root))
     supervised = not findings["supervisor"]
-    if os.environ.get("DOCKERLAB_ENGINE_ISOLATION") == "supervised" and supervised:
-        namespaces = False
+    # Named by the environment, the lower rung serves where the higher one would work, too: for tests of what it does.
+    is_asked_for = supervised and os.environ.get("DOCKERLAB_ENGINE_ISOLATION") == "supervised"
+    namespaces = usable and not findings["overlay"] and not is_asked_for
     isolation = "namespaces" if namespaces else "supervised" if supervised else ""
     return Capabilities(isolation, "overlay" if namespaces else "tree", is_root, not findings["proc"], findings)
 
@@ -126,11 +126,12 @@ def _mount_overlay(is_root: bool, folder: Path) -> None:
     (folder / "merged" / "file").unlink()
 
 
-def _supervisor() -> None:
+def _supervisor(root: Path) -> None:
     from dockerlab.engine.runtime.supervisor.probe import probe as probe_supervisor
 
-    probe_supervisor()
+    probe_supervisor(root)
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """For a process of its own: the root is its argument, the answer its output."""
     json.dump(probe(Path(sys.argv[1])).to_json(), sys.stdout)
