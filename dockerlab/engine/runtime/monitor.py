@@ -65,6 +65,7 @@ class Monitor:
         self._guard: Guard | None = None
         self._started_at = 0
         self._deadlines: list[tuple[float, Callable[[], None]]] = []
+        self._is_closed = False  # the guard
         self._over = False
 
     def run(self) -> None:
@@ -294,12 +295,22 @@ class Monitor:
 
     def _end(self, name: str, session: Session, code: int) -> None:
         session.exit_code = code
-        if not name and self._guard:
-            self._guard.close()
+        if not name:
+            self._close_guard()
         if session.is_quiet:
             self._settle(name)
         else:
             self._later(_GRACE, session.abandon_output)
+
+    def _close_guard(self) -> None:
+        """Kills what is left of the container's processes. May be called twice."""
+        if self._guard and not self._is_closed:
+            self._is_closed = True
+            if (news := self._guard.fileno()) is not None:
+                self._selector.unregister(news)
+            self._guard.close()
+            # What else ran in the container has ended by this.
+            self._later(0, self._take_exits)
 
     def _settle(self, name: str) -> None:
         """A process has ended and its output is read, in whichever order: tells everybody."""
@@ -367,8 +378,7 @@ class Monitor:
 
     def _close(self) -> None:
         self._withdraw()
-        if self._guard:
-            self._guard.close()
+        self._close_guard()
         for connection in (*self._watchers, *self._subscribers, *([self._claim] if self._claim else ())):
             connection.close()
 
