@@ -83,7 +83,7 @@ def test_a_terminal_and_its_size(api: Client, web: str) -> None:
     ("command", "asked", "code", "text"),
     [
         ("nosuch", {}, 127, f'{FAILED}exec: "nosuch": executable file not found in $PATH\r\n'),
-        ("/etc", {}, 126, f'{FAILED}exec: "/etc": is a directory'),
+        ("/etc", {}, 126, f'{FAILED}exec: "/etc": is a directory: permission denied'),
         (
             "true",
             {"WorkingDir": "/nosuch"},

@@ -43,7 +43,7 @@ def test_input_is_fed_and_ended(box: Rig) -> None:
     [
         ("nosuch", 127, 'exec: "nosuch": executable file not found in $PATH'),
         ("/nosuch", 127, 'exec: "/nosuch": stat /nosuch: no such file or directory'),
-        ("/etc", 126, 'exec: "/etc": is a directory'),
+        ("/etc", 126, 'exec: "/etc": is a directory: permission denied'),
         ("/etc/passwd", 126, 'exec: "/etc/passwd": permission denied'),
     ],
 )

@@ -47,10 +47,10 @@ def list_(engine: Engine, request: Request) -> Response:
 
 
 def _is_wanted(engine: Engine, image: Image, filters: Filters) -> bool:
-    created = _seconds(image) * 1_000_000_000
+    created = _nanoseconds(image)
     for term, is_earlier in (("before", True), ("since", False)):
         for name in filters.values(term):
-            other = _seconds(engine.store.get(name)) * 1_000_000_000
+            other = _nanoseconds(engine.store.get(name))
             if not (created < other if is_earlier else created > other):
                 return False
     until = until_of(filters)
@@ -132,7 +132,7 @@ def history(engine: Engine, request: Request) -> Response:
         lines.append(
             {
                 "Comment": str(line.get("comment") or ""),
-                "Created": _unix(str(line.get("created") or "")),
+                "Created": _unix(str(line.get("created") or "")) // 1_000_000_000,
                 "CreatedBy": str(line.get("created_by") or ""),
                 "Id": _MISSING,
                 "Size": layer.files_size if layer else 0,
@@ -175,7 +175,7 @@ def prune(engine: Engine, request: Request) -> Response:
     dangling, until = filters.flag("dangling"), until_of(filters)
 
     def is_wanted(image: Image) -> bool:
-        if until is not None and _seconds(image) * 1_000_000_000 > until:
+        if until is not None and _nanoseconds(image) > until:
             return False
         return filters.has_labels(image.labels) and filters.lacks_labels(image.labels)
 
@@ -242,12 +242,17 @@ def search(engine: Engine, request: Request) -> Response:
 
 
 def _seconds(image: Image) -> int:
+    return _nanoseconds(image) // 1_000_000_000
+
+
+def _nanoseconds(image: Image) -> int:
     return _unix(image.created)
 
 
 def _unix(text: str) -> int:
+    """Nanoseconds since 1970; 0 for what is no point in time."""
     try:
-        return timestamps.nanoseconds(text) // 1_000_000_000
+        return timestamps.nanoseconds(text)
     except ValueError:
         return 0
 

@@ -134,7 +134,7 @@ def _problem(path: str) -> str:
     except OSError as error:
         return os.strerror(error.errno or 0).lower()
     if os.path.isdir(path):
-        return "is a directory"
+        return "is a directory: permission denied"
     return "" if found.st_mode & 0o111 else "permission denied"
 
 
