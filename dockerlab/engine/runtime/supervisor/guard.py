@@ -14,12 +14,14 @@ from contextlib import suppress
 from dataclasses import asdict
 from typing import Any
 
+from dockerlab.engine.runtime import kernel
 from dockerlab.engine.runtime.namespaces import descendants
 from dockerlab.engine.runtime.plan import Plan, Process
 from dockerlab.engine.runtime.supervisor.supervisor import Supervisor
 
 _MESSAGE = 1 << 16
 _KILLED = 137
+_PR_SET_DUMPABLE = 4
 _PATIENCE = 5000  # milliseconds
 
 
@@ -66,7 +68,9 @@ class SupervisedGuard:
 
     def exits(self) -> list[tuple[int, int]]:
         """The processes that ended since the last call: (pid, exit code; 128 + N for signal N)."""
-        while select.select([self._socket], [], [], 0)[0]:
+        if self._socket.fileno() < 0:
+            self._ended += [(pid, _KILLED) for pid in self._living]
+        while self._socket.fileno() >= 0 and select.select([self._socket], [], [], 0)[0]:
             answer = self._receive()
             if not answer:
                 self._ended += [(pid, _KILLED) for pid in self._living]
@@ -124,6 +128,8 @@ def _supervise(plan: Plan, control: socket.socket) -> None:
         os.dup2(null, 1)
         os.close(null)
         os.setsid()
+        # A process that has changed its user is not, and nobody could trace its children.
+        kernel.prctl(_PR_SET_DUMPABLE, 1)
         gc.freeze()
         try:
             supervisor = Supervisor(plan, control)

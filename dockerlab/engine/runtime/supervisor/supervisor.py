@@ -50,6 +50,11 @@ _MOST_TASKS = 4096  # where the plan has no limit: a container that forks withou
 _GROUP_STOPS = (signal.SIGSTOP, signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU)
 _AT_EXECFN = 31
 _ERESTARTSYS, _ERESTARTNOINTR = 512, 513  # the kernel's own, include/linux/errno.h
+# Those that end a process from outside; a fault of its own ends it whoever it is.
+_SPARED = {
+    *(signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2, signal.SIGPIPE, signal.SIGALRM, signal.SIGTERM),
+    *(signal.SIGVTALRM, signal.SIGPROF, signal.SIGIO, signal.SIGPWR),
+}
 _SIGNALS = 128  # bytes of a signalfd_siginfo
 
 
@@ -84,6 +89,7 @@ class Supervisor:
         self._under_way: dict[int, Exchanged] = {}
         self._unknown: set[int] = set()  # new tasks that stopped before their parent's event came
         self._asked_for: set[int] = set()
+        self._has_init = plan.init
         self._ending = False
         self._files = resource.getrlimit(resource.RLIMIT_NOFILE)
         resource.setrlimit(resource.RLIMIT_NOFILE, (self._files[1], self._files[1]))
@@ -197,7 +203,15 @@ class Supervisor:
             self._finish(pid)
         else:
             self._restart(pid)
-            self._resume(pid, number)
+            self._resume(pid, 0 if self._is_spared(pid, number) else number)
+
+    def _is_spared(self, pid: int, number: int) -> bool:
+        """Whether a signal would end the container's first process, which has no handler for it: PID 1 is spared those (kill(2))."""
+        member = self._members.of(pid)
+        if number not in _SPARED or self._has_init or member is None or member.pid != self._members.first:
+            return False
+        caught = next((line for line in kernel.open_text(f"/proc/{pid}/status").splitlines() if line.startswith("SigCgt:")), ":0")
+        return not int(caught.partition(":")[2], 16) >> (number - 1) & 1
 
     def _restart(self, pid: int) -> None:
         """A signal that came before the supervisor had heard of a call: calls such as rmdir never fail with EINTR, it is made again.
