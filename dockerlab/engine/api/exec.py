@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from dockerlab.engine.core import Engine
 
 
+# The monitor tells how a command ended before it ends the stream: it has been told, or will be in a moment.
+_TOLD_SECONDS = 5
+
+
 def create(engine: Engine, request: Request) -> Response:
     """POST /containers/{id}/exec"""
     asked = request.body.json()
@@ -53,7 +57,9 @@ def _converse(engine: Engine, found: Exec, console: tuple[int, int] | None, conn
         return
     with stream:
         keys = _keys(found.asked) if found.tty else b""
-        if streams.join(connection, stream, gives_input=bool(found.asked.get("AttachStdin")), keys=keys):
+        gives_input = bool(found.asked.get("AttachStdin"))
+        # Who has read to the end asks for the exit code at once.
+        if streams.join(connection, stream, gives_input=gives_input, keys=keys, ended=lambda: found.ended.wait(_TOLD_SECONDS)):
             engine.containers.parts.emit(found.container, "exec_detach", execID=found.id)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import select
 import socket
+from collections.abc import Callable
 from contextlib import suppress
 
 from dockerlab.engine.containers.container import Attachment
@@ -68,10 +69,25 @@ def await_start(connection: Connection, attachment: Attachment) -> bool:
     return attachment.fileno() in ready and attachment.stream is not None
 
 
-def join(connection: Connection, stream: socket.socket, *, gives_input: bool, keys: bytes = b"") -> bool:
-    """Passes bytes both ways until the process ends or the client leaves. keys: that detach. Whether the client detached."""
+def join(
+    connection: Connection,
+    stream: socket.socket,
+    *,
+    gives_input: bool,
+    keys: bytes = b"",
+    ended: Callable[[], object] = lambda: None,
+) -> bool:
+    """Passes bytes both ways until the process ends or the client leaves. keys: that detach. Whether the client detached.
+
+    ended: called when the process's stream is at its end, before the client sees that.
+    """
     with socket.socket(fileno=os.dup(connection.fileno())) as client:
-        return _Join(connection, client, stream, gives_input, Keys(keys)).run()
+        joined = _Join(connection, client, stream, gives_input, Keys(keys))
+        if joined.run():
+            ended()
+        with suppress(OSError):
+            connection.shutdown_write()
+        return joined.detached
 
 
 class _Join:
@@ -83,14 +99,13 @@ class _Join:
         self.detached = False
 
     def run(self) -> bool:
+        """Whether it went on to the end of the process's stream."""
         try:
             while self._round():
                 pass
         except (ConnectionError, TimeoutError):
-            return self.detached  # one of the two has gone
-        with suppress(OSError):
-            self._connection.shutdown_write()
-        return self.detached
+            return False  # one of the two has gone
+        return self._output_ended
 
     def _round(self) -> bool:
         """Waits for one of the two, and passes on what is there. Whether there is more to come."""
