@@ -16,6 +16,10 @@ from tests.engine.leftovers import label
 pytestmark = pytest.mark.contract
 
 
+# A process that has done nothing has used no processor either, where that is counted in hundredths of a second.
+BUSY = "i=0; while [ $i -lt 50000 ]; do i=$((i + 1)); done"
+
+
 @pytest.fixture
 def containers(client: Client) -> Any:
     return client.containers
@@ -191,7 +195,7 @@ def test_a_container_that_is_not_there(client: Client, kind: Kind, prefix: str, 
 
 
 def test_top_stats_and_changes(containers: Any, kind: Kind, prefix: str) -> None:
-    container = containers.run("busybox", ["sh", "-c", "touch /made; exec sleep 600"], detach=True, name=f"{prefix}c")
+    container = containers.run("busybox", ["sh", "-c", f"touch /made; {BUSY}; exec sleep 600"], detach=True, name=f"{prefix}c")
     assert until(lambda: any("sleep 600" in " ".join(row) for row in container.top()["Processes"]))
     assert {"Path": "/made", "Kind": 1} in container.diff()
     usage = container.stats(stream=False)
