@@ -28,7 +28,8 @@ test: $(TEST)
 	$(RUN) -m mypy
 	$(RUN) -m pytest $(ARGS)
 
-engines:
+# Some of them are dockerlab's own.
+engines: $(LAB)
 	@if [ "$$(id -u)" = 0 ]; then tests/engines.sh up; else sudo tests/engines.sh up; fi
 
 clean:

@@ -12,9 +12,17 @@
 #   engine20   Docker Engine 20.10, the oldest that dockerlab supports (Debian 12's docker.io)
 #   engine28   Docker Engine 28, in a root of its own made by debootstrap (Debian's next release)
 #   podman     Podman's Docker API (Debian 12's podman)
+#
+# and dockerlab's own, on each of its rungs:
+#   embedded        as root
+#   embedded-user   as a user without rights, in user namespaces
+#   embedded-pod    in the stand-in for a Binder pod, a container of engine28 (tests/pod.py)
 set -euo pipefail
 
-ALL=(engine28 engine20 podman)
+ALL=(engine28 engine20 podman embedded embedded-user embedded-pod)
+PROJECT=$(cd "$(dirname "$0")/.." && pwd)
+PYTHON=$PROJECT/.venv/bin/python
+USER_ID=1000
 RUN=${DOCKERLAB_ENGINES_RUN:-/run/dockerlab-engines}
 STATE=${DOCKERLAB_ENGINES_STATE:-/var/lib/dockerlab-engines}
 SUITE=forky
@@ -118,13 +126,78 @@ start_podman() {
   echo $! >"$RUN/podman.pid"
 }
 
+# dockerlab's engine with data in $STATE/$1 and its socket in $RUN/$1; the rest of the line is what runs it.
+own() (
+  name=$1
+  shift
+  cd / && env -i PATH="$PATH" HOME="$STATE/$name" DOCKERLAB_ENGINE_ROOT="$STATE/$name/root" DOCKERLAB_ENGINE_RUNTIME="$RUN/$name" \
+    DOCKERLAB_ENGINE_IDLE=0 "$@"
+)
+
+start_embedded() {
+  own embedded "$PYTHON" -m dockerlab.engine start >/dev/null 2>"$STATE/embedded.log"
+  ln -sfn embedded/engine.sock "$(socket embedded)"
+}
+
+start_embedded-user() {
+  local home=$STATE/embedded-user python
+  mkdir -p "$home/site" "$RUN/embedded-user"
+  # The environment's Python may lie in a directory that is closed to others.
+  for python in "$(readlink -f "$PYTHON")" /usr/bin/python3; do
+    # By way of a shell: setpriv itself still has root's rights when it looks for the program.
+    as_user sh -c 'exec "$0" -c "import sys; sys.exit(sys.version_info < (3, 11))"' "$python" 2>/dev/null && break
+    python=
+  done
+  [ -n "$python" ] || die "embedded-user: no Python 3.11 that every user may run; apt-get install python3"
+  [ -e "$home/site/zstandard" ] ||
+    "$PYTHON" -m pip --disable-pip-version-check --python "$python" install --quiet --target "$home/site" h11 zstandard 2>"$STATE/pip.log" ||
+    { tail -n 5 "$STATE/pip.log" >&2; die "embedded-user: pip install failed: $STATE/pip.log"; }
+  rm -rf "$home/site/dockerlab"
+  cp -r "$PROJECT/dockerlab" "$home/site/"
+  chmod -R a+rX "$home/site"
+  chown "$USER_ID:$USER_ID" "$home" "$RUN/embedded-user"
+  own embedded-user PYTHONPATH="$home/site" PYTHONDONTWRITEBYTECODE=1 setpriv --reuid "$USER_ID" --regid "$USER_ID" --clear-groups \
+    "$python" -m dockerlab.engine start >/dev/null 2>"$STATE/embedded-user.log"
+  ln -sfn embedded-user/engine.sock "$(socket embedded-user)"
+}
+
+as_user() { (cd / && setpriv --reuid "$USER_ID" --regid "$USER_ID" --clear-groups "$@"); }
+
+start_embedded-pod() {
+  answers engine28 || die "embedded-pod needs engine28: tests/engines.sh up engine28 embedded-pod"
+  mkdir -p "$RUN/embedded-pod"
+  chown "$USER_ID:$USER_ID" "$RUN/embedded-pod"
+  DOCKER_HOST=unix://$(socket engine28) "$PYTHON" "$PROJECT/tests/pod.py" up "$RUN/embedded-pod" "$USER_ID" >"$STATE/embedded-pod.log" 2>&1 ||
+    { tail -n 20 "$STATE/embedded-pod.log" >&2; die "embedded-pod: $STATE/embedded-pod.log"; }
+  ln -sfn embedded-pod/engine.sock "$(socket embedded-pod)"
+}
+
+# Ends dockerlab's engine $1 and the containers that it runs.
+stop_own() {
+  local pid
+  case $1 in
+    embedded-pod) ! answers engine28 || DOCKER_HOST=unix://$(socket engine28) "$PYTHON" "$PROJECT/tests/pod.py" down >/dev/null ;;
+    *)
+      [ ! -x "$PYTHON" ] || own "$1" "$PYTHON" -m dockerlab.engine stop >/dev/null 2>&1 || true
+      # One that was killed has left its monitors.
+      for pid in $(grep -lzaF "DOCKERLAB_ENGINE_RUNTIME=$RUN/$1" /proc/[0-9]*/environ 2>/dev/null | cut -d/ -f3); do
+        [ "$(tr '\0' '\n' <"/proc/$pid/environ" 2>/dev/null | sed -n 's/^DOCKERLAB_ENGINE_RUNTIME=//p')" != "$RUN/$1" ] || kill -9 "$pid" 2>/dev/null || true
+      done ;;
+  esac
+  rm -rf "${RUN:?}/$1" "$(socket "$1")"
+}
+
 up() {
   mkdir -p "$STATE" "$RUN"
   require
   local name
   for name in "$@"; do
     # One after the other: two daemons that set up iptables at the same moment trip over one another.
-    answers "$name" || { stop "$name"; "start_$name"; }
+    case $name in
+      # Ours is started anew: it may have been changed.
+      embedded*) [ -x "$PYTHON" ] || die "$name needs .venv: make engines"; stop "$name"; "start_$name" ;;
+      *) answers "$name" || { stop "$name"; "start_$name"; } ;;
+    esac
     wait_for "$name"
     # Under sudo, the user who asked is who runs the tests.
     [ -z "${SUDO_UID:-}" ] || chown "$SUDO_UID" "$(socket "$name")"
@@ -147,6 +220,7 @@ leftovers() {
 
 stop() {
   local pid i run
+  case $1 in embedded*) stop_own "$1"; return ;; esac
   for pid in $(daemons "$1"); do
     kill "$pid" 2>/dev/null || true
     for i in $(seq 150); do [ -e "/proc/$pid" ] || break; sleep 0.1; done
