@@ -36,8 +36,9 @@ def package() -> bytes:
             tar.add(path, f"{SITE}/dockerlab/{path.relative_to(folder)}")
         for name in NEEDED:
             for file in files(name) or ():
-                if ".." not in file.parts and file.locate().is_file():
-                    tar.add(str(file.locate()), f"{SITE}/{file}")
+                path = Path(file.locate())
+                if ".." not in file.parts and path.is_file():
+                    tar.add(path, f"{SITE}/{file}")
     return buffer.getvalue()
 
 

@@ -31,6 +31,19 @@ def nothing_is_left(client: Client, request: pytest.FixtureRequest) -> Iterator[
     assert not left, f"left behind: {', '.join(left)}"
 
 
+# What our own engine has not yet, and what then is not tested on it.
+_OURS_LACKS = {"builder": "it has no builder yet", "registry": "it has no registry client yet"}
+
+
+@pytest.fixture(autouse=True)
+def what_it_needs(engine: Engine, request: pytest.FixtureRequest) -> None:
+    """Skips a test that is marked `needs` on an engine that lacks just that."""
+    for mark in request.node.iter_markers("needs"):
+        with engine.configured() as client:
+            if client.version().get("Platform", {}).get("Name") == "dockerlab engine":
+                pytest.skip(f"{engine.name}: {_OURS_LACKS[mark.args[0]]}")
+
+
 @pytest.fixture(scope="session")
 def kind(engine: Engine) -> Kind:
     """Which engine the one under test is, or claims to be."""
