@@ -264,7 +264,7 @@ def finish(guard: SupervisedGuard, started: Started, stdin: bytes = b"") -> Ran:
                 os.close(fd)
                 del streams[fd]
                 continue
-            found[started.outputs[1] == fd and 1 or 2] += data
+            found[streams[fd]] += data
     code = wait(guard, started.pid)
     return Ran(None if started.problem else code, found[1].decode(), found[2].decode(), started.problem)
 

@@ -73,7 +73,9 @@ class Opening:
             if not self._view.allows(place[0], member.identity, 4):
                 raise error(errno.EACCES)
             made = self._folders.get(place[0].guest)
-            return Given(os.open(made() if made else place[2], os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | flags & os.O_NONBLOCK), cloexec)
+            return Given(
+                os.open(made() if made else place[2], os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | flags & os.O_NONBLOCK), cloexec
+            )
         if flags & os.O_DIRECTORY:
             raise error(errno.ENOTDIR)
         if kind == stat.S_IFLNK:

@@ -100,7 +100,7 @@ class Supervisor:
         os.umask(0)
         # Blocked, and read as a file: a signal that interrupts the handing over of a descriptor would lose it.
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD})
-        children = tracing.signal_descriptor(signal.SIGCHLD)
+        children = self._children = tracing.signal_descriptor(signal.SIGCHLD)
         poller = select.epoll()
         self._poller = poller
         poller.register(children, select.EPOLLIN)
@@ -116,9 +116,7 @@ class Supervisor:
                         poller.unregister(fd)
                         listeners.pop(fd).close()
                 elif fd == children:
-                    with suppress(BlockingIOError):
-                        os.read(children, _SIGNALS)
-                    self._reap()
+                    self._hear_children()
                 elif fd == control:
                     self._serve_monitor()
         self._kill_all()
@@ -160,6 +158,11 @@ class Supervisor:
             listener.let_through(identifier)
 
     # --- stops and ends
+
+    def _hear_children(self) -> None:
+        with suppress(BlockingIOError):
+            os.read(self._children, _SIGNALS)
+        self._reap()
 
     def _reap(self) -> None:
         while True:
@@ -323,6 +326,9 @@ class Supervisor:
             self._members.first = self._members.first or pid
             self._asked_for.add(pid)
             ours.send(b"s")
+            # Until it has its filter it can be stopped by signals, as by that of its terminal's size.
+            while ours not in select.select([ours, self._children], [], [])[0]:
+                self._hear_children()
             for fd in socket.recv_fds(ours, 1, 1)[1]:
                 os.set_inheritable(fd, False)
                 self._listeners[fd] = Listener(fd)

@@ -269,7 +269,8 @@ class View:
         if not name or found is None:
             return folder.path
         host = folder.host + name
-        if folder.origin is not None and found.st_nlink > 1:
+        if folder.origin is not None:
+            found = os.lstat(host)  # it may have become a hard link just now
             path = (folder.guest + b"/" + name)[1:]
             if self._tree.is_shared(path, found, folder.origin):
                 self._tree.copy_up(path, found, content=content)
