@@ -45,26 +45,36 @@ def start(engine: Engine, request: Request) -> Response:
     if detach:
         execs.start(found, detach=True, size=console).close()
         return Answer(status=200)
-    return Hijack(lambda connection: _converse(engine, found, console, connection), multiplexed=not found.tty)
+    # Docker sends frames unless it is told here, once more, that there is a terminal.
+    framed = not (found.tty and asked.get("Tty"))
+    return Hijack(lambda connection: _converse(engine, found, console, framed, connection), multiplexed=framed)
 
 
-def _converse(engine: Engine, found: Exec, console: tuple[int, int] | None, connection: Connection) -> None:
+def _converse(engine: Engine, found: Exec, console: tuple[int, int] | None, framed: bool, connection: Connection) -> None:
     try:
         stream = engine.containers.execs.start(found, detach=False, size=console)
     except (StartFailed, Conflict) as error:
         text = f"{error.message}\r\n".encode()
-        connection.sendall(text if found.tty else frame(STDOUT, text))
+        connection.sendall(frame(STDOUT, text) if framed else text)
         return
     with stream:
         keys = _keys(found.asked) if found.tty else b""
-        gives_input = bool(found.asked.get("AttachStdin"))
-        # Who has read to the end asks for the exit code at once.
-        if streams.join(connection, stream, gives_input=gives_input, keys=keys, ended=lambda: found.ended.wait(_TOLD_SECONDS)):
+        detached = streams.join(
+            connection,
+            stream,
+            gives_input=bool(found.asked.get("AttachStdin")),
+            keys=keys,
+            framed=framed and found.tty,
+            # Who has read to the end asks for the exit code at once.
+            ended=lambda: found.ended.wait(_TOLD_SECONDS),
+        )
+        if detached:
             engine.containers.parts.emit(found.container, "exec_detach", execID=found.id)
 
 
 def _keys(asked: dict[str, Any] | Any) -> bytes:
-    text = str(asked.get("DetachKeys") or streams.DETACH_KEYS)
+    # docker-py writes it with a small letter, which Go does not mind.
+    text = str(asked.get("DetachKeys") or asked.get("detachKeys") or streams.DETACH_KEYS)
     try:
         return streams.parse_keys(text)
     except ValueError:

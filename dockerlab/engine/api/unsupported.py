@@ -19,7 +19,6 @@ _ENDPOINTS: dict[str, tuple[tuple[Method, str], ...]] = {
         ("GET", "/swarm"),
         ("POST", "/swarm/init"),
         ("POST", "/swarm/join"),
-        ("POST", "/swarm/leave"),
         ("POST", "/swarm/update"),
         ("GET", "/swarm/unlockkey"),
         ("POST", "/swarm/unlock"),
@@ -83,7 +82,13 @@ def _prune_build_cache(engine: Any, request: Request) -> Response:
     return Answer({"CachesDeleted": None, "SpaceReclaimed": 0})
 
 
+def _leave_swarm(engine: Any, request: Request) -> Response:
+    """What every engine outside of a swarm says, and what clients that make sure of being outside wait for."""
+    raise EngineError("This node is not part of a swarm", status=503)
+
+
 ROUTES: tuple[Route, ...] = (
     Route("POST", "/build/prune", _prune_build_cache),
+    Route("POST", "/swarm/leave", _leave_swarm),
     *(Route(method, path, _refuses(message)) for message, endpoints in _ENDPOINTS.items() for method, path in endpoints),
 )

@@ -54,7 +54,7 @@ def prune(engine: Engine, request: Request) -> Answer:
     filters = parse(request.query.text("filters"), _PRUNED)
     every = filters.flag("all") or request.version < _PRUNES_ANONYMOUS
     removed, freed = engine.volumes.prune(filters, every)
-    return Answer({"VolumesDeleted": removed or None, "SpaceReclaimed": freed})
+    return Answer({"VolumesDeleted": removed, "SpaceReclaimed": freed})
 
 
 def _texts(body: Mapping[str, Any], key: str) -> dict[str, str] | None:

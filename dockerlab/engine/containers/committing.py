@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +12,7 @@ from dockerlab import reference
 from dockerlab.engine import changes
 from dockerlab.engine.containers import configuration
 from dockerlab.engine.containers.container import Container
-from dockerlab.errors import InvalidReference, UsageError
+from dockerlab.errors import Conflict, InvalidReference, UsageError
 
 if TYPE_CHECKING:
     from dockerlab.engine.containers import Containers
@@ -104,8 +104,12 @@ def _still(containers: Containers, container: Container, pause: bool) -> Iterato
     if not pause or container.record.state.status != "running":
         yield
         return
-    containers.life.pause(container)
+    is_paused = False
+    with suppress(Conflict):  # it has just ended, and writes no more
+        containers.life.pause(container)
+        is_paused = True
     try:
         yield
     finally:
-        containers.life.unpause(container)
+        if is_paused:
+            containers.life.unpause(container)

@@ -14,6 +14,7 @@ from contextlib import suppress
 
 from dockerlab.engine.containers.container import Attachment
 from dockerlab.engine.http.types import Connection
+from dockerlab.wire.multiplex import STDOUT, frame
 
 _CHUNK = 1 << 16
 _AHEAD = 1 << 18
@@ -75,14 +76,16 @@ def join(
     *,
     gives_input: bool,
     keys: bytes = b"",
+    framed: bool = False,
     ended: Callable[[], object] = lambda: None,
 ) -> bool:
     """Passes bytes both ways until the process ends or the client leaves. keys: that detach. Whether the client detached.
 
+    framed: puts a terminal's output into frames, for a client that does not know that there is a terminal.
     ended: called when the process's stream is at its end, before the client sees that.
     """
     with socket.socket(fileno=os.dup(connection.fileno())) as client:
-        joined = _Join(connection, client, stream, gives_input, Keys(keys))
+        joined = _Join(connection, client, stream, gives_input, Keys(keys), framed)
         if joined.run():
             ended()
         with suppress(OSError):
@@ -91,9 +94,17 @@ def join(
 
 
 class _Join:
-    def __init__(self, connection: Connection, client: socket.socket, stream: socket.socket, gives_input: bool, keys: Keys) -> None:
+    def __init__(
+        self,
+        connection: Connection,
+        client: socket.socket,
+        stream: socket.socket,
+        gives_input: bool,
+        keys: Keys,
+        framed: bool,
+    ) -> None:
         self._connection, self._client, self._stream = connection, client, stream
-        self._gives_input, self._keys = gives_input, keys
+        self._gives_input, self._keys, self._framed = gives_input, keys, framed
         self._output, self._input = bytearray(), bytearray()
         self._input_ended = self._output_ended = self._input_passed = False
         self.detached = False
@@ -138,7 +149,7 @@ class _Join:
         except ConnectionError:
             data = b""  # it ended without having read all its input
         if data:
-            self._output += data
+            self._output += frame(STDOUT, data) if self._framed else data
             self._send_output()
         else:
             self._output_ended = True

@@ -87,8 +87,8 @@ class Archive:
         return found
 
     def chunks(self, member: Member) -> Iterator[bytes]:
-        """The bytes of a member."""
-        if member.draft is None:
+        """The bytes of a member, kept already or not: layers are shared, also within one archive."""
+        if member.draft is None or not member.draft.path.exists():
             yield from self._blobs.chunks(member.digest)
             return
         with member.draft.open() as file:
