@@ -59,7 +59,8 @@ class Container:
     ) -> Ran:  # fmt: skip
         """Runs a command alone in the container."""
         plan = replace(self.plan(), mounts=tuple(mounts), network=network or Network(), readonly=readonly, hostname=hostname)
-        command = Process(**{"argv": argv, "env": (PATH,), "stdin": True} | process)
+        fields: dict[str, Any] = {"argv": argv, "env": (PATH,), "stdin": True} | process
+        command = Process(**fields)
         return cast(Ran, self.box.do(lambda: _alone(plan, command, stdin)))
 
     def sh(self, script: str, **more: Any) -> Ran:

@@ -175,7 +175,12 @@ class TestMounts:
 
     def test_binds_are_the_hosts(self, container: Container, home: Box) -> None:
         source = home.home.root / "source"
-        home.do(lambda: (source.mkdir(), (source / "a").write_text("a")))
+
+        def make() -> None:
+            source.mkdir()
+            (source / "a").write_text("a")
+
+        home.do(make)
         mounts = [Mount("bind", str(source), "/mnt/rw"), Mount("bind", str(source), "/mnt/ro", readonly=True)]
         mounts.append(Mount("bind", str(source / "a"), "/etc/hosts", readonly=True))
         ran = container.sh(
@@ -296,9 +301,14 @@ class TestGuard:
                 first = start(guard, Process(("sleep", "100"), env=(PATH,)))
                 second = finish(guard, start(guard, Process(("sh", "-c", "cat /proc/1/comm; exit 4"), env=(PATH,))))
                 alive = len(guard.pids())
-                os.kill(first.pid, signal.SIGTERM)
-                code = wait(guard, first.pid)
-                _close(first)
+                other = start(guard, Process(("sleep", "100"), env=(PATH,)))
+                os.kill(first.pid, signal.SIGTERM)  # as PID 1 it is spared
+                os.kill(other.pid, signal.SIGTERM)
+                code = wait(guard, other.pid)
+                os.kill(first.pid, signal.SIGKILL)
+                assert wait(guard, first.pid) == 137
+                for started in (first, other):
+                    _close(started)
                 return second.code or 0, second.out, alive, code, guard.pids()
 
         assert container.box.do(work) == (4, "sleep\n", 1, 143, [])
@@ -372,7 +382,7 @@ class TestGuard:
 
 
 def _state(folder: Path) -> list[tuple[object, ...]]:
-    found = []
+    found: list[tuple[object, ...]] = []
     for path in sorted(folder.rglob("*")):
         status = path.lstat()
         content = path.read_bytes() if path.is_file() and not path.is_symlink() else b""
