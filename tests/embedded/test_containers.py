@@ -530,6 +530,19 @@ def test_commit(api: Client, inside: Engine) -> None:
     assert api.message("POST", "/commit", container=made, changes="RUN x") == (400, "RUN is not a valid change command")
 
 
+def test_images_that_containers_need(api: Client, inside: Engine) -> None:
+    made, running = api.create("true"), api.ready(*LOOP)
+    image = inside.store.get("busybox").id
+    found = {(use.container, use.image, use.running) for use in inside.containers.uses()}
+    assert found == {(made, image, False), (running, image, True)}
+    # So does one that is being made.
+    inside.containers.parts.index.expect("coming", image, "sha256:layer")
+    assert ("coming", image) in {(use.container, use.image) for use in inside.containers.uses()}
+    assert "sha256:layer" in inside.containers.layers()
+    inside.containers.parts.index.expect_no_more("coming")
+    assert inside.containers.layers() == set()
+
+
 def test_what_is_not_enforced_is_said(api: Client) -> None:
     body = {
         "Image": "busybox",

@@ -23,7 +23,9 @@ ROOT = Root("overlay", ("/lower",), "/c/upper", "/c/work")
 def record(host: dict[str, Any] | None = None, mounts: tuple[MountPoint, ...] = (), **config: Any) -> Record:
     own, of_host = configuration.parse({"Cmd": ["sh"], **config, "HostConfig": host or {}})
     merged = configuration.merged(own, {})
-    return Record("a" * 64, "web", timestamps.text(0), "sha256:b", merged | {"Hostname": "box"}, of_host, ROOT, mounts)
+    return Record(
+        "a" * 64, "web", timestamps.text(0), "sha256:b", merged | {"Hostname": "box"}, of_host, ROOT, ("sha256:c",), mounts
+    )
 
 
 AROUND = Surroundings("/c", "namespaces", Network("loopback", "127.18.0.2"), Limits())

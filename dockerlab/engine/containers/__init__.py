@@ -32,6 +32,7 @@ from dockerlab.engine.containers.publishing import ports_json
 from dockerlab.engine.containers.removal import Removal
 from dockerlab.engine.filters import Filters
 from dockerlab.engine.home import read_json
+from dockerlab.engine.store.removal import Use
 from dockerlab.errors import Conflict, EngineError, NotFound, UsageError
 
 if TYPE_CHECKING:
@@ -82,7 +83,18 @@ class Containers:
     def volume_users(self, volume: str) -> list[str]:
         """The ids of the containers that a volume is part of, or will be."""
         there = [one.id for one in self.all() if any(point.name == volume for point in one.record.mounts)]
-        return [*there, *self.parts.index.coming_with(volume)]
+        return [*there, *(identifier for identifier, needed in self.parts.index.coming().items() if volume in needed)]
+
+    def uses(self) -> list[Use]:
+        """Which container was made of which image, those included that are being made."""
+        there = [Use(one.id, one.record.image, one.record.state.is_running) for one in self.all()]
+        coming = self.parts.index.coming().items()
+        return [*there, *(Use(identifier, needed, False) for identifier, several in coming for needed in several)]
+
+    def layers(self) -> set[str]:
+        """The chain ids of layers that containers need, whether their images are still there or not."""
+        there = {layer for one in self.all() for layer in one.record.layers}
+        return there.union(*self.parts.index.coming().values())
 
     # What is shown of them
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 import os
 import socket
 import threading
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -200,6 +200,15 @@ class Container:
         return taken
 
     # States that a call needs
+
+    @contextmanager
+    def talking(self) -> Iterator[Running]:
+        """Its monitor, to tell it something. Raises Conflict where it does not run, or ends at this moment."""
+        running = self.needs_running()
+        try:
+            yield running
+        except (ConnectionError, FileNotFoundError) as error:
+            raise Conflict(f"container {self.id} is not running") from error
 
     def needs_running(self) -> Running:
         """Its monitor. Raises Conflict where it does not run."""

@@ -49,17 +49,20 @@ def create(parts: Parts, body: Mapping[str, Any], name: str = "", platform: str 
     config = configuration.merged(config, image.run)
     wanted = mounting.wanted(config, host, others)
     _check_sources(wanted)
+    layers = tuple(layer.chain_id for layer in image.layers)
     identifier = secrets.token_hex(32)
     config["Hostname"] = config["Hostname"] or _hostname(parts, host, identifier)
     chosen = _take_name(parts, name, identifier)
     directory = parts.home.container(identifier)
     made: list[str] = []
+    parts.index.expect(identifier, image.id, *layers)
     try:
+        image = parts.store.get(image.id)  # removed until a moment ago
         parts.networks.add(identifier, chosen, config, host, _endpoints(body))
         directory.mkdir(mode=0o700)
         root = parts.snapshots.create(directory, parts.snapshots.prepare(image.layers, parts.store.open_layer))
         points = tuple(_made(parts, identifier, one, made) for one in wanted)
-        record = Record(identifier, chosen, timestamps.now(), image.id, config, host, root, points)
+        record = Record(identifier, chosen, timestamps.now(), image.id, config, host, root, layers, points)
         container = Container(record, directory)
         fill(parts, container)
         container.save(durable=True)

@@ -143,7 +143,8 @@ class Execs:
             raise EngineError("timeout waiting for exec session ready", status=500)
         if not found.is_running:
             raise NotFound(f"NotFound: process does not exist {found.id}: not found")
-        found.container.needs_running().resize(rows, columns, found.id)
+        with found.container.talking() as running:
+            running.resize(rows, columns, found.id)
 
     def ended(self, identifier: str, exit_code: int) -> None:
         """Told by the monitor. Others than those that were created here (jobs) are not known, and left alone."""

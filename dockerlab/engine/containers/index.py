@@ -59,20 +59,20 @@ class Index:
             if self._names.get(name) == identifier:
                 del self._names[name]
 
-    def expect(self, identifier: str, volume: str) -> None:
-        """A container that is being made will have a volume: nobody is to remove it meanwhile."""
+    def expect(self, identifier: str, *needed: str) -> None:
+        """A container that is being made will need a volume, an image, its layers: nobody is to remove them meanwhile."""
         with self._lock:
-            self._coming.setdefault(identifier, set()).add(volume)
+            self._coming.setdefault(identifier, set()).update(needed)
 
     def expect_no_more(self, identifier: str) -> None:
         """The container is there, or will never be."""
         with self._lock:
             self._coming.pop(identifier, None)
 
-    def coming_with(self, volume: str) -> list[str]:
-        """The ids of containers that are being made and will have a volume."""
+    def coming(self) -> dict[str, set[str]]:
+        """What containers that are being made will need, by their ids."""
         with self._lock:
-            return [identifier for identifier, volumes in self._coming.items() if volume in volumes]
+            return {identifier: set(needed) for identifier, needed in self._coming.items()}
 
     def add(self, container: Container) -> None:
         """A container whose name is reserved."""

@@ -282,7 +282,11 @@ class Lifecycle:
             stops = signal_number(container.record.config.get("StopSignal") or "SIGTERM")
             if number in (signal.SIGKILL, stops):
                 container.update(manually_stopped=True)
-            self._send(container, number)
+            if number != signal.SIGKILL:
+                self._send(container, number)
+                return
+        # Who kills for certain may count on it: the answer comes when it has ended.
+        self._kill_and_wait(container)
 
     def restart(self, container: Container, seconds: int | None = None, by: str = "") -> None:
         """Stops it if it runs, and starts it."""
@@ -297,8 +301,7 @@ class Lifecycle:
 
     def pause(self, container: Container) -> None:
         """Stops its processes where they are. Raises Conflict."""
-        with container.lock:
-            running = container.needs_running()
+        with container.lock, container.talking() as running:
             if container.record.state.status == "paused":
                 raise Conflict(f"Container {container.id} is already paused")
             running.pause()
@@ -310,13 +313,15 @@ class Lifecycle:
         with container.lock:
             if container.record.state.status != "paused":
                 raise EngineError(f"Container {container.id} is not paused", status=500)
-            container.needs_running().resume()
+            with container.talking() as running:
+                running.resume()
             container.update(status="running")
         self._parts.emit(container, "unpause")
 
     def resize(self, container: Container, rows: int, columns: int) -> None:
         """Sets the size of its terminal. Raises Conflict where it does not run."""
-        container.needs_running().resize(rows, columns)
+        with container.talking() as running:
+            running.resize(rows, columns)
         self._parts.emit(container, "resize", height=str(rows), width=str(columns))
 
     def end_now(self, container: Container) -> None:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import os
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 from dockerlab.engine.containers.container import Container
 from dockerlab.engine.containers.index import Index
 from dockerlab.engine.containers.planning import Surroundings, plan
-from dockerlab.engine.runtime import limits
+from dockerlab.engine.runtime import StartFailed, limits
 from dockerlab.engine.runtime.plan import Isolation, Network, Plan
 
 if TYPE_CHECKING:
@@ -54,11 +56,15 @@ class Parts:
         """The plan of a container that does not run, for a job among its files."""
         has_files = (container.directory / "hosts").exists()
         around = Surroundings(str(container.directory), self.isolation, Network("host"), has_files=has_files)
-        return plan(container.record, around)
+        found = plan(container.record, around)
+        # What was bound may have gone since; a start would make it anew, a job does without.
+        return replace(found, mounts=tuple(mount for mount in found.mounts if not mount.source or os.path.lexists(mount.source)))
 
     def job(self, container: Container, name: str, arguments: dict[str, object]) -> Job:
         """Runs a function of `runtime.jobs` inside a container's root, whether it runs or not."""
         with container.lock:
             if container.running is not None:
-                return container.running.job(name, arguments)
+                # It may end at this moment: its files are there nevertheless.
+                with suppress(ConnectionError, FileNotFoundError, StartFailed):
+                    return container.running.job(name, arguments)
             return self.runtime.job(self.rest_plan(container), name, arguments)

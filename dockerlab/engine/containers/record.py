@@ -80,7 +80,8 @@ class Published:
 
 @dataclass(frozen=True)
 class Record:
-    """name: without a slash. image: its id. mounts: all but those of every container. address: in the network while it runs.
+    """name: without a slash. image: its id. layers: the chain ids of the image's layers, which the container needs as long as it is there.
+    mounts: all but those of every container. address: in the network while it runs.
 
     manually_stopped: by a client, which restart policies respect. interrupted: by an engine that ended, for its next one to go on with.
     root: its files.
@@ -93,6 +94,7 @@ class Record:
     config: Mapping[str, Any]
     host_config: Mapping[str, Any]
     root: Root
+    layers: tuple[str, ...] = ()
     mounts: tuple[MountPoint, ...] = ()
     state: State = State()
     ports: tuple[Published, ...] = ()
@@ -148,6 +150,7 @@ def from_json(value: Mapping[str, Any]) -> Record:
         **found
         | {
             "root": Root(**root | {"lowers": tuple(root["lowers"])}),
+            "layers": tuple(found.get("layers", ())),
             "mounts": tuple(MountPoint(**mount) for mount in found.get("mounts", ())),
             "state": State(**found.get("state", {})),
             "ports": tuple(Published(**port) for port in found.get("ports", ())),
