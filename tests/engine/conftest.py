@@ -31,17 +31,23 @@ def nothing_is_left(client: Client, request: pytest.FixtureRequest) -> Iterator[
     assert not left, f"left behind: {', '.join(left)}"
 
 
-# What our own engine has not yet, and what then is not tested on it.
-_OURS_LACKS = {"builder": "it has no builder yet", "registry": "it has no registry client yet"}
-
-
 @pytest.fixture(autouse=True)
 def what_it_needs(engine: Engine, request: pytest.FixtureRequest) -> None:
     """Skips a test that is marked `needs` on an engine that lacks just that."""
     for mark in request.node.iter_markers("needs"):
         with engine.configured() as client:
-            if client.version().get("Platform", {}).get("Name") == "dockerlab engine":
-                pytest.skip(f"{engine.name}: {_OURS_LACKS[mark.args[0]]}")
+            if reason := _lacks(client).get(mark.args[0]):
+                pytest.skip(f"{engine.name}: {reason}")
+
+
+def _lacks(client: Client) -> dict[str, str]:
+    """What our own engine has not yet, and what a rung of it cannot have."""
+    if client.version().get("Platform", {}).get("Name") != "dockerlab engine":
+        return {}
+    found = {"builder": "it has no builder yet", "registry": "it has no registry client yet"}
+    if ["Isolation", "supervised"] in client.info()["DriverStatus"]:
+        found["mounts"] = "nothing can be mounted where it runs"
+    return found
 
 
 @pytest.fixture(scope="session")
@@ -78,9 +84,12 @@ def box(engine: Engine, kind: Kind, tmp_path_factory: pytest.TempPathFactory) ->
 @pytest.fixture
 def shared(engine: Engine, tmp_path: Path) -> Iterator[Path]:
     """A folder that the engine sees too. One that `make engines` started may have a root of its own, but has its socket's folder there."""
-    if engine.url and Path(engine.url.removeprefix("unix://")).is_relative_to(STARTED) and os.access(STARTED, os.W_OK):
-        with tempfile.TemporaryDirectory(dir=STARTED, prefix="test-") as folder:
-            yield Path(folder)
+    # Where the socket really is: the pod sees no more of that folder than its own.
+    folder = Path(engine.url.removeprefix("unix://")).resolve().parent if engine.url else tmp_path
+    if folder.is_relative_to(STARTED) and os.access(folder, os.W_OK):
+        with tempfile.TemporaryDirectory(dir=folder, prefix="test-") as made:
+            Path(made).chmod(0o777)  # an engine may run as another user
+            yield Path(made)
     else:
         yield tmp_path
 

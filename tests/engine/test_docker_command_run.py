@@ -109,9 +109,9 @@ def test_limits_of_a_process(docker: Docker) -> None:
 
 def test_read_only_with_a_tmpfs(docker: Docker) -> None:
     docker.differs(podman="its stand-in for a read-only root may be written to")
-    script = "echo x > /t/x && cat /t/x; stat -f -c %T /t; touch /y"
+    script = "echo x > /t/x && cat /t/x; touch /y"
     result = docker("run --rm --read-only --tmpfs /t:size=1m busybox sh -c", script)
-    assert result == Result(1, "x\ntmpfs\n", "touch: /y: Read-only file system\n")
+    assert result == Result(1, "x\n", "touch: /y: Read-only file system\n")
 
 
 def test_signals_reach_the_command(docker: Docker) -> None:

@@ -80,6 +80,7 @@ def test_rm_with_its_container(docker: Docker) -> None:
 
 def test_folders_and_files_of_the_host(docker: Docker, shared: Path) -> None:
     (shared / "file").write_text("from the host")
+    (shared / "file").chmod(0o666)
     script = "cat /f; cat /d/file; echo back > /d/new; echo more >> /f"
     assert docker(f"run --rm -v {shared}/file:/f -v {shared}:/d busybox sh -c", script) == Result(0, "from the host" * 2, "")
     assert (shared / "new").read_text() == "back\n"
@@ -99,6 +100,7 @@ def test_a_folder_that_is_not_there(docker: Docker, shared: Path) -> None:
         )
 
 
+@pytest.mark.needs("mounts")
 def test_tmpfs(docker: Docker) -> None:
     script = "stat -f -c %T /t; dd if=/dev/zero of=/t/x bs=1k count=2000 2>&1 | tail -n 1; stat -c %a /t"
     assert docker("run --rm --tmpfs /t:size=1m,mode=700 busybox sh -c", script).lines == ["tmpfs", "1024+0 records out", "700"]

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from dockerlab.engine.home import Home
-from dockerlab.engine.rootfs import Change, Kind, Root, overlay_changes, overlay_layer
+from dockerlab.engine.rootfs import Change, Kind, Root, in_use, overlay_changes, overlay_layer
 from dockerlab.engine.rootfs.removal import remove
 from dockerlab.engine.store.disk import Budget, full_disk_is_an_error
 from dockerlab.engine.store.lock import Lock
@@ -83,7 +83,7 @@ class OverlaySnapshots:
 
     def collect(self, keep: Collection[str]) -> int:
         """See `Snapshots`."""
-        names = {_short(chain) for chain in keep} | {_EMPTY, _LOCK}
+        names = {_short(chain) for chain in keep} | {_EMPTY, _LOCK} | in_use.names(self._home)
         freed = 0
         with Lock(self._layers / _LOCK).exclusive():
             for path in [path for path in self._layers.iterdir() if path.name not in names]:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from dockerlab.engine.home import Home
-from dockerlab.engine.rootfs import Change, Kind, Root, tree_changes, tree_layer
+from dockerlab.engine.rootfs import Change, Kind, Root, in_use, tree_changes, tree_layer
 from dockerlab.engine.rootfs.removal import remove
 from dockerlab.engine.rootfs.tree import Tree, make_placeholder
 from dockerlab.engine.store.disk import Budget, full_disk_is_an_error
@@ -78,7 +78,7 @@ class TreeSnapshots:
 
     def collect(self, keep: Collection[str]) -> int:
         """See `Snapshots`. Prepared programs go too: they are made anew."""
-        names = {short(chain) for chain in keep} | {"lock"}
+        names = {short(chain) for chain in keep} | {"lock"} | in_use.names(self._home)
         freed = 0
         with Lock(self._trees / "lock").exclusive():
             gone = [path for path in self._trees.iterdir() if path.name not in names]

@@ -73,6 +73,8 @@ class Session:
             read, write = os.pipe()
             self._add_output(read, stream)
             ends.append(write)
+        # What came before there was a process.
+        self._flush_input()
         return ends[0], ends[1], ends[2]
 
     def open_terminal(self, master: int) -> None:
