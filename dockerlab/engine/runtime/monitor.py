@@ -337,8 +337,10 @@ class Monitor:
         }
         if not self._plan.process.job:
             write_json(Path(self._plan.directory, "exit.json"), exited)
-        # From now on the container's socket is a next monitor's: it may be started again as soon as this is told.
+        # From now on its socket and its ports are a next monitor's: it may be started again as soon as this is told.
         self._withdraw()
+        if self._forwarder:
+            self._forwarder.close()
         self._tell({"event": "exit", **exited})
         session.finish()
         self._later(_LINGER, self._give_up)
