@@ -12,7 +12,7 @@ from dockerlab import reference
 from dockerlab.engine import changes
 from dockerlab.engine.containers import configuration
 from dockerlab.engine.containers.container import Container
-from dockerlab.errors import Conflict, InvalidReference, UsageError
+from dockerlab.errors import Conflict, EngineError, InvalidReference, UsageError
 
 if TYPE_CHECKING:
     from dockerlab.engine.containers import Containers
@@ -112,4 +112,5 @@ def _still(containers: Containers, container: Container, pause: bool) -> Iterato
         yield
     finally:
         if is_paused:
-            containers.life.unpause(container)
+            with suppress(Conflict, EngineError):  # it ended before it was stopped for good
+                containers.life.unpause(container)

@@ -6,9 +6,13 @@ stop being HTTP. Nothing that a client sends ends more than its own connection.
 
 from __future__ import annotations
 
+import fcntl
 import logging
 import socket
+import struct
+import termios
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
@@ -25,6 +29,7 @@ from dockerlab.errors import UsageError
 LOG = logging.getLogger(__name__)
 _PIECE = 1 << 16
 _HEAD_LIMIT = 1 << 20  # of a request's head, as Docker's
+_HEAD_TRIES, _HEAD_PAUSE = 50, 0.0004
 _UNREAD_LIMIT, _UNREAD_SECONDS = 1 << 20, 1.0
 
 
@@ -228,11 +233,24 @@ class ClientConnection:
         connection = Hijacked(self._sock, self._http.trailing_data[0])
         try:
             connection.sendall(("\r\n".join(lines) + "\r\n\r\n").encode())
+            _await_reader(self._sock)
             hijack.run(connection)
         except (BrokenPipeError, ConnectionResetError) as error:
             raise ClientLeft from error
         except Exception:
             LOG.exception("%s %s broke off", request.method, request.path)
+
+
+def _await_reader(sock: socket.socket) -> None:
+    """Waits a moment until the client has taken the head.
+
+    docker-py reads it through a buffer and what follows past that buffer: it loses what comes in the same read as the head.
+    """
+    for _ in range(_HEAD_TRIES):
+        unread = struct.unpack("i", fcntl.ioctl(sock.fileno(), termios.TIOCOUTQ, bytes(4)))[0]
+        if not unread:
+            return
+        time.sleep(_HEAD_PAUSE)
 
 
 class Hijacked:
