@@ -139,12 +139,14 @@ def test_a_port_that_is_taken() -> None:
     first = publishing.listen([Binding(80, "tcp")], "a (1)")
     taken = first[0][0].host_port
     with pytest.raises(EngineError) as caught:
-        publishing.listen([Binding(81, "tcp"), Binding(80, "tcp", "127.0.0.1", taken, taken)], "web (22)")
+        publishing.listen([Binding(81, "tcp"), Binding(80, "tcp", "127.0.0.1", taken, taken)], "web (22)", [first[0][0]])
     assert caught.value.status == 500
     assert caught.value.message == (
         "failed to set up container networking: driver failed programming external connectivity on endpoint web (22): "
         f"Bind for 127.0.0.1:{taken} failed: port is already allocated"
     )
+    with pytest.raises(EngineError, match=f"failed to bind host port 127.0.0.1:{taken}/tcp: address already in use"):
+        publishing.listen([Binding(80, "tcp", "127.0.0.1", taken, taken)], "web (22)")
     ranged = publishing.listen([Binding(80, "tcp", "127.0.0.1", taken, 65535)], "b (3)")
     assert ranged[0][0].host_port > taken
     for _, sock in (*first, *ranged):

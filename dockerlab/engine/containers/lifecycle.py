@@ -86,7 +86,9 @@ class Lifecycle:
         network = parts.networks.start(container.id, container.directory)
         opened: Sequence[tuple[Published, Any]] = ()
         try:
-            opened = publishing.listen(publishing.bindings(record.config, record.host_config), f"{record.name} ({record.id})")
+            others = [port for other in parts.index.all() for port in other.record.ports]
+            wanted = publishing.bindings(record.config, record.host_config)
+            opened = publishing.listen(wanted, f"{record.name} ({record.id})", others)
             published = tuple(one for one, _ in opened)
             if network.address:
                 opened = [*opened, *publishing.listen_at_gateway(published, gateway(network.address))]

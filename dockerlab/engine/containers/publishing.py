@@ -9,7 +9,7 @@ from __future__ import annotations
 import errno
 import os
 import socket
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -45,12 +45,16 @@ def bindings(config: Mapping[str, Any], host: Mapping[str, Any]) -> list[Binding
     return found
 
 
-def listen(wanted: Iterable[Binding], endpoint: str) -> list[tuple[Published, socket.socket]]:
-    """Binds them all or none. endpoint: how the container is called in an error. Raises EngineError with Docker's text."""
+def listen(wanted: Iterable[Binding], endpoint: str, others: Iterable[Published] = ()) -> list[tuple[Published, socket.socket]]:
+    """Binds them all or none. endpoint: how the container is called in an error. others: what other containers have published.
+
+    Raises EngineError with Docker's text, which tells a port of another container from one that somebody else has.
+    """
+    allocated = {(one.protocol, one.host_port) for one in others}
     found: list[tuple[Published, socket.socket]] = []
     try:
         for binding in wanted:
-            sock = _bound(binding, endpoint)
+            sock = _bound(binding, endpoint, allocated)
             found.append((Published(binding.port, binding.protocol, binding.host_ip, sock.getsockname()[1]), sock))
     except BaseException:
         for _, sock in found:
@@ -68,7 +72,7 @@ def listen_at_gateway(published: Iterable[Published], gateway: str) -> list[tupl
     for one in published:
         if one.host_ip == DEFAULT_ADDRESS:
             with suppress(EngineError):
-                sock = _bound(Binding(one.port, one.protocol, gateway, one.host_port, one.host_port), "")
+                sock = _bound(Binding(one.port, one.protocol, gateway, one.host_port, one.host_port, ()), "")
                 found.append((one, sock))
     return found
 
@@ -113,7 +117,7 @@ def _bindings(port: tuple[int, Literal["tcp", "udp"]], wanted: Iterable[Mapping[
         yield Binding(*port, str(one.get("HostIp") or DEFAULT_ADDRESS).strip("[]"), int(first), int(last or first))
 
 
-def _bound(binding: Binding, endpoint: str) -> socket.socket:
+def _bound(binding: Binding, endpoint: str, allocated: Collection[tuple[str, int]]) -> socket.socket:
     kind = socket.SOCK_DGRAM if binding.protocol == "udp" else socket.SOCK_STREAM
     where, problem = f"{binding.host_ip}:{binding.first}", ""
     for port in range(binding.first, binding.last + 1):
@@ -128,7 +132,7 @@ def _bound(binding: Binding, endpoint: str) -> socket.socket:
             return sock
         except OSError as error:
             sock.close()
-            if error.errno == errno.EADDRINUSE:
+            if error.errno == errno.EADDRINUSE and (binding.protocol, port) in allocated:
                 problem = f"Bind for {where} failed: port is already allocated"
             else:
                 text = os.strerror(error.errno).lower() if error.errno and error.errno > 0 else str(error)
