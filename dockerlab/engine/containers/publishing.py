@@ -72,7 +72,7 @@ def listen_at_gateway(published: Iterable[Published], gateway: str) -> list[tupl
     for one in published:
         if one.host_ip == DEFAULT_ADDRESS:
             with suppress(EngineError):
-                sock = _bound(Binding(one.port, one.protocol, gateway, one.host_port, one.host_port, ()), "")
+                sock = _bound(Binding(one.port, one.protocol, gateway, one.host_port, one.host_port), "", ())
                 found.append((one, sock))
     return found
 
