@@ -79,7 +79,10 @@ class Status:
             if guest is not None:
                 folder = self._folder(guest, member)
         values = self._values(found)
-        if stat.S_ISREG(found.st_mode) or stat.S_ISDIR(found.st_mode):
+        key = (found.st_ino, found.st_dev)
+        if key in self._view.known_files:
+            self._record(values, self._view.known_files[key])
+        elif stat.S_ISREG(found.st_mode) or stat.S_ISDIR(found.st_mode):
             self._record(values, _attribute(link))
         if folder is not None and folder.origin is not None:
             values[1] = folder.origin.inode

@@ -211,6 +211,8 @@ class Stops:
         if family == socket.AF_UNIX:
             return self._unix(member, task, registers, index, address[2:].partition(b"\0")[0], operation)
         if family in (socket.AF_INET, socket.AF_INET6) and self._network.mode != "host":
+            if operation == "bind" and is_any(address) and is_datagram(task, registers.argument(index - 1) & 0xFFFFFFFF):
+                return None  # a client's: from the container's address nothing gets off this machine
             new = rewrite(address, self._network.address, "bind" if operation == "bind" else "connect")
             if new is None:
                 if (

@@ -90,6 +90,7 @@ class Supervisor:
         self._unknown: set[int] = set()  # new tasks that stopped before their parent's event came
         self._asked_for: set[int] = set()
         self._has_init = plan.init
+        self._one_processor = 0 < plan.limits.cpus <= 1 or _quota() <= 1
         self._ending = False
         self._files = resource.getrlimit(resource.RLIMIT_NOFILE)
         resource.setrlimit(resource.RLIMIT_NOFILE, (self._files[1], self._files[1]))
@@ -98,6 +99,10 @@ class Supervisor:
         """Serves until the monitor has gone or says so."""
         kernel.prctl(kernel.PR_SET_CHILD_SUBREAPER, 1)
         os.umask(0)
+        if self._one_processor:
+            # Question and answer on one processor take two thirds of the time, and there is no more than one to be had.
+            allowed = sorted(os.sched_getaffinity(0))
+            os.sched_setaffinity(0, {allowed[os.getpid() % len(allowed)]})
         # Blocked, and read as a file: a signal that interrupts the handing over of a descriptor would lose it.
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD})
         children = self._children = tracing.signal_descriptor(signal.SIGCHLD)
@@ -369,6 +374,15 @@ def _name_file(member: Member, name: bytes) -> None:
             address = vector[place + 1]
             if len(member.text(address)) >= len(name):
                 member.write(address, name + b"\0")
+
+
+def _quota() -> float:
+    """The processors that this machine, or the container that we are in, gives us."""
+    count = float(len(os.sched_getaffinity(0)))
+    with suppress(OSError, ValueError):  # no cgroup here, or no limit ("max")
+        quota, period = kernel.open_text("/sys/fs/cgroup/cpu.max").split()
+        count = min(count, int(quota) / int(period))
+    return count
 
 
 def _cache(tree: Tree, scratch: bytes) -> bytes:

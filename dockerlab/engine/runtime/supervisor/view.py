@@ -38,7 +38,7 @@ class Folder:
     A file that is mounted is one too (`is_file`), with the host's path as it is.
     """
 
-    __slots__ = ("area", "entries", "guest", "host", "is_file", "mounts", "origin", "owned", "records", "shown")
+    __slots__ = ("area", "entries", "guest", "host", "is_file", "mounts", "origin", "owned", "records", "shown", "status")
 
     def __init__(self, guest: bytes, host: bytes, area: Area, owned: bool, origin: Origin | None = None) -> None:
         self.guest, self.host, self.area, self.owned, self.origin = guest, host, area, owned, origin
@@ -46,8 +46,17 @@ class Folder:
         # What was found in a directory of a lower tree stays true, and so does what was not.
         self.entries: dict[bytes, os.stat_result | None] | None = None if owned else {}
         self.records: dict[bytes, recorded.Recorded | None] = {}
+        self.status: os.stat_result | None = None
         self.shown: recorded.Recorded | None = None
         self.is_file = False
+
+    def lstat(self) -> os.stat_result:
+        """Of the directory itself."""
+        if self.entries is None:
+            return os.lstat(self.host)
+        if self.status is None:
+            self.status = os.lstat(self.host)
+        return self.status
 
     @property
     def path(self) -> bytes:
@@ -68,6 +77,8 @@ class View:
         self._mounts: dict[bytes, dict[bytes, Folder]] = {}
         self._areas: list[Area] = []
         self._aliases: dict[bytes, bytes] = {}
+        # What is recorded for files of the image, by inode and device.
+        self.known_files: dict[tuple[int, int], recorded.Recorded | None] = {}
         self._known: dict[bytes, Folder] = {}
         self._fleeting = False
         self._upper = tree.top + b"/"
@@ -181,7 +192,7 @@ class View:
             return self.locate(self._target(folder, host, links), member, links=links + 1)
         if kind == stat.S_IFDIR:
             found = self._known.get(folder.guest + b"/" + name) or self._child(folder, name, host)
-            return found, b"", found.host, os.lstat(found.host)
+            return found, b"", found.host, found.lstat()
         return folder, name, host, found_stat
 
     def guest(self, host: bytes) -> bytes | None:
@@ -207,6 +218,8 @@ class View:
         if name in folder.records:
             return folder.records[name]
         folder.records[name] = value = recorded.attribute(host)
+        if name:
+            self.known_files[found.st_ino, found.st_dev] = value
         return value
 
     def recorded(self, place: Place) -> recorded.Recorded:
