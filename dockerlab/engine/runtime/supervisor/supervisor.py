@@ -332,7 +332,7 @@ class Supervisor:
             self._asked_for.add(pid)
             ours.send(b"s")
             # Until it has its filter it can be stopped by signals, as by that of its terminal's size.
-            while ours not in select.select([ours, self._children], [], [])[0]:
+            while ours.fileno() not in select.select([ours.fileno(), self._children], [], [])[0]:
                 self._hear_children()
             for fd in socket.recv_fds(ours, 1, 1)[1]:
                 os.set_inheritable(fd, False)
