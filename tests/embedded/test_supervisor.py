@@ -221,6 +221,13 @@ class TestIdentity:
         assert ran.err.count("not permitted") >= 2
         assert "Permission denied" in ran.err
 
+    def test_what_proc_says_of_it(self, container: Container) -> None:
+        ran = container.sh(
+            "grep -E '^(Uid|Gid|TracerPid)' /proc/self/status; stat -L -c %u:%g /proc/self; umask 7; grep Umask /proc/$$/status",
+            user="12:34",
+        )
+        assert ran.out == "TracerPid:\t0\nUid:\t12\t12\t12\t12\nGid:\t34\t34\t34\t34\n12:34\nUmask:\t0007\n"
+
     def test_unknown_users(self, container: Container) -> None:
         ran = container.run("id", user="nobody-knows")
         assert ran.problem["error"] == "unable to find user nobody-knows: no matching entries in passwd file"

@@ -67,20 +67,22 @@ def script(head: bytes) -> Script:
 
 
 class Executables:
-    """shared: where copies for the trees' linkers are kept; own: those for a linker that the container itself holds."""
+    """shared: where copies of images' programs are kept, for images' linkers; own: those of what is the container's own."""
 
     def __init__(self, shared: bytes, own: bytes, machine: Machine) -> None:
         self._shared, self._own, self._machine = shared, own, machine
 
-    def prepare(self, host: bytes, name: bytes, elf: Elf, find: Callable[[bytes], tuple[bytes, bool]]) -> bytes:
-        """The path to give to the kernel. name: the last component of the program's path. find: where the linker is, and whether
-        in the container's own level. Raises OSError."""
+    def prepare(self, host: bytes, name: bytes, elf: Elf, is_image: bool, find: Callable[[bytes], tuple[bytes, bool]]) -> bytes:
+        """The path to give to the kernel. name: the last component of the program's path. is_image: the program is its image's.
+        find: where its linker is, and whether that is the image's. Raises OSError."""
         found = os.stat(host)
-        linker, is_own = find(elf.interpreter) if elf.interpreter else (b"", False)
+        linker, is_image_linker = find(elf.interpreter) if elf.interpreter else (b"", True)
         if not linker and host.rpartition(b"/")[2] == name:
             return host
         text = repr((found.st_dev, found.st_ino, found.st_mtime_ns, found.st_size, linker or host)).encode()
-        folder = (self._own if is_own else self._shared) + b"/" + hashlib.sha256(text).hexdigest()[:32].encode()
+        folder = (
+            (self._shared if is_image and is_image_linker else self._own) + b"/" + hashlib.sha256(text).hexdigest()[:32].encode()
+        )
         path = folder + b"/" + name
         if os.path.lexists(path):
             return path

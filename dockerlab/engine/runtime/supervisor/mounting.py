@@ -111,12 +111,13 @@ class _Builder:
                 raise
 
 
-def made_up(view: View, hostname: Callable[[], bytes]) -> Mapping[bytes, Callable[[], bytes]]:
+def made_up(view: View, members: Members, hostname: Callable[[], bytes]) -> Mapping[bytes, Callable[[bytes], bytes]]:
     """Files of /proc whose true content would be the host's: by name, or by path."""
     return {
-        b"mounts": lambda: _mounts(view),
-        b"mountinfo": lambda: _mountinfo(view),
-        b"/proc/sys/kernel/hostname": lambda: hostname() + b"\n",
+        b"mounts": lambda host: _mounts(view),
+        b"mountinfo": lambda host: _mountinfo(view),
+        b"status": lambda host: _status(members, host),
+        b"/proc/sys/kernel/hostname": lambda host: hostname() + b"\n",
     }
 
 
@@ -152,6 +153,25 @@ class Processes:
                     os.close(os.open(host, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
                 elif not entry.name.isdigit():
                     os.mkdir(host)
+
+
+def _status(members: Members, host: bytes) -> bytes:
+    """/proc/PID/status with who the process pretends to be."""
+    with open(host, "rb") as file:
+        lines = file.read().split(b"\n")
+    member = members.of(int(host.split(b"/")[2]))
+    if member is None:
+        return b"\n".join(lines)
+    identity = member.identity
+    said = {
+        b"Uid": b"\t".join(b"%d" % uid for uid in identity.uids),
+        b"Gid": b"\t".join(b"%d" % gid for gid in identity.gids),
+        b"Groups": b" ".join(b"%d" % gid for gid in identity.groups) + b" ",
+        b"Umask": b"%04o" % member.umask,
+        b"TracerPid": b"0",
+    }
+    names = [line.partition(b":")[0] for line in lines]
+    return b"\n".join(name + b":\t" + said[name] if name in said else line for name, line in zip(names, lines, strict=True))
 
 
 def _shown(view: View) -> list[tuple[bytes, bytes, bytes]]:

@@ -28,11 +28,11 @@ _DEVICES = {
 
 
 class Opening:
-    """files: contents that are made up, by path: what the host's file would say is not true of the container. folders: directories
+    """files: contents that are made up, by path, from the host's file, which says what is not true of the container. folders: directories
     of the host that are opened in place of others, likewise."""
 
     def __init__(
-        self, paths: Paths, files: Mapping[bytes, Callable[[], bytes]], folders: Mapping[bytes, Callable[[], bytes]]
+        self, paths: Paths, files: Mapping[bytes, Callable[[bytes], bytes]], folders: Mapping[bytes, Callable[[], bytes]]
     ) -> None:
         self._paths, self._view, self._files, self._folders = paths, paths.view, files, folders
 
@@ -91,7 +91,7 @@ class Opening:
             key = name if folder.guest.count(b"/") == 2 and folder.area.kind == "proc" else folder.guest + b"/" + name
             made = self._files.get(key)
             if made is not None:
-                return Given(_made_up(made()), cloexec)
+                return Given(_made_up(made(host)), cloexec)
             return self._open_proc(host, kept, writes, cloexec)
         shown = None
         if not member.identity.is_root or not found.st_size:

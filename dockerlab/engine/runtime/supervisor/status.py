@@ -105,6 +105,8 @@ class Status:
                 values[1] = folder.origin.inode
         elif not name and kind == stat.S_IFCHR:
             values[4] = values[5] = 0
+        if folder.area.kind == "proc" and (process := self._view.process(folder)) is not None:
+            values[4], values[5] = process.identity.uids[1], process.identity.gids[1]
         return values
 
     def _values(self, found: os.stat_result) -> list[int]:

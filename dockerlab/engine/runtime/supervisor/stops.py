@@ -15,8 +15,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from dockerlab.engine.rootfs import recorded
+from dockerlab.engine.runtime.kernel import is_datagram
 from dockerlab.engine.runtime.plan import Network
-from dockerlab.engine.runtime.redirect import rewrite
+from dockerlab.engine.runtime.redirect import is_any, rewrite
 from dockerlab.engine.runtime.supervisor.answers import AT_EMPTY_PATH, AT_SYMLINK_NOFOLLOW, Paths, error
 from dockerlab.engine.runtime.supervisor.executables import Elf, Executables, Script, inspect
 from dockerlab.engine.runtime.supervisor.machine import Machine
@@ -147,7 +148,9 @@ class Stops:
             path = shown if shown[:1] == b"/" else self._paths.base(member.pid, _AT_CWD) + b"/" + shown
         else:
             raise error(errno.ELOOP)
-        host = self._executables.prepare(place[2], name, kind, lambda text: self._linker(text, member))
+        host = self._executables.prepare(
+            place[2], name, kind, place[2].startswith(self._owned), lambda text: self._linker(text, member)
+        )
         exchanged = Exchanged({index: registers.argument(index), arguments: registers.argument(arguments)})
         exchanged.program, exchanged.file = self._guest(place), shown
         exchanged.identity = _after_exec(identity, shown_mode)
@@ -179,7 +182,7 @@ class Stops:
         assert found is not None
         if not stat.S_ISREG(found.st_mode):
             raise error(errno.EACCES)
-        return host, not host.startswith(self._owned)
+        return host, host.startswith(self._owned)
 
     def _put_arguments(self, member: Member, registers: Registers, prefix: list[bytes], below: int, old: int) -> int:
         """A script's arguments: `prefix`, then those from the second on, as they were. Gives the address of the array."""

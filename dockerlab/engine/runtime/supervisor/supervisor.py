@@ -74,7 +74,7 @@ class Supervisor:
         processes = mounting.Processes(scratch + b"/proc", self._members)
         view.stands_for(scratch + b"/proc", b"/proc")
         self._handlers = self._table(
-            Opening(paths, mounting.made_up(view, lambda: others.hostname), {b"/proc": processes.update}).handlers(),
+            Opening(paths, mounting.made_up(view, self._members, lambda: others.hostname), {b"/proc": processes.update}).handlers(),
             Status(paths, self._machine).handlers(),
             Attributes(paths).handlers(),
             Changes(paths).handlers(),

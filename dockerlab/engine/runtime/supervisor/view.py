@@ -379,9 +379,9 @@ class View:
         if folder.guest == b"/proc" and name in (b"self", b"thread-self"):
             return b"%d" % member.pid if name == b"self" else b"%d/task/%d" % (member.pid, member.pid)
         host = folder.host + name
-        if name == b"exe" and (process := self._process(folder)) is not None and process.program:
+        if name == b"exe" and (process := self.process(folder)) is not None and process.program:
             return process.program
-        if name == b"root" and self._process(folder) is not None:
+        if name == b"root" and self.process(folder) is not None:
             return b"/"
         target = os.readlink(host)
         if target[:1] != b"/" or target.endswith(b" (deleted)"):
@@ -389,7 +389,8 @@ class View:
         shown = self.guest(target)
         return b"." + target if shown is None else shown or b"/"
 
-    def _process(self, folder: Folder) -> Member | None:
+    def process(self, folder: Folder) -> Member | None:
+        """The process that a directory in /proc is about."""
         parts = folder.host.split(b"/")
         return self._members.of(int(parts[2])) if len(parts) > 2 and parts[2].isdigit() else None
 
