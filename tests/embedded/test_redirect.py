@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import struct
 
 import pytest
 
-from dockerlab.engine.runtime.redirect import gateway, is_inet, rewrite
+from dockerlab.engine.runtime.kernel import is_datagram
+from dockerlab.engine.runtime.redirect import gateway, is_any, is_inet, rewrite
 
 OWN = "127.18.0.2"
 
@@ -46,6 +48,19 @@ def test_the_gateway_is_the_host() -> None:
 def test_a_name_server_on_the_loopback_stays_within_reach() -> None:
     assert rewrite(v4("127.0.0.1", 53), OWN, "connect") is None
     assert rewrite(v4("127.0.0.1", 53), OWN, "bind") == v4(OWN, 53)
+
+
+def test_what_a_client_binds_before_it_sends() -> None:
+    assert is_any(v4("0.0.0.0", 0))
+    assert is_any(v6("::", 0))
+    assert not is_any(v4("0.0.0.0", 53))
+    assert not is_any(v4("127.0.0.1", 0))
+    assert not is_any(b"")
+
+
+def test_datagram_sockets_are_told_from_others() -> None:
+    with socket.socket(type=socket.SOCK_DGRAM) as one, socket.socket() as other, open(os.devnull) as none:
+        assert [is_datagram(os.getpid(), found.fileno()) for found in (one, other, none)] == [True, False, False]
 
 
 @pytest.mark.parametrize("raw", [b"", b"\x02", v4("0.0.0.0")[:7], v6("::")[:20], struct.pack("=H", socket.AF_UNIX) + b"/run/x"])

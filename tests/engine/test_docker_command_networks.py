@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import socket
 import urllib.error
@@ -132,6 +133,12 @@ def test_containers_have_addresses(docker: Docker) -> None:
     one, two = docker.inspect(docker.name("one"), template), docker.inspect(docker.name("two"), template)
     assert socket.inet_aton(one) != socket.inet_aton(two)
     assert docker.ok(f"exec {docker.name('one')} grep -c {one} /etc/hosts") == "1"
+
+
+def test_a_socket_that_is_bound_before_it_sends_into_the_world(docker: Docker) -> None:
+    # As musl's resolver does. Where there is no route, that is what it is told.
+    program = "import socket as s; u = s.socket(s.AF_INET, s.SOCK_DGRAM); u.bind(('', 0)); print(u.connect_ex(('192.0.2.1', 53)))"
+    assert docker.ok("run --rm python:3.10 python -c", program) in ("0", str(errno.ENETUNREACH))
 
 
 def test_prune(docker: Docker) -> None:

@@ -8,6 +8,8 @@ from __future__ import annotations
 import ctypes
 import os
 import platform
+import re
+import socket
 import struct
 
 CLONE_NEWNS, CLONE_NEWUTS, CLONE_NEWIPC = 0x00020000, 0x04000000, 0x08000000
@@ -25,6 +27,7 @@ SECCOMP_SET_MODE_FILTER = 1
 SECCOMP_FILTER_FLAG_NEW_LISTENER, SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV = 8, 32
 
 _CALLS = {"x86_64": {"pivot_root": 155, "seccomp": 317}, "aarch64": {"pivot_root": 41, "seccomp": 277}}
+_PIDFD_GETFD = 438  # on every architecture
 _CAPABILITY_VERSION_3 = 0x20080522
 
 # Loaded once; a handle to the C library of this very process, not state.
@@ -127,6 +130,22 @@ def seccomp(program: bytes, flags: int = 0) -> int:
     number = ctypes.c_long(syscall_number("seccomp"))
     result = _libc.syscall(number, ctypes.c_uint(SECCOMP_SET_MODE_FILTER), ctypes.c_uint(flags), ctypes.byref(argument))
     return _check(result, "seccomp")
+
+
+def is_datagram(task: int, fd: int) -> bool:
+    """Whether a file descriptor of another process is a datagram socket. False, too, where the process may not be asked."""
+    try:
+        tgid = re.search(r"^Tgid:\s*(\d+)", open_text(f"/proc/{task}/status"), re.MULTILINE)
+        process = os.pidfd_open(int(tgid[1]) if tgid else task)
+        try:
+            number = ctypes.c_long(_PIDFD_GETFD)
+            copy = _check(_libc.syscall(number, ctypes.c_int(process), ctypes.c_int(fd), ctypes.c_uint(0)), "pidfd_getfd")
+        finally:
+            os.close(process)
+        with socket.socket(fileno=copy) as copied:
+            return copied.type == socket.SOCK_DGRAM
+    except OSError:
+        return False
 
 
 def open_text(path: str) -> str:

@@ -41,6 +41,14 @@ def rewrite(sockaddr: bytes, address: str, operation: Literal["bind", "connect"]
     return None
 
 
+def is_any(sockaddr: bytes) -> bool:
+    """Whether it is every address and no port in particular: what a client may bind, too, before it sends into the world."""
+    family = int.from_bytes(sockaddr[:2], sys.byteorder)
+    if sockaddr[2:4] != bytes(2):
+        return False
+    return (family == socket.AF_INET and sockaddr[4:8] == _ANY4) or (family == socket.AF_INET6 and sockaddr[8:24] == _ANY6)
+
+
 def is_inet(sockaddr: bytes) -> bool:
     """Whether it is an IPv4 or IPv6 address."""
     return int.from_bytes(sockaddr[:2], sys.byteorder) in (socket.AF_INET, socket.AF_INET6)

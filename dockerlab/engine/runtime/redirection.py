@@ -14,7 +14,8 @@ import struct
 from contextlib import suppress
 
 from dockerlab.engine.runtime import bpf
-from dockerlab.engine.runtime.redirect import rewrite
+from dockerlab.engine.runtime.kernel import is_datagram
+from dockerlab.engine.runtime.redirect import is_any, rewrite
 
 _RECEIVE, _SEND = 0xC0502100, 0xC0182101
 _REQUEST = struct.Struct("=QIIiIQ6Q")  # id, pid, flags, then seccomp_data: number, architecture, instruction pointer, arguments
@@ -43,16 +44,19 @@ class Listener:
             fcntl.ioctl(self._fd, _RECEIVE, request)
         except OSError:
             return  # the caller was killed before it was heard
-        identifier, pid, _, number, _, _, _, place, length, *_ = _REQUEST.unpack(request)
+        identifier, pid, _, number, _, _, fd, place, length, *_ = _REQUEST.unpack(request)
         with suppress(OSError):  # killed meanwhile, or a bad pointer: the kernel says so to the caller itself
-            self._rewrite(pid, place, min(length & 0xFFFFFFFF, _LONGEST), number == self._bind)
+            self._rewrite(pid, fd & 0xFFFFFFFF, place, min(length & 0xFFFFFFFF, _LONGEST), number == self._bind)
         with suppress(OSError):
             fcntl.ioctl(self._fd, _SEND, _ANSWER.pack(identifier, 0, 0, _CONTINUE))
 
-    def _rewrite(self, pid: int, place: int, length: int, is_bind: bool) -> None:
+    def _rewrite(self, pid: int, fd: int, place: int, length: int, is_bind: bool) -> None:
         memory = os.open(f"/proc/{pid}/mem", os.O_RDWR)
         try:
             asked = os.pread(memory, length, place)
+            # From the container's address nothing gets off this machine: musl's resolver, for one, binds before it asks a name server.
+            if is_bind and is_any(asked) and is_datagram(pid, fd):
+                return
             if new := rewrite(asked, self._address, "bind" if is_bind else "connect"):
                 os.pwrite(memory, new, place)
         finally:
