@@ -150,7 +150,7 @@ def _probe(arguments: argparse.Namespace) -> int:
     from dockerlab.engine.runtime.probe import probe
 
     place = home.find(os.environ)
-    print(json.dumps({**probe(place.root).to_json(), "root": str(place.root), "host": place.host}))
+    print(json.dumps({**probe(place.root, everything=True).to_json(), "root": str(place.root), "host": place.host}))
     return 0
 
 

@@ -8,6 +8,7 @@ import signal
 import socket
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -236,19 +237,16 @@ def test_three_listen_on_one_port_and_each_is_reached(box: Rig) -> None:
 
 
 def fetch(port: int) -> bytes:
+    """The page at a published port, as soon as somebody listens behind it."""
     deadline = time.monotonic() + SECONDS
-    while True:
-        with socket.create_connection(("127.0.0.1", port), timeout=SECONDS) as connection:
+    data = b""
+    while not data and time.monotonic() < deadline:
+        with socket.create_connection(("127.0.0.1", port), timeout=SECONDS) as connection, suppress(ConnectionError):
             connection.sendall(b"GET / HTTP/1.0\r\n\r\n")
-            data = b""
-            try:
-                while piece := connection.recv(4096):
-                    data += piece
-            except ConnectionResetError:
-                data = b""
-        if data or time.monotonic() > deadline:
-            return data.partition(b"\r\n\r\n")[2]
+            while piece := connection.recv(4096):
+                data += piece
         time.sleep(0.05)
+    return data.partition(b"\r\n\r\n")[2]
 
 
 def test_without_a_network_there_is_only_itself(box: Rig) -> None:

@@ -33,6 +33,7 @@ from dockerlab.errors import EngineError
 OnEvent = Callable[[dict[str, Any]], None]
 _LONGEST = 1 << 20
 _HEADER = 8
+_PEEKED = 4096
 
 
 class StartFailed(EngineError):
@@ -56,7 +57,9 @@ class Runtime:
 
     @cached_property
     def capabilities(self) -> Capabilities:
-        """What containers get on this machine; probed once, in a process of its own since it forks."""
+        """What containers get on this machine; probed once: here as long as there is one thread, since it forks, else in a process."""
+        if threading.active_count() == 1:
+            return probe.probe(self._home.root)
         command = [sys.executable, "-P", "-c", f"from {probe.__name__} import main; main()", str(self._home.root)]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
@@ -292,11 +295,12 @@ class Job:
 
 
 def _line(connection: socket.socket) -> bytes:
-    """One line, byte by byte: what follows it is the stream's."""
-    line = bytearray()
+    """One line, and no byte more: what follows it is the stream's."""
+    line = b""
     while not line.endswith(b"\n"):
-        byte = connection.recv(1)
-        if not byte:
+        # Looked at first, and then taken as far as the line goes.
+        there = connection.recv(_PEEKED, socket.MSG_PEEK)
+        if not there:
             raise ConnectionResetError("the monitor has ended")
-        line += byte
-    return bytes(line)
+        line += connection.recv(there.find(b"\n") + 1 or len(there))
+    return line

@@ -43,19 +43,20 @@ class Capabilities:
         return asdict(self)
 
 
-def probe(root: Path) -> Capabilities:
-    """Tries everything. root: where the engine keeps its files; an overlay must work just there."""
+def probe(root: Path, *, everything: bool = False) -> Capabilities:
+    """Tries what there is until something works; with `everything`, the rest too. root: of the engine; an overlay must work just there."""
     is_root = os.getuid() == 0
     root.mkdir(parents=True, exist_ok=True)
     findings = {"namespaces": _attempt(lambda: _namespaces(is_root))}
     usable = not findings["namespaces"]
     findings["proc"] = _attempt(lambda: _proc(is_root)) if usable else findings["namespaces"]
     findings["overlay"] = _attempt(lambda: _overlay(is_root, root)) if usable else findings["namespaces"]
-    findings["supervisor"] = _attempt(lambda: _supervisor(root))
-    supervised = not findings["supervisor"]
+    is_named = os.environ.get("DOCKERLAB_ENGINE_ISOLATION") == "supervised"
+    if everything or is_named or findings["overlay"]:
+        findings["supervisor"] = _attempt(lambda: _supervisor(root))
+    supervised = findings.get("supervisor") == ""
     # Named by the environment, the lower rung serves where the higher one would work, too: for tests of what it does.
-    is_asked_for = supervised and os.environ.get("DOCKERLAB_ENGINE_ISOLATION") == "supervised"
-    namespaces = usable and not findings["overlay"] and not is_asked_for
+    namespaces = usable and not findings["overlay"] and not (supervised and is_named)
     isolation = "namespaces" if namespaces else "supervised" if supervised else ""
     return Capabilities(isolation, "overlay" if namespaces else "tree", is_root, not findings["proc"], findings)
 
