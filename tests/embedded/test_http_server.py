@@ -253,7 +253,7 @@ def test_a_quiet_stream_ends_when_the_server_does(path: Path) -> None:
         talk.head()
         assert server.idle_seconds == 0
         server.close()
-        assert left.is_set()
+        assert left.wait(10)
         assert talk.file.read() == b""  # no last chunk
 
 

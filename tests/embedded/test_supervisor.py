@@ -290,7 +290,8 @@ class TestNetwork:
 
     def test_it_has_an_address_of_its_own(self, container: Container) -> None:
         network = Network("loopback", "127.18.77.3")
-        script = "(echo hello | nc -l -p 45001) & for i in $(seq 100); do nc 127.0.0.1 45001 < /dev/null && break; sleep 0.1; done; grep -c 034D127F:AFC9 /proc/net/tcp"
+        script = """(echo hello | nc -l -p 45001) &
+            for i in $(seq 100); do nc 127.0.0.1 45001 < /dev/null && break; sleep 0.1; done"""
         ran = container.sh(script, network=network)
         assert ran.out.splitlines()[0] == "hello", ran.err
 
