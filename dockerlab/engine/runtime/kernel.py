@@ -133,19 +133,21 @@ def seccomp(program: bytes, flags: int = 0) -> int:
 
 
 def is_datagram(task: int, fd: int) -> bool:
-    """Whether a file descriptor of another process is a datagram socket. False, too, where the process may not be asked."""
+    """Whether a file descriptor of another process is a datagram socket. Raises OSError, also where the process may not be asked."""
+    tgid = re.search(r"^Tgid:\s*(\d+)", open_text(f"/proc/{task}/status"), re.MULTILINE)
+    process = os.pidfd_open(int(tgid[1]) if tgid else task)
     try:
-        tgid = re.search(r"^Tgid:\s*(\d+)", open_text(f"/proc/{task}/status"), re.MULTILINE)
-        process = os.pidfd_open(int(tgid[1]) if tgid else task)
-        try:
-            number = ctypes.c_long(_PIDFD_GETFD)
-            copy = _check(_libc.syscall(number, ctypes.c_int(process), ctypes.c_int(fd), ctypes.c_uint(0)), "pidfd_getfd")
-        finally:
-            os.close(process)
-        with socket.socket(fileno=copy) as copied:
-            return copied.type == socket.SOCK_DGRAM
+        number = ctypes.c_long(_PIDFD_GETFD)
+        copy = _check(_libc.syscall(number, ctypes.c_int(process), ctypes.c_int(fd), ctypes.c_uint(0)), "pidfd_getfd")
+    finally:
+        os.close(process)
+    try:
+        copied = socket.socket(fileno=copy)
     except OSError:
-        return False
+        os.close(copy)
+        raise
+    with copied:
+        return copied.type == socket.SOCK_DGRAM
 
 
 def open_text(path: str) -> str:

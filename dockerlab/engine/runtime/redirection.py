@@ -54,13 +54,24 @@ class Listener:
         memory = os.open(f"/proc/{pid}/mem", os.O_RDWR)
         try:
             asked = os.pread(memory, length, place)
-            # From the container's address nothing gets off this machine: musl's resolver, for one, binds before it asks a name server.
-            if is_bind and is_any(asked) and is_datagram(pid, fd):
+            if is_bind and is_any(asked) and may_be_a_clients(pid, fd):
                 return
             if new := rewrite(asked, self._address, "bind" if is_bind else "connect"):
                 os.pwrite(memory, new, place)
         finally:
             os.close(memory)
+
+
+def may_be_a_clients(task: int, fd: int) -> bool:
+    """Whether a socket that is to be bound to every address, and to no port in particular, may be left as it is.
+
+    From the container's address nothing gets off this machine, and musl's resolver, for one, binds before it asks a name server. A
+    server's stream is brought to its place. In a Binder pod it cannot be told which it is (pidfd_getfd is not allowed): names count more.
+    """
+    try:
+        return is_datagram(task, fd)
+    except OSError:
+        return True
 
 
 def _has_input(fd: int) -> bool:

@@ -15,9 +15,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from dockerlab.engine.rootfs import recorded
-from dockerlab.engine.runtime.kernel import is_datagram
 from dockerlab.engine.runtime.plan import Network
 from dockerlab.engine.runtime.redirect import is_any, rewrite
+from dockerlab.engine.runtime.redirection import may_be_a_clients
 from dockerlab.engine.runtime.supervisor.answers import AT_EMPTY_PATH, AT_SYMLINK_NOFOLLOW, Paths, error
 from dockerlab.engine.runtime.supervisor.executables import Elf, Executables, Script, inspect
 from dockerlab.engine.runtime.supervisor.machine import Machine
@@ -214,8 +214,8 @@ class Stops:
         if family == socket.AF_UNIX:
             return self._unix(member, task, registers, index, address[2:].partition(b"\0")[0], operation)
         if family in (socket.AF_INET, socket.AF_INET6) and self._network.mode != "host":
-            if operation == "bind" and is_any(address) and is_datagram(task, registers.argument(index - 1) & 0xFFFFFFFF):
-                return None  # a client's: from the container's address nothing gets off this machine
+            if operation == "bind" and is_any(address) and may_be_a_clients(task, registers.argument(index - 1) & 0xFFFFFFFF):
+                return None
             new = rewrite(address, self._network.address, "bind" if operation == "bind" else "connect")
             if new is None:
                 if (
