@@ -15,6 +15,7 @@ import time
 from types import TracebackType
 
 SECONDS = 20
+_TELL_AGAIN = 1.0
 _WHERE = b"\x1b[6n"  # busybox's shell asks its terminal for the cursor's place, and waits for the answer
 
 
@@ -45,7 +46,11 @@ class Terminal:
         """Waits until `text` is shown, and gives what came up to its end. What comes after it is kept for the next call."""
         deadline = time.monotonic() + SECONDS
         while (place := self.screen.find(text.encode())) < 0:
-            assert self._read(deadline - time.monotonic()), f"{text!r} does not come: {self.screen!r}"
+            if not self._read(min(_TELL_AGAIN, deadline - time.monotonic())):
+                assert time.monotonic() < deadline, f"{text!r} does not come: {self.screen!r}"
+                assert self._process.poll() is None, f"{text!r} does not come, the command has ended: {self.screen!r}"
+                # docker does not hear of a size that changes while it still sets the first one.
+                self._process.send_signal(signal.SIGWINCH)
         place += len(text.encode())
         shown, self.screen = self.screen[:place], self.screen[place:]
         return shown
