@@ -140,8 +140,12 @@ class Networks:
                 if self._find(other) is None:
                     raise UsageError(f"could not get container for {other}: No such container: {other}")
             ends = self._asked_for(member, endpoints or {})
+            # Before 1.44 the address of the first network's endpoint was the container's.
+            mac_address = str(config.get("MacAddress") or "")
+            if mac_address and (end := ends.get(member.mode)) and not end.mac_address:
+                ends[member.mode] = replace(end, mac_address=mac_address)
             self._members[id] = replace(member, endpoints=ends)
-            if endpoints:
+            if endpoints or mac_address:
                 self._registry.keep_endpoints(id, ends)
             return [warning for name, end in ends.items() for warning in requests.endpoint_warnings(name, end)]
 
