@@ -7,6 +7,7 @@ sees to it that all of `tests/engine` does, and that nothing is left behind.
 from __future__ import annotations
 
 import os
+import signal
 from collections import Counter, defaultdict
 from collections.abc import Generator, Iterator
 from typing import cast
@@ -29,6 +30,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="somebody else uses the engines meanwhile: do not fail a test for containers that appear while it runs",
     )
+
+
+def pytest_configure() -> None:
+    # A shell starts what it runs in the background with interrupts ignored; there are tests that interrupt themselves and others.
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
