@@ -42,8 +42,11 @@ class Terminal:
     def send(self, text: str) -> None:
         os.write(self._end, text.encode())
 
-    def expect(self, text: str) -> bytes:
-        """Waits until `text` is shown, and gives what came up to its end. What comes after it is kept for the next call."""
+    def expect(self, text: str, again: str = "") -> bytes:
+        """Waits until `text` is shown, and gives what came up to its end. What comes after it is kept for the next call.
+
+        again: typed again as long as nothing comes.
+        """
         deadline = time.monotonic() + SECONDS
         while (place := self.screen.find(text.encode())) < 0:
             if not self._read(min(_TELL_AGAIN, deadline - time.monotonic())):
@@ -51,6 +54,7 @@ class Terminal:
                 assert self._process.poll() is None, f"{text!r} does not come, the command has ended: {self.screen!r}"
                 # docker does not hear of a size that changes while it still sets the first one.
                 self._process.send_signal(signal.SIGWINCH)
+                self.send(again)
         place += len(text.encode())
         shown, self.screen = self.screen[:place], self.screen[place:]
         return shown
