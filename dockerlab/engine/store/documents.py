@@ -7,6 +7,7 @@ once. (Go does the same when Docker reads it.) Image spec of the OCI: manifest.m
 from __future__ import annotations
 
 import json
+import platform
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
@@ -18,6 +19,7 @@ from dockerlab.image import chain_ids
 
 OCI_CONFIG: Final = "application/vnd.oci.image.config.v1+json"
 OCI_LAYER: Final = "application/vnd.oci.image.layer.v1.tar"
+_ARCHITECTURES: Final = {"x86_64": "amd64", "aarch64": "arm64"}
 _MOST_LAYERS: Final = 127  # as Docker: what one overlay mount takes
 
 
@@ -145,3 +147,8 @@ def descriptor(digest: str, size: int, media_type: str = OCI_LAYER) -> dict[str,
 def encoded(value: object) -> bytes:
     """The bytes of a document that we make."""
     return json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+def architecture() -> str:
+    """This machine's, as images name it."""
+    return _ARCHITECTURES.get(platform.machine(), platform.machine())

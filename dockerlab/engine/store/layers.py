@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -62,10 +63,10 @@ def write(blobs: Blobs, stream: Readable) -> Content:
 
 
 def survey(tar: Readable) -> tuple[int, int]:
-    """Bytes of the files and number of the entries of a tar. Raises EngineError for one that is damaged or not safe."""
+    """Bytes of the files (of a symbolic link, its target, as Docker counts) and number of the entries of a tar. Raises EngineError for one that is damaged or not safe."""
     size = count = 0
     for entry, _ in entries(tar):
-        size += entry.size
+        size += len(os.fsencode(entry.target)) if entry.kind == "symlink" else entry.size
         count += 1
         entry.check()
     return size, count

@@ -1,4 +1,4 @@
-"""An archive → images in the store. It may be a docker-archive (`docker save`), an OCI layout (`buildx --output type=oci`, skopeo), or both.
+"""An archive → images in the store. It may be a docker-archive (`docker save`), an OCI layout (`buildx`, skopeo), or both.
 
 Nothing that the archive claims is believed: each layer is read through, and must be a safe tar with the diff_id that the config gives
 it; each blob must have its digest. The config is kept byte for byte, so that the image has the id that it had elsewhere; of an OCI
@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any
 from dockerlab import reference
 from dockerlab.engine.store import documents, layers
 from dockerlab.engine.store.catalogue import canonical
+from dockerlab.engine.store.documents import architecture
 from dockerlab.engine.store.layers import Content
-from dockerlab.engine.store.records import NAME, TAG, parse_document
-from dockerlab.engine.store.unpacking import Archive, Member
+from dockerlab.engine.store.records import NAME, TAG, parse_document, parse_json
+from dockerlab.engine.store.unpacking import Archive, Member, blob_path
 from dockerlab.engine.store.values import Image, short
 from dockerlab.errors import EngineError, NotFound
 
@@ -28,10 +29,11 @@ _DEEPEST = 4  # an index in an index in …
 
 @dataclass(frozen=True)
 class _Found:
-    """An image of the archive. layers: with media types, where they are known. manifest: to keep, or None to make one."""
+    """An image of the archive. layers: where they are in it, with media types where they are known; one that the store has may be
+    missing there. manifest: to keep, or None to make one."""
 
     config: Member
-    layers: Sequence[tuple[Member, str | None]]
+    layers: Sequence[tuple[str, str | None]]
     names: Sequence[str]
     manifest: bytes | None = None
 
@@ -43,7 +45,7 @@ def load(store: Store, stream: Any) -> Iterator[dict[str, Any] | Image]:
         if manifest := archive.find("manifest.json"):
             found = list(_docker_images(archive, archive.document(manifest)))
         elif index := archive.find("index.json"):
-            found = list(_oci_images(archive, _object(archive, index), store_platform(store)))
+            found = list(_oci_images(archive, _object(archive, index), ("linux", architecture())))
         else:
             raise EngineError(
                 "the archive holds neither manifest.json nor index.json: it is not one of images",
@@ -51,13 +53,6 @@ def load(store: Store, stream: Any) -> Iterator[dict[str, Any] | Image]:
             )
         for image in found:
             yield from _add(store, archive, image)
-
-
-def store_platform(store: Store) -> tuple[str, str]:
-    """The operating system and architecture whose image is taken from an index."""
-    from dockerlab.engine.store.store import architecture
-
-    return "linux", architecture()
 
 
 def _object(archive: Archive, member: Member) -> dict[str, Any]:
@@ -68,11 +63,11 @@ def _object(archive: Archive, member: Member) -> dict[str, Any]:
 
 
 def _docker_images(archive: Archive, data: bytes) -> Iterator[_Found]:
-    wrapped = parse_document(b'{"images":' + data + b"}", "manifest.json")["images"]
-    if not isinstance(wrapped, list):
+    items = parse_json(data, "manifest.json")
+    if not isinstance(items, list):
         raise EngineError("manifest.json is not a list")
     manifests = _manifests(archive)
-    for item in wrapped:
+    for item in items:
         config, names, paths = (
             (item.get(key) for key in ("Config", "RepoTags", "Layers")) if isinstance(item, dict) else (None,) * 3
         )
@@ -83,7 +78,7 @@ def _docker_images(archive: Archive, data: bytes) -> Iterator[_Found]:
         if oci and (found := _with_manifest(archive, oci, names or [])):
             yield found
         else:
-            yield _Found(member, [(archive.member(path), None) for path in paths or []], names or [])
+            yield _Found(member, [(path, None) for path in paths or []], names or [])
 
 
 def _is_texts(value: object) -> bool:
@@ -157,11 +152,9 @@ def _with_manifest(archive: Archive, data: bytes, names: Sequence[str]) -> _Foun
     """None where blobs of the manifest are not in the archive."""
     digest, descriptors = documents.parse_manifest(data)
     config = archive.blob(digest)
-    found = [(archive.blob(one["digest"]), one.get("mediaType")) for one in descriptors]
-    members = [(member, kind) for member, kind in found if member]
-    if config is None or len(members) != len(found):
+    if config is None or not all(archive.blob(one["digest"]) for one in descriptors):
         return None
-    return _Found(config, members, names, data)
+    return _Found(config, [(blob_path(one["digest"]), one.get("mediaType")) for one in descriptors], names, data)
 
 
 # Into the store
@@ -175,11 +168,12 @@ def _add(store: Store, archive: Archive, found: _Found) -> Iterator[dict[str, An
         raise EngineError(f"invalid manifest, layers length mismatch: expected {len(found.layers)}, got {len(diff_ids)}")
     known = _known(store)
     contents: list[Content] = []
-    for number, (diff_id, (member, kind)) in enumerate(zip(diff_ids, found.layers, strict=True)):
+    for number, (diff_id, (path, kind)) in enumerate(zip(diff_ids, found.layers, strict=True)):
         there = known.get(diff_id)
-        if there and (found.manifest is None or there.digest == member.digest):
+        if there and (found.manifest is None or blob_path(there.digest) == path):
             contents.append(there)
             continue
+        member = archive.member(path)
         content = _layer(archive, member, kind)
         if content.diff_id != diff_id:
             raise EngineError(f'invalid diffID for layer {number}: expected "{diff_id}", got "{content.diff_id}"')
@@ -218,9 +212,7 @@ def _named(store: Store, name: str) -> Image | None:
 
 
 def _layer(archive: Archive, member: Member, kind: str | None) -> Content:
-    start = b""
-    for start in archive.chunks(member):
-        break
+    start = next(iter(archive.chunks(member)), b"")
     measured = layers.measure(archive.chunks(member))
     return Content(
         member.digest, measured.diff_id, kind or layers.media_type(start), member.size, measured.files_size, measured.count

@@ -162,12 +162,17 @@ def _beside(records: Records) -> dict[str, Any]:
     return {"parents": dict(records.parents), "tagged": dict(records.tagged), "sizes": dict(records.sizes)}
 
 
-def parse_document(data: bytes, what: str) -> dict[str, Any]:
-    """A manifest, an index or a config. Raises EngineError for what is no JSON object."""
+def parse_json(data: bytes, what: str) -> Any:
+    """A document. Raises EngineError for what is no JSON."""
     try:
-        value = json.loads(data)
+        return json.loads(data)
     except (ValueError, RecursionError) as error:
         raise EngineError(f"{what} is not JSON") from error
+
+
+def parse_document(data: bytes, what: str) -> dict[str, Any]:
+    """A manifest, an index or a config. Raises EngineError for what is no JSON object."""
+    value = parse_json(data, what)
     if not isinstance(value, dict):
         raise EngineError(f"{what} is not a JSON object")
     return value

@@ -46,7 +46,7 @@ def _members(blobs: Blobs, images: dict[str, Image], names: dict[str, list[str]]
     index = [
         Manifest(image.manifest, blobs.size(image.manifest) or 0).descriptor(name)
         for image in images.values()
-        for name in names[image.id] or [None]
+        for name in (*names[image.id],) or (None,)
     ]
     documents: dict[str, Any] = {
         "index.json": {"schemaVersion": 2, "mediaType": records.OCI_INDEX, "manifests": index},

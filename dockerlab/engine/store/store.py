@@ -7,7 +7,6 @@ is collected only when nobody does.
 
 from __future__ import annotations
 
-import platform as machine
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -22,6 +21,7 @@ from dockerlab.engine.store import check, documents, layers, load, records, remo
 from dockerlab.engine.store.blobs import TEMPORARY, Blobs, is_digest
 from dockerlab.engine.store.catalogue import Catalogue, Contents, canonical, find
 from dockerlab.engine.store.check import Finding
+from dockerlab.engine.store.documents import architecture
 from dockerlab.engine.store.layers import Content
 from dockerlab.engine.store.lock import Lock
 from dockerlab.engine.store.records import Manifest, Records
@@ -33,8 +33,6 @@ from dockerlab.errors import Conflict, NotFound, UsageError
 # Told what happened to an image: the action, the image's id, attributes.
 Notify = Callable[[str, str, Mapping[str, str]], object]
 
-_ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
-
 
 @dataclass(frozen=True)
 class Sizes:
@@ -42,11 +40,6 @@ class Sizes:
 
     layers: int
     shared: Mapping[str, int]
-
-
-def architecture() -> str:
-    """This machine's, as images name it."""
-    return _ARCHITECTURES.get(machine.machine(), machine.machine())
 
 
 class Store:

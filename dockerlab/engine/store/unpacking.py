@@ -31,6 +31,11 @@ class Member:
     draft: Draft | None
 
 
+def blob_path(digest: str) -> str:
+    """Where an OCI layout has a blob."""
+    return _BLOBS + digest.removeprefix("sha256:")
+
+
 class Archive:
     """Use it in a `with`: at its end what was not kept is gone."""
 
@@ -81,7 +86,7 @@ class Archive:
 
     def blob(self, digest: str) -> Member | None:
         """A blob of an OCI layout, whose bytes are those of its digest. Raises EngineError where they are not."""
-        found = self.find(_BLOBS + digest.removeprefix("sha256:")) if is_digest(digest) else None
+        found = self.find(blob_path(digest)) if is_digest(digest) else None
         if found and found.digest != digest:
             raise EngineError(f"blob {digest} is damaged: its bytes are not those of its digest")
         return found
