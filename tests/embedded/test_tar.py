@@ -9,6 +9,7 @@ import subprocess
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -29,8 +30,8 @@ class Trickle(io.RawIOBase):
     def readable(self) -> bool:
         return True
 
-    def readinto(self, buffer: object) -> int:
-        view = memoryview(buffer)  # type: ignore[arg-type]
+    def readinto(self, buffer: Any) -> int:
+        view = memoryview(buffer)
         chunk = self._data[self._at : self._at + min(self._step, len(view))]
         view[: len(chunk)] = chunk
         self._at += len(chunk)
@@ -91,7 +92,7 @@ def test_what_is_written_is_read_back(entry: Entry) -> None:
 
 def test_all_entries_in_one_archive_from_a_stream_that_trickles() -> None:
     data = written(*((entry, b"abcdef") for entry in ENTRIES))
-    assert [entry for entry, _ in entries(Trickle(data))] == ENTRIES  # type: ignore[arg-type]
+    assert [entry for entry, _ in entries(Trickle(data))] == ENTRIES
 
 
 def test_the_same_bytes_twice_and_a_whole_record() -> None:
@@ -224,7 +225,7 @@ def test_an_archive_that_is_cut_off(size: int) -> None:
         if size == 512:
             data = data[:512]
         with pytest.raises(EngineError, match="unexpected EOF"):
-            list(entries(stream))  # type: ignore[arg-type]
+            list(entries(stream))
 
 
 def test_an_empty_archive_and_one_without_its_end() -> None:
@@ -245,8 +246,8 @@ def _with_checksum(block: bytes) -> bytes:
         _with_checksum(written((Entry("a"), b""))[:156] + b"x" + written((Entry("a"), b""))[157:512]).replace(
             b"00000000000\0", b"77777777777\0", 1
         ),
-        _with_checksum((made(info("a"))[:124] + b"77777777777\0" + made(info("a"))[136:156] + b"x" + made(info("a"))[157:512])),
-        _with_checksum((made(info("a"))[:124] + b"\xff" * 12 + made(info("a"))[136:512])),
+        _with_checksum(made(info("a"))[:124] + b"77777777777\0" + made(info("a"))[136:156] + b"x" + made(info("a"))[157:512]),
+        _with_checksum(made(info("a"))[:124] + b"\xff" * 12 + made(info("a"))[136:512]),
     ],
     ids=["garbage", "checksum", "a header of 8 GB", "a negative size"],
 )

@@ -27,9 +27,11 @@ from dockerlab.engine.store.lock import Lock
 if TYPE_CHECKING:
     from dockerlab.engine.store import Layer
 
-_DIGITS = 12  # 127 layers must fit into the options of one mount, a page
+# 127 layers must fit into the options of one mount, a page; and nobody must find another layer whose name begins so.
+_DIGITS = 20
 _EMPTY = "empty"
 _LOCK = "lock"
+_HALF_MADE = "layer-"
 
 
 class OverlaySnapshots:
@@ -51,7 +53,7 @@ class OverlaySnapshots:
             if not target.exists():
                 with Lock(self._layers / _LOCK).exclusive(), full_disk_is_an_error():
                     if not target.exists():
-                        self._unpack(layer, open_layer, target)
+                        self._unpack(layer, open_layer, lowers, target)
             lowers.append(target)
         # An overlay has one lower at least.
         return tuple(str(path) for path in reversed(lowers or [self._layers / _EMPTY]))
@@ -83,25 +85,31 @@ class OverlaySnapshots:
 
     def collect(self, keep: Collection[str]) -> int:
         """See `Snapshots`."""
-        names = {_short(chain) for chain in keep} | {_EMPTY, _LOCK} | in_use.names(self._home)
+        kept = {_short(chain) for chain in keep} | {_EMPTY, _LOCK} | in_use.names(self._home)
         freed = 0
         with Lock(self._layers / _LOCK).exclusive():
-            for path in [path for path in self._layers.iterdir() if path.name not in names]:
+            # Whoever unpacks holds the lock: this was left by a crash.
+            for path in self._home.tmp.glob(f"{_HALF_MADE}*"):
+                freed += _size(path)
+                remove(path)
+            for path in [path for path in self._layers.iterdir() if path.name not in kept]:
                 # Renamed first: a layer is there whole or not at all.
-                gone = Path(tempfile.mkdtemp(prefix="layer-", dir=self._home.tmp))
+                gone = Path(tempfile.mkdtemp(prefix=_HALF_MADE, dir=self._home.tmp))
                 path.rename(gone / path.name)
                 freed += _size(gone)
                 remove(gone)
         return freed
 
-    def _unpack(self, layer: Layer, open_layer: Callable[[Layer], IO[bytes]], target: Path) -> None:
-        made = Path(tempfile.mkdtemp(prefix="layer-", dir=self._home.tmp))
+    def _unpack(self, layer: Layer, open_layer: Callable[[Layer], IO[bytes]], below: Sequence[Path], target: Path) -> None:
+        made = Path(tempfile.mkdtemp(prefix=_HALF_MADE, dir=self._home.tmp))
         try:
             top = made / "top"
             top.mkdir()
             top.chmod(0o755)
             with open_layer(layer) as stream:
-                overlay_layer.unpack(os.fsencode(top), stream, Budget(self._home.tmp))
+                overlay_layer.unpack(
+                    os.fsencode(top), stream, Budget(self._home.tmp), [os.fsencode(path) for path in reversed(below)]
+                )
             top.rename(target)
         finally:
             remove(made)

@@ -9,13 +9,13 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, replace
 from typing import IO
 
 from dockerlab.engine.rootfs import Change, ChangeKind, Root, recorded
 from dockerlab.engine.rootfs.mount_points import is_mount_point
-from dockerlab.engine.rootfs.overlay_layer import OPAQUE
+from dockerlab.engine.rootfs.overlay_layer import is_opaque
 from dockerlab.engine.store.tar import OPAQUE as OPAQUE_NAME
 from dockerlab.engine.store.tar import WHITEOUT, Entry, Kind, Writer
 
@@ -69,7 +69,7 @@ def write_layer(root: Root, out: IO[bytes]) -> None:
         if each.found is None:
             writer.add(Entry(f"{parent}/{WHITEOUT}{name}" if parent else WHITEOUT + name, mode=0))
             continue
-        with suppress(FileNotFoundError):
+        with suppress(FileNotFoundError), _reachable(upper, each.path):
             _write(writer, upper + b"/" + each.path, path, each.found, links)
             if each.opaque:
                 writer.add(Entry(f"{path}/{OPAQUE_NAME}", mode=0))
@@ -80,19 +80,23 @@ def _write(writer: Writer, host: bytes, path: str, found: os.stat_result, links:
     kind = _KINDS.get(stat.S_IFMT(found.st_mode))
     if kind is None:
         return  # a socket: an archive cannot hold one
-    uid, gid = _owner(host, found)
-    mode = stat.S_IMODE(found.st_mode)
-    if kind == "file" and found.st_nlink > 1 and (first := links.setdefault(found.st_ino, path)) != path:
-        writer.add(Entry(path, "link", mode, uid, gid, found.st_mtime_ns, target=first))
-    elif kind == "symlink":
+    if kind == "symlink":
+        uid, gid = _owner(host, found)
         writer.add(Entry(path, kind, 0o777, uid, gid, found.st_mtime_ns, target=os.fsdecode(os.readlink(host))))
-    elif kind == "file":
-        with _readable(host, found, 0o400), open(os.open(host, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC), "rb") as file:
-            entry = Entry(path, kind, mode, uid, gid, found.st_mtime_ns, found.st_size, xattrs=_attributes(host))
-            writer.add(entry, _Padded(file, found.st_size))
-    else:
-        device = (os.major(found.st_rdev), os.minor(found.st_rdev)) if kind in ("char", "block") else (0, 0)
-        writer.add(Entry(path, kind, mode, uid, gid, found.st_mtime_ns, device=device, xattrs=_attributes(host)))
+        return
+    # Attributes, too, are only read by who may read the file.
+    with _readable(host, found, 0o400):
+        uid, gid = _owner(host, found)
+        entry = Entry(path, kind, stat.S_IMODE(found.st_mode), uid, gid, found.st_mtime_ns, xattrs=_attributes(host))
+        if kind == "file" and found.st_nlink > 1 and (first := links.setdefault(found.st_ino, path)) != path:
+            writer.add(replace(entry, kind="link", target=first, xattrs={}))
+        elif kind == "file":
+            with open(os.open(host, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC), "rb") as file:
+                writer.add(replace(entry, size=found.st_size), _Padded(file, found.st_size))
+        elif kind in ("char", "block"):
+            writer.add(replace(entry, device=(os.major(found.st_rdev), os.minor(found.st_rdev))))
+        else:
+            writer.add(entry)
 
 
 class _Padded:
@@ -108,7 +112,9 @@ class _Padded:
 
 
 def _owner(host: bytes, found: os.stat_result) -> tuple[int, int]:
-    if os.getuid() == 0:
+    """Who a file belongs to: to whom it really does as root, else to whom its image gave it; what is ours is root's."""
+    ours = (os.getuid(), os.getgid())
+    if os.getuid() == 0 and (found.st_uid, found.st_gid) != ours:
         return found.st_uid, found.st_gid
     noted = recorded.attribute(host) if not stat.S_ISLNK(found.st_mode) else None
     return (noted.uid, noted.gid) if noted else (0, 0)
@@ -143,7 +149,8 @@ def _difference(root: Root, path: bytes, name: bytes, lowers: list[bytes]) -> li
     kind = ChangeKind.ADDED if before is None else ChangeKind.MODIFIED
     if not stat.S_ISDIR(now.st_mode):
         return [] if before is None and is_mount_point(host) else [Difference(path, kind, now)]
-    opaque = before is not None and (not stat.S_ISDIR(before.st_mode) or _is_opaque(host))
+    with _readable(host, now, 0o400):
+        opaque = before is not None and (not stat.S_ISDIR(before.st_mode) or is_opaque(host))
     inside = _inside(root, path, [] if opaque else below)
     is_copied_up = before is not None and not opaque and _looks_the_same(now, before)
     if not inside and (is_copied_up or (before is None and is_mount_point(host))):
@@ -169,20 +176,13 @@ def _below(name: bytes, lowers: list[bytes]) -> tuple[os.stat_result | None, lis
         if not stat.S_ISDIR(found.st_mode):
             break
         places.append(host)
-        if _is_opaque(host):
+        if is_opaque(host):
             break
     return first, places
 
 
 def _is_whiteout(found: os.stat_result) -> bool:
     return stat.S_ISCHR(found.st_mode) and found.st_rdev == os.makedev(0, 0)
-
-
-def _is_opaque(host: bytes) -> bool:
-    try:
-        return os.getxattr(host, OPAQUE, follow_symlinks=False) in (b"y", b"x")
-    except OSError:
-        return False  # it has none, or cannot have any
 
 
 def _looks_the_same(now: os.stat_result, before: os.stat_result) -> bool:
@@ -202,3 +202,15 @@ def _readable(host: bytes, found: os.stat_result, needed: int) -> Iterator[None]
     finally:
         with suppress(FileNotFoundError):
             os.chmod(host, mode)
+
+
+@contextmanager
+def _reachable(upper: bytes, path: bytes) -> Iterator[None]:
+    """Within the block the owner may get to a path of the upper directory."""
+    with ExitStack() as stack:
+        if os.getuid() != 0:
+            host = upper
+            for part in (b"", *path.split(b"/")[:-1]):
+                host += b"/" + part if part else b""
+                stack.enter_context(_readable(host, os.lstat(host), 0o100))
+        yield

@@ -1,14 +1,16 @@
 """A layer's tar → a directory as overlayfs keeps a layer.
 
 Nothing is written outside: an entry's path is clean, and a parent that is no directory (a symbolic link, most of all) is replaced by
-one. Directories get their modes and times when all that is in them is there.
+one. Directories get their modes and times when all that is in them is there. One that the layer has no entry for, only something in it,
+is as the layers below have it: the kernel shows the uppermost's mode, and /tmp must stay as it is for all to write to.
 """
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
 from dockerlab.engine.rootfs import recorded
@@ -22,9 +24,12 @@ _CHUNK = 1 << 18
 _RESERVED = ("user.overlay.", "user.dockerlab.", "trusted.overlay.", recorded.ATTRIBUTE)
 
 
-def unpack(top: bytes, stream: Readable, budget: Budget) -> None:
-    """Unpacks a layer into the empty directory `top`. Raises EngineError for an archive that is broken or not safe, OSError."""
-    layer = _Layer(top)
+def unpack(top: bytes, stream: Readable, budget: Budget, lowers: Sequence[bytes] = ()) -> None:
+    """Unpacks a layer into the empty directory `top`. lowers: the unpacked layers below, the topmost first.
+
+    Raises EngineError for an archive that is broken or not safe, OSError where the disk fails.
+    """
+    layer = _Layer(top, lowers)
     for entry, data in entries(stream):
         budget.add_file()
         budget.spend(sum(length for _, length in entry.sparse) if entry.sparse is not None else entry.size)
@@ -35,8 +40,8 @@ def unpack(top: bytes, stream: Readable, budget: Budget) -> None:
 
 
 class _Layer:
-    def __init__(self, top: bytes) -> None:
-        self._top = top
+    def __init__(self, top: bytes, lowers: Sequence[bytes]) -> None:
+        self._top, self._lowers = top, lowers
         self._is_root = os.getuid() == 0
         self._folders: set[bytes] = {b""}
         self._directories: dict[bytes, Entry] = {}
@@ -60,14 +65,18 @@ class _Layer:
 
     def finish(self) -> None:
         """Gives directories what is theirs, the deepest first: a mode may close one to us."""
-        for path, entry in sorted(self._directories.items(), key=lambda item: item[0].count(b"/"), reverse=True):
+        for path in sorted(self._folders | self._directories.keys(), key=lambda path: path.count(b"/") + bool(path), reverse=True):
             host = self._host(path)
-            with suppress(FileNotFoundError, NotADirectoryError):  # replaced by a later entry
-                if stat.S_ISDIR(os.lstat(host).st_mode):
-                    self._own(host, entry)
-                    _set_attributes(host, entry.xattrs)
-                    os.chmod(host, entry.mode)
-                    os.utime(host, ns=(entry.mtime, entry.mtime))
+            if not _is_directory(host):
+                continue  # replaced by a later entry
+            if entry := self._directories.get(path):
+                self._own(host, entry)
+                _set_attributes(host, entry.xattrs)
+                # Else we could not look into it ourselves, for `docker diff`.
+                os.chmod(host, entry.mode if self._is_root else entry.mode | 0o700)
+                os.utime(host, ns=(entry.mtime, entry.mtime))
+            elif below := _below(self._lowers, path):
+                _copy_status(below, host)
 
     def _host(self, path: bytes) -> bytes:
         return self._top + b"/" + path if path else self._top
@@ -78,8 +87,11 @@ class _Layer:
         if path not in self._folders:
             self._folder(path.rpartition(b"/")[0])
             if not _is_directory(host):
+                hides = _is_whiteout(host)
                 self._clear(path)
                 os.mkdir(host, 0o755)
+                if hides:
+                    os.setxattr(host, OPAQUE, b"y")
             self._folders.add(path)
         return host
 
@@ -95,7 +107,10 @@ class _Layer:
     def _white_out(self, path: bytes) -> None:
         self._folder(path.rpartition(b"/")[0])
         if os.path.lexists(self._host(path)):
-            return  # this layer's own: a whiteout is about those below
+            # This layer's own stays: a whiteout is about those below.
+            if _is_directory(self._host(path)):
+                os.setxattr(self._host(path), OPAQUE, b"y")
+            return
         os.mknod(self._host(path), stat.S_IFCHR | 0o600, os.makedev(0, 0))
 
     def _create(self, path: bytes, entry: Entry, data: Data) -> None:
@@ -124,19 +139,29 @@ class _Layer:
         os.utime(host, ns=(entry.mtime, entry.mtime), follow_symlinks=False)
 
     def _device(self, host: bytes, entry: Entry) -> bool:
-        """Only root makes devices. 0:0 would be a whiteout."""
+        """Only root makes devices, and not root in a user namespace. 0:0 would be a whiteout."""
         if not self._is_root or entry.device == (0, 0):
             return False
         kind = stat.S_IFCHR if entry.kind == "char" else stat.S_IFBLK
-        os.mknod(host, kind | 0o600, os.makedev(*entry.device))
+        try:
+            os.mknod(host, kind | 0o600, os.makedev(*entry.device))
+        except PermissionError:
+            return False
         return True
 
     def _own(self, host: bytes, entry: Entry) -> None:
         if (entry.uid, entry.gid) == (0, 0):
             return
         if self._is_root:
-            os.lchown(host, entry.uid, entry.gid)
-        elif entry.kind in ("file", "directory"):
+            try:
+                os.lchown(host, entry.uid, entry.gid)
+            except OSError as error:
+                # Root of a user namespace that has no such user.
+                if error.errno not in (errno.EPERM, errno.EINVAL):
+                    raise
+            else:
+                return
+        if entry.kind in ("file", "directory"):
             os.setxattr(host, recorded.ATTRIBUTE, recorded.text(recorded.Recorded(entry.uid, entry.gid, entry.mode)))
 
     def _linked(self, entry: Entry) -> bytes:
@@ -179,6 +204,50 @@ def _set_attributes(host: bytes, xattrs: Mapping[str, bytes]) -> None:
         if not name.startswith(_RESERVED):
             with suppress(OSError):  # security.capability and trusted.* are root's to give
                 os.setxattr(host, name, value, follow_symlinks=False)
+
+
+def _below(lowers: Sequence[bytes], path: bytes) -> bytes | None:
+    """The directory that the layers below show at `path`, or None."""
+    parts = path.split(b"/") if path else []
+    for lower in lowers:
+        host, hides = lower, False
+        for part in parts:
+            host += b"/" + part
+            if not _is_directory(host):
+                break
+            hides = hides or is_opaque(host)
+        else:
+            return host
+        if hides or os.path.lexists(host):
+            return None  # hidden from here on, or a file, or gone
+    return None
+
+
+def _copy_status(source: bytes, host: bytes) -> None:
+    """Gives a directory another's owner, mode, times and record."""
+    found = os.lstat(source)
+    if os.getuid() == 0:
+        os.chown(host, found.st_uid, found.st_gid)
+    if recorded.attribute(source):
+        os.setxattr(host, recorded.ATTRIBUTE, os.getxattr(source, recorded.ATTRIBUTE))
+    os.chmod(host, stat.S_IMODE(found.st_mode))
+    os.utime(host, ns=(found.st_atime_ns, found.st_mtime_ns))
+
+
+def is_opaque(host: bytes) -> bool:
+    """Whether a directory hides those below it."""
+    try:
+        return os.getxattr(host, OPAQUE, follow_symlinks=False) in (b"y", b"x")
+    except OSError:
+        return False  # it has no such attribute, or cannot have any
+
+
+def _is_whiteout(host: bytes) -> bool:
+    try:
+        found = os.lstat(host)
+    except FileNotFoundError:
+        return False
+    return stat.S_ISCHR(found.st_mode) and found.st_rdev == os.makedev(0, 0)
 
 
 def _is_inside(top: bytes, path: bytes) -> bool:

@@ -63,7 +63,10 @@ def write(blobs: Blobs, stream: Readable) -> Content:
 
 
 def survey(tar: Readable) -> tuple[int, int]:
-    """Bytes of the files (of a symbolic link, its target, as Docker counts) and number of the entries of a tar. Raises EngineError for one that is damaged or not safe."""
+    """Bytes of the files and number of the entries of a tar; of a symbolic link its target counts, as with Docker.
+
+    Raises EngineError for one that is damaged or not safe.
+    """
     size = count = 0
     for entry, _ in entries(tar):
         size += len(os.fsencode(entry.target)) if entry.kind == "symlink" else entry.size
