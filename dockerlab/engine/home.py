@@ -1,10 +1,10 @@
 """Where the engine keeps what: a root for what lasts, a runtime directory for sockets. And the one way of writing JSON.
 
-    <root>/oci-layout, index.json, blobs/, images.json     images
-    <root>/layers/, trees/                                  unpacked layers
-    <root>/containers/<id>/, volumes/<name>/, networks/     what was made of them
-    <root>/tmp/                                             everything half-written
-    <runtime>/engine.sock, <runtime>/m/<id>                 the engine's socket, and one for each container's monitor
+<root>/oci-layout, index.json, blobs/, images.json     images
+<root>/layers/, trees/                                  unpacked layers
+<root>/containers/<id>/, volumes/<name>/, networks/     what was made of them
+<root>/tmp/                                             everything half-written
+<runtime>/engine.sock, <runtime>/m/<id>                 the engine's socket, and one for each container's monitor
 """
 
 from __future__ import annotations
@@ -62,8 +62,10 @@ class Home:
         found = self.runtime.lstat()
         if found.st_uid != os.getuid() or not stat.S_ISDIR(found.st_mode):
             raise EngineError(f"{self.runtime} belongs to another user", hint="Set XDG_RUNTIME_DIR to a directory of your own.")
-        if stat.S_IMODE(found.st_mode) & 0o077:
-            self.runtime.chmod(0o700)
+        # Images bring set-id programs that no other user of the machine must get at.
+        for path in (self.runtime, self.root):
+            if stat.S_IMODE(path.stat().st_mode) & 0o077:
+                path.chmod(0o700)
 
 
 def find(environ: Mapping[str, str]) -> Home:

@@ -26,8 +26,13 @@ _NO_REGISTRY = (
     "`dockerlab images prepare` makes stand-ins for busybox, python:3.10 and debian from this machine's files"
 )
 # The part of a config that says how containers run; inspect shows these even where they are not set.
-_SHOWN: Mapping[str, Any] = {"Cmd": None, "Entrypoint": None, "Env": None, "Labels": None, "OnBuild": None, "User": "", "Volumes": None,
-                             "WorkingDir": ""}  # fmt: skip
+_SHOWN: Mapping[str, Any] = {
+    **dict.fromkeys(("Hostname", "Domainname", "User", "Image", "WorkingDir"), ""),
+    **dict.fromkeys(("AttachStdin", "AttachStdout", "AttachStderr", "Tty", "OpenStdin", "StdinOnce"), False),
+    **dict.fromkeys(("Env", "Cmd", "Volumes", "Entrypoint", "OnBuild", "Labels"), None),
+}
+# Since this version of the API there is no VirtualSize, which is the size once more.
+_WITHOUT_VIRTUAL_SIZE = (1, 44)
 
 
 def list_(engine: Engine, request: Request) -> Response:
@@ -35,14 +40,13 @@ def list_(engine: Engine, request: Request) -> Response:
     filters = parse(request.query.text("filters"), _LISTED)
     shows_all = request.query.flag("all")
     shared = engine.store.sizes().shared if request.query.flag("shared-size") else {}
-    used = {image: len(found) for image, found in engine.containers.images().items()}
     images = engine.store.images()
     parents = {image.parent for image in images}
     found = []
     for image in images:
         is_between = not image.references and image.id in parents
         if (shows_all or not is_between) and _is_wanted(engine, image, filters):
-            found.append(_summary(image, filters, used.get(image.id, 0), shared.get(image.id, -1)))
+            found.append(_summary(image, filters, request.version, shared.get(image.id, -1)))
     return Answer(found)
 
 
@@ -54,7 +58,7 @@ def _is_wanted(engine: Engine, image: Image, filters: Filters) -> bool:
             if not (created < other if is_earlier else created > other):
                 return False
     until = until_of(filters)
-    if until is not None and created > until:
+    if until is not None and created >= until:
         return False
     dangling = filters.flag("dangling")
     if dangling is not None and dangling != (not image.tags):
@@ -69,14 +73,24 @@ def _matches(name: str, pattern: str) -> bool:
     """Docker's reference filter: a pattern of the familiar name, with or without its tag."""
     parsed = reference.parse(name)
     plain = f"{parsed.domain}/{parsed.path}"
-    return any(fnmatchcase(text, pattern) for text in (parsed.familiar, parsed.familiar_name, parsed.canonical, plain))
+    return any(_fits(text, pattern) for text in (parsed.familiar, parsed.familiar_name, parsed.canonical, plain))
 
 
-def _summary(image: Image, filters: Filters, containers: int, shared: int) -> dict[str, Any]:
+def _fits(text: str, pattern: str) -> bool:
+    """A shell's pattern, whose parts between slashes each match one part."""
+    parts, patterns = text.split("/"), pattern.split("/")
+    return len(parts) == len(patterns) and all(fnmatchcase(*pair) for pair in zip(parts, patterns, strict=True))
+
+
+def _sizes(image: Image, version: tuple[int, int]) -> dict[str, int]:
+    return {"Size": image.size} | ({"VirtualSize": image.size} if version < _WITHOUT_VIRTUAL_SIZE else {})
+
+
+def _summary(image: Image, filters: Filters, version: tuple[int, int], shared: int) -> dict[str, Any]:
     patterns = filters.values("reference")
     names = [name for name in image.references if not patterns or any(_matches(name, pattern) for pattern in patterns)]
     return {
-        "Containers": containers,
+        "Containers": -1,
         "Created": _seconds(image),
         "Id": image.id,
         "Labels": image.labels or None,
@@ -84,8 +98,7 @@ def _summary(image: Image, filters: Filters, containers: int, shared: int) -> di
         "RepoDigests": image.digests,
         "RepoTags": [reference.parse(name).familiar for name in names if "@" not in name],
         "SharedSize": shared,
-        "Size": image.size,
-        "VirtualSize": image.size,
+        **_sizes(image, version),
     }
 
 
@@ -107,8 +120,7 @@ def inspect(engine: Engine, request: Request) -> Response:
             "Architecture": str(config.get("architecture") or ""),
             **({"Variant": config["variant"]} if config.get("variant") else {}),
             "Os": str(config.get("os") or ""),
-            "Size": image.size,
-            "VirtualSize": image.size,
+            **_sizes(image, request.version),
             "GraphDriver": {"Data": {}, "Name": engine.runtime.capabilities.rootfs},
             "RootFS": {"Type": "layers", "Layers": [layer.diff_id for layer in image.layers]},
             "Metadata": {"LastTagTime": image.tagged or timestamps.ZERO},
@@ -193,6 +205,8 @@ def _uses(engine: Engine) -> list[Use]:
 def load(engine: Engine, request: Request) -> Response:
     """POST /images/load"""
     messages = engine.store.load(request.body)
+    if request.query.flag("quiet"):
+        messages = (message for message in messages if "status" not in message)
     return Stream(_lines(messages), "application/json")
 
 
@@ -225,9 +239,13 @@ def _lines(messages: Iterator[Mapping[str, Any]]) -> Iterator[bytes]:
     """Messages as JSON lines. What goes wrong once the answer has begun is a message, too."""
     try:
         for message in messages:
-            yield json.dumps(message).encode() + b"\r\n"
+            yield _line(message)
     except DockerlabError as error:
-        yield json.dumps({"errorDetail": {"message": error.message}, "error": error.message}).encode() + b"\r\n"
+        yield _line({"errorDetail": {"message": error.message}, "error": error.message})
+
+
+def _line(message: Mapping[str, Any]) -> bytes:
+    return json.dumps(message, separators=(",", ":")).encode() + b"\r\n"
 
 
 def push(engine: Engine, request: Request) -> Response:

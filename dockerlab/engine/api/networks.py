@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-from dockerlab.engine.events import parse_time
+from dockerlab.engine import timestamps
 from dockerlab.engine.filters import Filters, parse
 from dockerlab.engine.http.types import Answer, Request, Route
 from dockerlab.engine.networks.endpoint import shown_in
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
 _LISTED = ("dangling", "driver", "id", "label", "name", "scope", "type")
 _PRUNED = ("label", "label!", "until")
-_UNITS = {"s": 1, "m": 60, "h": 3600}
 
 
 def list_(engine: Engine, request: Request) -> Answer:
@@ -91,16 +90,16 @@ def prune(engine: Engine, request: Request) -> Answer:
 
 
 def until_of(filters: Filters) -> int | None:
-    """The `until` of a prune: a point in time, or how long ago ("10m"). Raises UsageError."""
+    """The `until` of a filter: a point in time, or how long ago ("10m"); nanoseconds since 1970. Raises UsageError, EngineError."""
     values = filters.values("until")
     if not values:
         return None
     if len(values) > 1:
         raise UsageError("more than one until filter specified")
-    text = values[0]
-    if text[-1:] in _UNITS and text[:-1].isdecimal():
-        return time.time_ns() - int(text[:-1]) * _UNITS[text[-1]] * 10**9
-    return parse_time(text)
+    try:
+        return timestamps.moment(values[0], time.time_ns())
+    except ValueError:
+        raise EngineError(f'failed to parse value as time or duration: "{values[0]}"', status=500) from None
 
 
 ROUTES = (

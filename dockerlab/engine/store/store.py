@@ -79,7 +79,7 @@ class Store:
         try:
             image = find(text, contents)
         except NotFound as error:
-            raise NotFound(f"No such image: {text}") from error
+            raise NotFound(f"No such image: {text}" if _is_repository(text) else "reference does not exist") from error
         return [(image, None if removal.is_id(text, image) else canonical(text))]
 
     def sizes(self) -> Sizes:

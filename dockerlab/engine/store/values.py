@@ -90,7 +90,11 @@ def short(identifier: str) -> str:
 def refused(text: str) -> InvalidReference:
     """Docker's words for a reference that is none."""
     name = text.partition("@")[0]
-    if name != name.lower() and name.lower() == name.lower().strip() and _parses(name.lower()):
+    if ":" in name.rpartition("/")[2]:
+        name, _, tag = name.rpartition(":")
+        if _parses(name) and not _parses(f"{name}:{tag}"):
+            return InvalidReference("invalid tag format")
+    if name != name.lower() and _parses(name.lower()):
         path = reference.parse(name.lower()).path
         shown = f"library/{name}" if path.startswith("library/") and "/" not in name else name
         return InvalidReference(f"invalid reference format: repository name ({shown}) must be lowercase")
