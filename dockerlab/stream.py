@@ -97,8 +97,10 @@ class Stream:
         data = self._request.pop("data", None)
         if data is not None and not isinstance(data, bytes):
             data = self._body(iter(data))
+        # This connection is shut down whenever the stream is closed: it must not meanwhile have become that of another request.
+        headers = {**(self._request.pop("headers", None) or {}), "Connection": "close"}
         response: requests.Response = api.request(
-            self._method, api._url(self._path), data=data, stream=True, timeout=None, **self._request
+            self._method, api._url(self._path), data=data, headers=headers, stream=True, timeout=None, **self._request
         )
         return response
 

@@ -69,6 +69,18 @@ def test_messages_may_be_cut_anywhere(serving: Callable[[Answer], Client]) -> No
     assert read(serving(answer)) == [{"stream": "größe"}, {"a": 1}, {"b": 2}]
 
 
+def test_its_connection_is_no_other_request_s(serving: Callable[[Answer], Client]) -> None:
+    heads = []
+
+    def answer(connection: socket.socket) -> None:
+        heads.append(connection.recv(65536).lower())
+        connection.sendall(HEAD + chunk(b"{}") + b"0\r\n\r\n")
+
+    assert read(serving(answer), headers={"X-Registry-Config": "e30="}) == [{}]
+    assert b"\r\nconnection: close\r\n" in heads[0]
+    assert b"\r\nx-registry-config: e30=\r\n" in heads[0]
+
+
 def test_an_answer_that_breaks_off_is_an_error(serving: Callable[[Answer], Client]) -> None:
     def answer(connection: socket.socket) -> None:
         connection.recv(65536)
