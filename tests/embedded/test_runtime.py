@@ -297,7 +297,9 @@ def test_a_slow_reader_slows_the_container_down_and_loses_nothing(box: Rig) -> N
 
 
 def test_a_fork_bomb_can_be_stopped(box: Rig) -> None:
-    with box.started(box.plan("sh", "-c", "f() { f | f & }; f; sleep 60", user="4321", rlimits=(("nproc", 200, 200),))) as container:
+    with box.started(
+        box.plan("sh", "-c", "f() { f | f & }; f; sleep 60", user="4321", rlimits=(("nproc", 200, 200),))
+    ) as container:
         time.sleep(0.5)
         container.running.signal(signal.SIGKILL)
         assert container.await_event("exit")["code"] == 137
