@@ -84,8 +84,6 @@ class Rig:
         finally:
             stream.close()
             if running.pid:
-                running_still = self.runtime.find(plan.id)
-                assert running_still
                 _kill(running)
                 Started(plan, running, stream, events).await_event("gone")
 

@@ -15,8 +15,8 @@ import signal
 import struct
 import termios
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 
+from dockerlab.engine.runtime import kernel
 from dockerlab.engine.runtime.account import Account, resolve
 from dockerlab.engine.runtime.plan import Process
 from dockerlab.errors import DockerlabError
@@ -110,9 +110,8 @@ def take_terminal(fd: int, size: tuple[int, int] | None) -> None:
 def reset_signals() -> None:
     """What Python changed: ignored signals stay ignored across exec."""
     for number in range(1, signal.NSIG):
-        if number not in (signal.SIGKILL, signal.SIGSTOP):
-            with suppress(OSError, ValueError):  # numbers that the C library keeps for itself
-                signal.signal(number, signal.SIG_DFL)
+        if signal.getsignal(number) not in (signal.SIG_DFL, None):
+            signal.signal(number, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
 
 
@@ -140,7 +139,6 @@ def _problem(path: str) -> str:
 
 def _text(path: str) -> str:
     try:
-        with open(path, encoding="utf-8", errors="surrogateescape") as file:
-            return file.read()
+        return kernel.open_text(path)
     except OSError:
         return ""  # an image without accounts: numbers still work

@@ -29,6 +29,7 @@ SECCOMP_FILTER_FLAG_NEW_LISTENER, SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV = 8, 32
 _CALLS = {"x86_64": {"pivot_root": 155, "seccomp": 317}, "aarch64": {"pivot_root": 41, "seccomp": 277}}
 _PIDFD_GETFD = 438  # on every architecture
 _CAPABILITY_VERSION_3 = 0x20080522
+_PIECE = 65536
 
 # Loaded once; a handle to the C library of this very process, not state.
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -151,6 +152,21 @@ def is_datagram(task: int, fd: int) -> bool:
 
 
 def open_text(path: str) -> str:
-    """A small file of /proc or /sys."""
-    with open(path, encoding="utf-8", errors="surrogateescape") as file:
-        return file.read()
+    """A small file, read by the system calls that it takes and no other. Raises OSError."""
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        pieces = []
+        while piece := os.read(fd, _PIECE):
+            pieces.append(piece)
+        return os.fsdecode(b"".join(pieces))
+    finally:
+        os.close(fd)
+
+
+def write_text(path: str, text: str) -> None:
+    """One write to a file of /proc or /sys, which take a value as a whole. Raises OSError."""
+    fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+    try:
+        os.write(fd, text.encode())
+    finally:
+        os.close(fd)

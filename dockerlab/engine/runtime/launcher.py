@@ -1,8 +1,9 @@
 """The launcher: a small process that forks a monitor for each container, faster than Python starts, and safer than forking the engine.
 
-The engine starts it with one end of a SOCK_SEQPACKET pair as standard input and asks by JSON: `{"plan": path, "socket": path}`; the
-answer is `{"pid": …}` once the monitor's socket can be connected to, or `{"error": …}`. It ends when the engine does; its monitors go
-on. Whatever runs inside a container is imported here, before the first fork: in there, Python's files are not to be had.
+The engine starts it with one end of a SOCK_SEQPACKET pair as standard input. For each byte that comes it answers with a descriptor, the
+engine's end of a connection to a new monitor (see `monitor`), or with the reason why there is none. The engine asks ahead, so that a
+monitor is there when a container is started. The launcher ends when the engine does; its monitors go on. Whatever runs inside a
+container is imported here, before the first fork: in there, Python's files are not to be had.
 """
 
 from __future__ import annotations
@@ -18,16 +19,13 @@ import sys
 import zlib
 from collections.abc import Callable
 from contextlib import suppress
-from pathlib import Path
 
-from dockerlab.engine.home import read_json
 from dockerlab.engine.runtime import limits, monitor
 from dockerlab.engine.runtime.limits import Means
 from dockerlab.engine.runtime.namespaces import Abilities, NamespaceGuard
-from dockerlab.engine.runtime.plan import Plan, plan_from_json
+from dockerlab.engine.runtime.plan import Plan
 from dockerlab.engine.runtime.starting import Guard
 
-_LONGEST = 1 << 16
 # What `tarfile` imports only when it meets such an archive.
 _NEEDED_INSIDE = (bz2, lzma, zlib)
 
@@ -49,36 +47,40 @@ def serve(control: socket.socket, abilities: Abilities) -> None:
     means = limits.find(counts_processes=not abilities.is_root)
     gc.collect()
     gc.freeze()
-    while request := control.recv(_LONGEST):
-        asked = json.loads(request)
+    while _is_asked(control):
         try:
-            answer: dict[str, object] = {
-                "pid": launch(control, asked["plan"], asked["socket"], lambda plan: make_guard(abilities, means, plan))
-            }
-        except (OSError, ValueError) as error:
-            answer = {"error": str(error)}
-        control.send(json.dumps(answer).encode())
+            engines = launch(control, lambda plan: make_guard(abilities, means, plan))
+        except OSError as error:
+            control.send(str(error).encode())
+        else:
+            with engines:
+                socket.send_fds(control, [b"monitor"], [engines.fileno()])
 
 
-def launch(control: socket.socket, plan_path: str, socket_path: str, guard: Callable[[Plan], Guard]) -> int:
-    """Forks the monitor of one container. Raises OSError, ValueError."""
-    # Before the answer: the engine may remove the file then.
-    plan = plan_from_json(read_json(Path(plan_path)))
-    with suppress(FileNotFoundError):
-        os.unlink(socket_path)
-    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    listener.bind(socket_path)
-    os.chmod(socket_path, 0o600)
-    listener.listen(64)
-    pid = os.fork()
+def _is_asked(control: socket.socket) -> bool:
+    with suppress(ConnectionResetError):  # it has left without having taken the last monitor
+        return bool(control.recv(1))
+    return False
+
+
+def launch(control: socket.socket, guard: Callable[[Plan], Guard]) -> socket.socket:
+    """Forks a monitor; gives the engine's end of the connection to it. Raises OSError."""
+    engines, own = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        pid = os.fork()
+    except OSError:
+        engines.close()
+        own.close()
+        raise
     if pid:
-        listener.close()
-        return pid
+        own.close()
+        return engines
     code = 1
     try:
         control.close()
+        engines.close()
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-        monitor.main(plan, listener, guard)
+        monitor.main(own, guard)
         code = 0
     finally:
         os._exit(code)

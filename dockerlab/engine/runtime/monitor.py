@@ -1,9 +1,12 @@
 """The monitor of one running container: a small process of its own that outlives the engine, as conmon does for Podman.
 
 It makes the container's processes through a guard, owns their streams and the log, forwards the published ports, and serves a socket.
-A connection begins with one JSON line, `{"op": …}`, and is answered by one, `{"ok": …}` or `{"error": …}`:
+Forked ahead, it waits on a connection to the engine for `{"plan": …, "socket": path}`, answered once the socket is there. Next on that
+connection comes `start`. On the socket, a connection begins with one JSON line, `{"op": …}`; all are answered by one, `{"ok": …}` or
+`{"error": …}`:
 
-    start      with the listening sockets of the published ports as descriptors; answered when the command runs, or with why it does not
+    start      with the listening sockets of the published ports as descriptors; answered when the command runs, or with why it does not;
+               then as `events`
     attach     then a stream (see `session`)
     exec       a process more; then a stream, unless detached
     watch      then a byte whenever the log has grown, and the end of the stream at the end
@@ -30,8 +33,9 @@ from typing import TYPE_CHECKING, Any
 
 from dockerlab.engine.home import write_json
 from dockerlab.engine.runtime import claims, redirection
+from dockerlab.engine.runtime.lines import Requests, answer, receive
 from dockerlab.engine.runtime.logfile import Log, timestamp
-from dockerlab.engine.runtime.plan import Plan, Process, process_from_json
+from dockerlab.engine.runtime.plan import Plan, Process, plan_from_json, process_from_json
 from dockerlab.engine.runtime.session import Client, Session
 from dockerlab.engine.runtime.starting import Guard, begin
 from dockerlab.errors import EngineError
@@ -39,22 +43,22 @@ from dockerlab.errors import EngineError
 if TYPE_CHECKING:
     from dockerlab.engine.runtime.forwarding import Forwarder
 
-_LONGEST_LINE = 4 << 20
 _GRACE = 2.0  # seconds that output may still come after its process has ended
-_UNSTARTED = 60.0  # seconds after which a monitor that nobody uses ends: its engine is gone
 _LINGER = 10.0  # seconds that clients may take to read the rest
 
 
 class Monitor:
-    """plan: the container. listener: the socket to serve. make_guard: called once, in this process."""
+    """control: the engine's connection. plan: the container. path: of the socket. make_guard: called once, in this process."""
 
-    def __init__(self, plan: Plan, listener: socket.socket, make_guard: Callable[[Plan], Guard]) -> None:
+    def __init__(self, control: socket.socket, plan: Plan, path: str, make_guard: Callable[[Plan], Guard]) -> None:
         self._plan = plan
-        self._listener = listener
         self._make_guard = make_guard
         # Held for as long as this process lives: no engine gives the container's address to another.
         self._claim = claims.for_monitor(plan.network.address) if plan.network.address else None
+        self._listener = _listen(path)
         self._selector = selectors.DefaultSelector()
+        self._control = control
+        self._requests = Requests(self._selector, self._obey, self._left)
         self._log = Log(Path(plan.directory, "log.jsonl"), plan.log_max) if plan.log else None
         self._main = self._new_session(plan.process, keeps_input=not plan.stdin_once)
         self._execs: dict[str, Session] = {}
@@ -75,10 +79,9 @@ class Monitor:
             end.setblocking(False)
         signal.set_wakeup_fd(woken.fileno(), warn_on_full_buffer=False)
         signal.signal(signal.SIGCHLD, lambda *_: None)
-        self._listener.setblocking(False)
-        self._later(_UNSTARTED, self._end_unless_started)
-        self._selector.register(self._listener, selectors.EVENT_READ, lambda mask: self._accept())
+        self._selector.register(self._listener, selectors.EVENT_READ, lambda mask: self._requests.accept(self._listener))
         self._selector.register(wake, selectors.EVENT_READ, lambda mask: self._reap(wake))
+        self._requests.listen(self._control)
         while not (self._over and not self._busy()):
             for key, mask in self._selector.select(self._next_deadline()):
                 # An earlier handler of this round may have closed it, or closed it and opened another in its place.
@@ -103,52 +106,28 @@ class Monitor:
         for act in due:
             act()
 
-    def _end_unless_started(self) -> None:
-        self._over = self._over or self._guard is None
-
     def _later(self, seconds: float, act: Callable[[], None]) -> None:
         self._deadlines.append((time.monotonic() + seconds, act))
 
     # Connections
 
-    def _accept(self) -> None:
-        with suppress(BlockingIOError):
-            connection, _ = self._listener.accept()
-            connection.setblocking(False)
-            said, fds = bytearray(), list[int]()
-            self._selector.register(connection, selectors.EVENT_READ, lambda mask: self._hear(connection, said, fds))
+    def _left(self, connection: socket.socket) -> None:
+        if connection is self._control:
+            self._give_up_start()  # the engine has, or is gone
 
-    def _hear(self, connection: socket.socket, said: bytearray, fds: list[int]) -> None:
-        try:
-            data, received, _, _ = socket.recv_fds(connection, 65536, 64)
-        except BlockingIOError:
-            return
-        except OSError:
-            data, received = b"", []
-        fds += received
-        said += data
-        line, newline, rest = bytes(said).partition(b"\n")
-        if newline or not data or len(said) > _LONGEST_LINE:
-            self._selector.unregister(connection)
-            if not newline:
-                _close_all(fds)
-                connection.close()
-                return
-            self._obey(connection, json.loads(line), fds, rest)
-
-    def _obey(self, connection: socket.socket, request: Mapping[str, Any], fds: list[int], rest: bytes) -> None:
+    def _obey(self, connection: socket.socket, request: Mapping[str, Any], fds: list[int]) -> None:
         operation = _OPERATIONS.get(request.get("op", ""))
         if operation is None:
-            _answer(connection, {"error": f"no such operation: {request.get('op')}"})
+            answer(connection, {"error": f"no such operation: {request.get('op')}"})
             connection.close()
             return
         try:
             operation(self, connection, request, fds)
         except (OSError, ValueError, KeyError, EngineError) as error:
-            _answer(connection, {"error": str(error)})
+            answer(connection, {"error": str(error)})
             connection.close()
-            # A container that could not be set up will not be.
-            self._over = self._over or (request["op"] == "start" and not self._main.pid)
+            if request["op"] == "start" and not self._main.pid:
+                self._give_up_start()
 
     def _op_start(self, connection: socket.socket, request: Mapping[str, Any], fds: list[int]) -> None:
         self._guard = self._make_guard(self._plan)
@@ -161,17 +140,23 @@ class Monitor:
             for fd, forward in zip(fds, self._plan.ports, strict=True):
                 self._forwarder.add(socket.socket(fileno=fd), (self._plan.network.address, forward.port))
 
-        def answer(result: dict[str, Any]) -> None:
-            _answer(connection, result)
+        def told(result: dict[str, Any]) -> None:
+            answer(connection, result)
+            if "error" not in result:
+                self._keep(connection, self._subscribers)
+                return
             connection.close()
-            if "error" in result:
-                self._over = True
-                self._main.close()
+            self._give_up_start()
 
-        self._spawn("", self._plan.process, answer)
+        self._spawn("", self._plan.process, told)
+
+    def _give_up_start(self) -> None:
+        """A container that could not be set up will not be."""
+        self._over = True
+        self._main.close()
 
     def _op_attach(self, connection: socket.socket, request: Mapping[str, Any], fds: list[int]) -> None:
-        _answer(connection, {"ok": True})
+        answer(connection, {"ok": True})
         self._main.attach(_client(connection, request))
 
     def _op_exec(self, connection: socket.socket, request: Mapping[str, Any], fds: list[int]) -> None:
@@ -182,8 +167,8 @@ class Monitor:
         session = self._new_session(process, keeps_input=False, name=name)
         self._execs[name] = session
 
-        def answer(result: dict[str, Any]) -> None:
-            _answer(connection, result)
+        def told(result: dict[str, Any]) -> None:
+            answer(connection, result)
             if "error" in result:
                 self._forget_exec(name)
                 connection.close()
@@ -192,31 +177,31 @@ class Monitor:
             else:
                 session.attach(_client(connection, request))
 
-        self._spawn(name, process, answer)
+        self._spawn(name, process, told)
 
     def _op_watch(self, connection: socket.socket, request: Mapping[str, Any], fds: list[int]) -> None:
-        _answer(connection, {"ok": True})
+        answer(connection, {"ok": True})
         self._keep(connection, self._watchers)
 
     def _op_events(self, connection: socket.socket, request: Mapping[str, Any], fds: list[int]) -> None:
-        _answer(connection, {"ok": True, **self._state()})
+        answer(connection, {"ok": True, **self._state()})
         self._keep(connection, self._subscribers)
 
     def _op_state(self, connection: socket.socket, request: Mapping[str, Any], fds: list[int]) -> None:
-        _answer(connection, {"ok": True, **self._state(), "pids": self._guard.pids() if self._guard else []})
+        answer(connection, {"ok": True, **self._state(), "pids": self._guard.pids() if self._guard else []})
         connection.close()
 
     def _op_signal(self, connection: socket.socket, request: Mapping[str, Any], fds: list[int]) -> None:
         session = self._execs[request["exec"]] if request.get("exec") else self._main
         if session.pid and session.exit_code is None:
             os.kill(session.pid, int(request["signal"]))
-        _answer(connection, {"ok": True})
+        answer(connection, {"ok": True})
         connection.close()
 
     def _op_resize(self, connection: socket.socket, request: Mapping[str, Any], fds: list[int]) -> None:
         session = self._execs[request["exec"]] if request.get("exec") else self._main
         session.resize(int(request["rows"]), int(request["columns"]))
-        _answer(connection, {"ok": True})
+        answer(connection, {"ok": True})
         connection.close()
 
     def _op_freeze(self, connection: socket.socket, request: Mapping[str, Any], fds: list[int]) -> None:
@@ -228,7 +213,7 @@ class Monitor:
                 with suppress(ProcessLookupError):
                     os.kill(pid, number)
             frozen |= found
-        _answer(connection, {"ok": True})
+        answer(connection, {"ok": True})
         connection.close()
 
     def _keep(self, connection: socket.socket, among: list[socket.socket]) -> None:
@@ -259,7 +244,7 @@ class Monitor:
             self._selector, tty=process.tty, keeps_input=keeps_input, on_output=output, on_quiet=lambda: self._settle(name)
         )
 
-    def _spawn(self, name: str, process: Process, answer: Callable[[dict[str, Any]], None]) -> None:
+    def _spawn(self, name: str, process: Process, tell: Callable[[dict[str, Any]], None]) -> None:
         assert self._guard
         session = self._execs[name] if name else self._main
 
@@ -269,7 +254,7 @@ class Monitor:
                 now = time.time_ns()
                 self._started_at = now if not name else self._started_at
                 result |= {"ok": True, "pid": session.pid, "started_at": timestamp(now)}
-            answer(result)
+            tell(result)
             if "error" not in result:
                 session.release()
                 if session.is_over:
@@ -385,32 +370,44 @@ class Monitor:
             connection.close()
 
 
-def main(plan: Plan, listener: socket.socket, make_guard: Callable[[Plan], Guard]) -> None:
+def main(control: socket.socket, make_guard: Callable[[Plan], Guard]) -> None:
     """Runs a monitor in this process, which the launcher has forked for it, to its end."""
     os.setsid()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     try:
-        Monitor(plan, listener, make_guard).run()
+        asked = receive(control)
+    except ConnectionResetError:
+        return  # the engine has ended: nobody needs it
+    try:
+        plan = plan_from_json(asked["plan"])
+        monitor = Monitor(control, plan, asked["socket"], make_guard)
+    except OSError as error:
+        answer(control, {"error": str(error)})
+        return
+    answer(control, {"ok": True})
+    try:
+        monitor.run()
     except Exception as error:
         # The engine's log is this process's standard error.
         print(f"monitor of {plan.id[:12]}: {type(error).__name__}: {error}", file=sys.stderr, flush=True)
         raise
 
 
+def _listen(path: str) -> socket.socket:
+    with suppress(FileNotFoundError):
+        os.unlink(path)
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    listener.bind(path)
+    os.chmod(path, 0o600)
+    listener.listen(64)
+    listener.setblocking(False)
+    return listener
+
+
 def _client(connection: socket.socket, request: Mapping[str, Any]) -> Client:
     streams = frozenset(number for number, name in ((1, "stdout"), (2, "stderr")) if request.get(name, True))
     return Client(connection, streams, bool(request.get("stdin")))
-
-
-def _answer(connection: socket.socket, answer: Mapping[str, Any]) -> None:
-    with suppress(OSError):  # it did not wait
-        connection.sendall(json.dumps(answer).encode() + b"\n")
-
-
-def _close_all(fds: list[int]) -> None:
-    for fd in fds:
-        os.close(fd)
 
 
 _OPERATIONS: Mapping[str, Callable[[Monitor, socket.socket, Mapping[str, Any], list[int]], None]] = {

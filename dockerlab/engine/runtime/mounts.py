@@ -47,8 +47,7 @@ def build(plan: Plan, *, is_root: bool, own_pids: bool) -> None:
     kernel.mount("", "/", flags=MS_REC | MS_PRIVATE)
     old = os.open("/", os.O_PATH | os.O_DIRECTORY)
     os.umask(0o022)
-    _mount_root(plan.root, os.path.join(plan.directory, "merged"))
-    os.chdir(os.path.join(plan.directory, "merged"))
+    _mount_root(plan.root)
     kernel.pivot_root(".", ".")
     os.fchdir(old)
     _mount_proc(is_root=is_root, own_pids=own_pids)
@@ -92,11 +91,13 @@ def _by_depth(mounts: Sequence[Mount]) -> list[Mount]:
     return sorted(mounts, key=lambda mount: os.path.normpath(mount.target).count("/") if mount.target != "/" else 0)
 
 
-def _mount_root(root: Root, merged: str) -> None:
-    os.makedirs(merged, 0o755, exist_ok=True)
+def _mount_root(root: Root) -> None:
+    """Mounts the overlay and goes there."""
     base, options = overlay_options(root)
     os.chdir(base)
-    kernel.mount("overlay", merged, "overlay", MS_NODEV, options)
+    # On top of its own working directory, which nobody else looks into: it needs no directory more.
+    kernel.mount("overlay", root.work, "overlay", MS_NODEV, options)
+    os.chdir(root.work)
 
 
 def _mount_proc(*, is_root: bool, own_pids: bool) -> None:

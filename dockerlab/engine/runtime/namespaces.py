@@ -17,7 +17,6 @@ import signal
 import socket
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 
 from dockerlab.engine.runtime import bpf, entry, jobs, kernel, limits, mounts
 from dockerlab.engine.runtime.account import Account, resolve
@@ -117,7 +116,7 @@ class NamespaceGuard:
     def _first_account(self) -> Account:
         """Who the first process runs as, found before there is a root to look into: it is the id that will be mapped."""
         layers = (self._plan.root.upper, *self._plan.root.lowers)
-        passwd, group = ((_first_text([Path(layer, name) for layer in layers])) for name in ("etc/passwd", "etc/group"))
+        passwd, group = ((_first_text([f"{layer}/{name}" for layer in layers])) for name in ("etc/passwd", "etc/group"))
         return resolve(self._plan.process.user, passwd, group)
 
     def _run(self, process: Process, stdio: tuple[int, int, int], status: int, channel: socket.socket, is_first: bool) -> int:
@@ -212,8 +211,7 @@ class NamespaceGuard:
 def map_ids(uid: tuple[int, int], gid: tuple[int, int]) -> None:
     """Maps one user and one group, each (inside, outside), in the user namespace that this process has just made."""
     for name, text in (("setgroups", "deny"), ("uid_map", f"{uid[0]} {uid[1]} 1"), ("gid_map", f"{gid[0]} {gid[1]} 1")):
-        with open(f"/proc/self/{name}", "w", encoding="ascii") as file:
-            file.write(text)
+        kernel.write_text(f"/proc/self/{name}", text)
 
 
 def exit_code(status: int) -> int:
@@ -272,8 +270,8 @@ def _open_slave(master: int) -> int:
     return os.open(f"/dev/pts/{index}", os.O_RDWR | os.O_NOCTTY)
 
 
-def _first_text(paths: list[Path]) -> str:
+def _first_text(paths: list[str]) -> str:
     for path in paths:
         with suppress(OSError):
-            return path.read_text(encoding="utf-8", errors="surrogateescape")
+            return kernel.open_text(path)
     return ""

@@ -6,7 +6,7 @@ A *process* is one command (the container's own, or one that `exec` adds); a *pl
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from dockerlab.engine.rootfs import Root
@@ -105,13 +105,9 @@ class Plan:
     log_max: tuple[int, int] = (0, 1)
     pid_host: bool = False
 
-    def to_json(self) -> dict[str, Any]:
-        """Values that `json` writes."""
-        return asdict(self)
-
 
 def process_from_json(value: Mapping[str, Any]) -> Process:
-    """The inverse of `asdict`."""
+    """From what JSON holds of it."""
     fields = dict(value)
     size = fields.get("size")
     return Process(
@@ -127,7 +123,7 @@ def process_from_json(value: Mapping[str, Any]) -> Process:
 
 
 def plan_from_json(value: Mapping[str, Any]) -> Plan:
-    """The inverse of `Plan.to_json`."""
+    """From what JSON holds of it."""
     fields = dict(value)
     root = fields["root"]
     return Plan(
