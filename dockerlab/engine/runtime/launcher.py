@@ -20,7 +20,7 @@ import zlib
 from collections.abc import Callable
 from contextlib import suppress
 
-from dockerlab.engine.runtime import limits, monitor
+from dockerlab.engine.runtime import limits, monitor, namespaces
 from dockerlab.engine.runtime.limits import Means
 from dockerlab.engine.runtime.namespaces import Abilities, NamespaceGuard
 from dockerlab.engine.runtime.plan import Plan
@@ -30,13 +30,14 @@ from dockerlab.engine.runtime.starting import Guard
 _NEEDED_INSIDE = (bz2, lzma, zlib)
 
 
-def make_guard(abilities: Abilities, means: Means, plan: Plan) -> Guard:
-    """The guard of the rung that the plan is for."""
-    if plan.isolation == "supervised":
+def prepare(abilities: Abilities, means: Means) -> Callable[[Plan], Guard]:
+    """Prepares this process to be a monitor on the rung that this machine allows; gives what makes the guard. Raises OSError."""
+    if abilities.isolation == "supervised":
         from dockerlab.engine.runtime.supervisor.guard import SupervisedGuard
 
-        return SupervisedGuard(plan)
-    return NamespaceGuard(plan, abilities, means)
+        return SupervisedGuard
+    namespaces.prepare(abilities)
+    return lambda plan: NamespaceGuard(plan, abilities, means)
 
 
 def serve(control: socket.socket, abilities: Abilities) -> None:
@@ -49,7 +50,7 @@ def serve(control: socket.socket, abilities: Abilities) -> None:
     gc.freeze()
     while _is_asked(control):
         try:
-            engines = launch(control, lambda plan: make_guard(abilities, means, plan))
+            engines = launch(control, lambda: prepare(abilities, means))
         except OSError as error:
             control.send(str(error).encode())
         else:
@@ -63,7 +64,7 @@ def _is_asked(control: socket.socket) -> bool:
     return False
 
 
-def launch(control: socket.socket, guard: Callable[[Plan], Guard]) -> socket.socket:
+def launch(control: socket.socket, prepare: Callable[[], Callable[[Plan], Guard]]) -> socket.socket:
     """Forks a monitor; gives the engine's end of the connection to it. Raises OSError."""
     engines, own = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
@@ -80,7 +81,7 @@ def launch(control: socket.socket, guard: Callable[[Plan], Guard]) -> socket.soc
         control.close()
         engines.close()
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-        monitor.main(own, guard)
+        monitor.main(own, prepare)
         code = 0
     finally:
         os._exit(code)

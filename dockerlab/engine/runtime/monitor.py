@@ -370,16 +370,26 @@ class Monitor:
             connection.close()
 
 
-def main(control: socket.socket, make_guard: Callable[[Plan], Guard]) -> None:
-    """Runs a monitor in this process, which the launcher has forked for it, to its end."""
+def main(control: socket.socket, prepare: Callable[[], Callable[[Plan], Guard]]) -> None:
+    """Runs a monitor in this process, which the launcher has forked for it, to its end.
+
+    prepare: called at once; gives what makes the guard as soon as there is a plan.
+    """
     os.setsid()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
+    failure: OSError | None = None
+    try:
+        make_guard = prepare()
+    except OSError as error:
+        failure = error  # told to who asks for a container
     try:
         asked = receive(control)
     except ConnectionResetError:
         return  # the engine has ended: nobody needs it
     try:
+        if failure:
+            raise failure
         plan = plan_from_json(asked["plan"])
         monitor = Monitor(control, plan, asked["socket"], make_guard)
     except OSError as error:

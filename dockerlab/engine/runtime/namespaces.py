@@ -1,11 +1,12 @@
 """Containers in namespaces: as root, or in a user namespace that has the one id of its user.
 
-The monitor enters the new user, PID, UTS, IPC (and, for a container without network, network) namespaces itself, so that every process
-it forks is in them; the first one makes the mount namespace and is PID 1, later ones (`exec`) join that. Where /proc cannot be mounted
+The monitor enters the new user, UTS and IPC namespaces while it waits for its container (`prepare`), then the PID (and, for a container
+without network, network) namespace, so that every process it forks is in them; the first one makes the mount namespace and is PID 1,
+later ones (`exec`) join that. Where /proc cannot be mounted
 (inside some containers) there is no PID namespace either, because the two must agree: the host's processes are seen then.
 
-In a user namespace a single id is mapped, the one that the command runs as, and chown and setuid are answered by a filter that says
-they succeeded: installers insist on them.
+In a user namespace a single id is mapped, as root; a command that runs as somebody else gets another one inside, where that id is. chown
+and setuid are answered by a filter that says they succeeded: installers insist on them.
 
 user_namespaces(7), pid_namespaces(7), capabilities(7); Docker's default capabilities.
 """
@@ -19,7 +20,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from dockerlab.engine.runtime import bpf, entry, jobs, kernel, limits, mounts
-from dockerlab.engine.runtime.account import Account, resolve
+from dockerlab.engine.runtime.account import Account
 from dockerlab.engine.runtime.entry import StartFailed
 from dockerlab.engine.runtime.limits import Means
 from dockerlab.engine.runtime.plan import Plan, Process
@@ -34,8 +35,18 @@ _ALL_DESCRIPTORS = 1 << 20
 class Abilities:
     """What the probe found. own_pids: /proc can be mounted, so that a PID namespace makes sense."""
 
+    isolation: str
     is_root: bool
     own_pids: bool = True
+
+
+def prepare(abilities: Abilities) -> None:
+    """What needs no plan: moves this process, which is to be a monitor, into its first namespaces. Raises OSError."""
+    flags = kernel.CLONE_NEWUTS | kernel.CLONE_NEWIPC
+    uid, gid = os.getuid(), os.getgid()
+    kernel.unshare(flags if abilities.is_root else flags | kernel.CLONE_NEWUSER)
+    if not abilities.is_root:
+        map_ids((0, uid), (0, gid))
 
 
 class NamespaceGuard:
@@ -49,7 +60,6 @@ class NamespaceGuard:
         self.oom_killed = False
         self._first = 0
         self._filter = bpf.namespace_filter(plan.network.mode == "loopback", not abilities.is_root)
-        self._ids = (0, 0)
         self._enter()
 
     @property
@@ -100,24 +110,10 @@ class NamespaceGuard:
         self._group.remove()
 
     def _enter(self) -> None:
-        flags = kernel.CLONE_NEWUTS | kernel.CLONE_NEWIPC
-        flags |= kernel.CLONE_NEWPID if self._abilities.own_pids and not self._plan.pid_host else 0
+        flags = kernel.CLONE_NEWPID if self._abilities.own_pids and not self._plan.pid_host else 0
         flags |= kernel.CLONE_NEWNET if self._plan.network.mode == "none" else 0
-        if not self._abilities.is_root:
-            account = self._first_account()
-            uid, gid = os.getuid(), os.getgid()
-            kernel.unshare(kernel.CLONE_NEWUSER | flags)
-            map_ids((account.uid, uid), (account.gid, gid))
-            self._ids = (account.uid, account.gid)
-        else:
-            kernel.unshare(flags)
+        kernel.unshare(flags)
         kernel.prctl(kernel.PR_SET_CHILD_SUBREAPER, 1)
-
-    def _first_account(self) -> Account:
-        """Who the first process runs as, found before there is a root to look into: it is the id that will be mapped."""
-        layers = (self._plan.root.upper, *self._plan.root.lowers)
-        passwd, group = ((_first_text([f"{layer}/{name}" for layer in layers])) for name in ("etc/passwd", "etc/group"))
-        return resolve(self._plan.process.user, passwd, group)
 
     def _run(self, process: Process, stdio: tuple[int, int, int], status: int, channel: socket.socket, is_first: bool) -> int:
         os.setsid()
@@ -176,9 +172,9 @@ class NamespaceGuard:
         return slave, slave, slave
 
     def _become(self, account: Account, process: Process, channel: socket.socket) -> None:
-        if not self._abilities.is_root and (account.uid, account.gid) != self._ids:
+        if not self._abilities.is_root and (account.uid, account.gid) != (0, 0):
             kernel.unshare(kernel.CLONE_NEWUSER)
-            map_ids((account.uid, self._ids[0]), (account.gid, self._ids[1]))
+            map_ids((account.uid, 0), (account.gid, 0))
         if self._filter:
             listener = kernel.seccomp(self._filter, kernel.SECCOMP_FILTER_FLAG_NEW_LISTENER if self.redirects else 0)
             if self.redirects:
@@ -268,10 +264,3 @@ def _open_slave(master: int) -> int:
     fcntl.ioctl(master, unlock, struct.pack("i", 0))
     index = struct.unpack("i", fcntl.ioctl(master, number, struct.pack("i", 0)))[0]
     return os.open(f"/dev/pts/{index}", os.O_RDWR | os.O_NOCTTY)
-
-
-def _first_text(paths: list[str]) -> str:
-    for path in paths:
-        with suppress(OSError):
-            return kernel.open_text(path)
-    return ""

@@ -35,8 +35,8 @@ class Capabilities:
 
     @property
     def abilities(self) -> Abilities:
-        """What the namespace guard needs to know."""
-        return Abilities(self.is_root, self.own_pids)
+        """What the launcher needs to know."""
+        return Abilities(self.isolation, self.is_root, self.own_pids)
 
     def to_json(self) -> dict[str, Any]:
         """Values that `json` writes."""
