@@ -6,24 +6,25 @@ The container may run, and go on changing: what is gone when its turn comes is l
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import IO
 
-from dockerlab.engine.rootfs import Change, ChangeKind, Root, recorded
+from dockerlab.engine.rootfs import Change, ChangeKind, Root, recorded, regular
 from dockerlab.engine.rootfs.mount_points import is_mount_point
 from dockerlab.engine.rootfs.overlay_layer import is_opaque
 from dockerlab.engine.store.tar import OPAQUE as OPAQUE_NAME
 from dockerlab.engine.store.tar import WHITEOUT, Entry, Kind, Writer
+from dockerlab.errors import EngineError
 
 _KINDS: dict[int, Kind] = {
     stat.S_IFREG: "file", stat.S_IFDIR: "directory", stat.S_IFLNK: "symlink", stat.S_IFIFO: "fifo", stat.S_IFCHR: "char",
     stat.S_IFBLK: "block",
 }  # fmt: skip
-_CHUNK = 1 << 18
 _OURS = ("user.overlay.", "user.dockerlab.")
 
 
@@ -38,8 +39,40 @@ class Difference:
 
 
 def differences(root: Root) -> Iterator[Difference]:
-    """All differences, a directory before what is in it, by name."""
-    yield from _inside(root, b"", [os.fsencode(lower) for lower in root.lowers])
+    """All differences, a directory before what is in it, by name. Raises EngineError for directories deeper than a path is long."""
+    # Not by recursion: a container may nest directories deeper than Python calls itself.
+    stack = [_inside(root, _Folder(b"", [os.fsencode(lower) for lower in root.lowers]))]
+    held: list[Difference | None] = [None]  # of each directory of the stack, until there is something to be said of what is in it
+    try:
+        while stack:
+            found = next(stack[-1], None)
+            if found is None:
+                stack.pop()
+                held.pop()
+            elif isinstance(found, _Folder):
+                stack.append(_inside(root, found))
+                held.append(found.own)
+                if not found.optional:
+                    yield from _released(held)
+            else:
+                yield from _released(held)
+                yield found
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            raise EngineError(f"lstat {os.fsdecode(error.filename)}: file name too long") from error
+        raise
+    finally:
+        for unfinished in reversed(stack):
+            unfinished.close()
+
+
+def _released(held: list[Difference | None]) -> list[Difference]:
+    first = len(held)
+    while first and held[first - 1]:
+        first -= 1
+    found = [each for each in held[first:] if each]
+    held[first:] = [None] * len(found)
+    return found
 
 
 def changes(root: Root) -> list[Change]:
@@ -48,13 +81,14 @@ def changes(root: Root) -> list[Change]:
 
 
 def usage(root: Root) -> int:
-    """Bytes of the files that the container wrote."""
+    """Bytes of the files that the container wrote, as far as they can be reached."""
     seen = set()
     total = 0
-    for each in differences(root):
-        if each.found is not None and stat.S_ISREG(each.found.st_mode) and each.found.st_ino not in seen:
-            seen.add(each.found.st_ino)
-            total += each.found.st_size
+    with suppress(EngineError):  # directories too deep: the size of one container is not to be in the way of all others'
+        for each in differences(root):
+            if each.found is not None and stat.S_ISREG(each.found.st_mode) and each.found.st_ino not in seen:
+                seen.add(each.found.st_ino)
+                total += each.found.st_size
     return total
 
 
@@ -91,24 +125,11 @@ def _write(writer: Writer, host: bytes, path: str, found: os.stat_result, links:
         if kind == "file" and found.st_nlink > 1 and (first := links.setdefault(found.st_ino, path)) != path:
             writer.add(replace(entry, kind="link", target=first, xattrs={}))
         elif kind == "file":
-            with open(os.open(host, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC), "rb") as file:
-                writer.add(replace(entry, size=found.st_size), _Padded(file, found.st_size))
+            regular.add(writer, host, entry, found.st_size)
         elif kind in ("char", "block"):
             writer.add(replace(entry, device=(os.major(found.st_rdev), os.minor(found.st_rdev))))
         else:
             writer.add(entry)
-
-
-class _Padded:
-    """Just `size` bytes of a file that may be written to: zeros where it has become shorter, as GNU tar."""
-
-    def __init__(self, file: IO[bytes], size: int) -> None:
-        self._file, self._left = file, size
-
-    def read(self, size: int, /) -> bytes:
-        wanted = min(size, self._left, _CHUNK)
-        self._left -= wanted
-        return self._file.read(wanted).ljust(wanted, b"\0")
 
 
 def _owner(host: bytes, found: os.stat_result) -> tuple[int, int]:
@@ -129,33 +150,42 @@ def _attributes(host: bytes) -> dict[str, bytes]:
     return {name: os.getxattr(host, name, follow_symlinks=False) for name in kept if name.startswith(("user.", "security.cap"))}
 
 
-def _inside(root: Root, path: bytes, lowers: list[bytes]) -> list[Difference]:
-    """What differs in a directory of the upper. lowers: the same directory in those layers that show through, the topmost first."""
-    here = os.fsencode(root.upper) + (b"/" + path if path else b"")
-    found: list[Difference] = []
+@dataclass(frozen=True)
+class _Folder:
+    """A directory of the upper. lowers: its places in the layers that show through, the topmost first. own: what is to be said of it;
+    optional: only if there is something to be said of what is in it."""
+
+    path: bytes
+    lowers: list[bytes]
+    own: Difference | None = None
+    optional: bool = False
+
+
+def _inside(root: Root, folder: _Folder) -> Generator[Difference | _Folder]:
+    """What differs in a directory, and the directories in it that are to be looked into."""
+    here = os.fsencode(root.upper) + (b"/" + folder.path if folder.path else b"")
     with suppress(FileNotFoundError), _readable(here, os.lstat(here), 0o500):
         for name in sorted(os.listdir(here)):
+            path = folder.path + b"/" + name if folder.path else name
             with suppress(FileNotFoundError):
-                found += _difference(root, path + b"/" + name if path else name, name, lowers)
-    return found
+                if found := _difference(root, path, name, folder.lowers):
+                    yield found
 
 
-def _difference(root: Root, path: bytes, name: bytes, lowers: list[bytes]) -> list[Difference]:
+def _difference(root: Root, path: bytes, name: bytes, lowers: list[bytes]) -> Difference | _Folder | None:
     host = os.fsencode(root.upper) + b"/" + path
     now = os.lstat(host)
     before, below = _below(name, lowers)
     if _is_whiteout(now):
-        return [Difference(path, ChangeKind.DELETED, None)] if before is not None else []
+        return Difference(path, ChangeKind.DELETED, None) if before is not None else None
     kind = ChangeKind.ADDED if before is None else ChangeKind.MODIFIED
     if not stat.S_ISDIR(now.st_mode):
-        return [] if before is None and is_mount_point(host) else [Difference(path, kind, now)]
+        return None if before is None and is_mount_point(host) else Difference(path, kind, now)
     with _readable(host, now, 0o400):
         opaque = before is not None and (not stat.S_ISDIR(before.st_mode) or is_opaque(host))
-    inside = _inside(root, path, [] if opaque else below)
     is_copied_up = before is not None and not opaque and _looks_the_same(now, before)
-    if not inside and (is_copied_up or (before is None and is_mount_point(host))):
-        return []
-    return [Difference(path, kind, now, opaque), *inside]
+    optional = is_copied_up or (before is None and is_mount_point(host))
+    return _Folder(path, [] if opaque else below, Difference(path, kind, now, opaque), optional)
 
 
 def _below(name: bytes, lowers: list[bytes]) -> tuple[os.stat_result | None, list[bytes]]:

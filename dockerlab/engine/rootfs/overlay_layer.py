@@ -10,17 +10,17 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 
-from dockerlab.engine.rootfs import recorded
+from dockerlab.engine.rootfs import recorded, regular
+from dockerlab.engine.rootfs.regular import is_directory
 from dockerlab.engine.rootfs.removal import remove
 from dockerlab.engine.store.disk import Budget
 from dockerlab.engine.store.tar import Data, Entry, Readable, entries
 from dockerlab.errors import EngineError
 
 OPAQUE = b"user.overlay.opaque"
-_CHUNK = 1 << 18
 _RESERVED = ("user.overlay.", "user.dockerlab.", "trusted.overlay.", recorded.ATTRIBUTE)
 
 
@@ -35,7 +35,7 @@ def unpack(top: bytes, stream: Readable, budget: Budget, lowers: Sequence[bytes]
         budget.spend(sum(length for _, length in entry.sparse) if entry.sparse is not None else entry.size)
         layer.add(entry, data)
     layer.finish()
-    while stream.read(_CHUNK):  # whoever gives the stream verifies it at its end
+    while stream.read(regular.CHUNK):  # whoever gives the stream verifies it at its end
         pass
 
 
@@ -67,11 +67,11 @@ class _Layer:
         """Gives directories what is theirs, the deepest first: a mode may close one to us."""
         for path in sorted(self._folders | self._directories.keys(), key=lambda path: path.count(b"/") + bool(path), reverse=True):
             host = self._host(path)
-            if not _is_directory(host):
+            if not is_directory(host):
                 continue  # replaced by a later entry
             if entry := self._directories.get(path):
                 self._own(host, entry)
-                _set_attributes(host, entry.xattrs)
+                regular.set_attributes(host, entry.xattrs, _RESERVED)
                 # Else we could not look into it ourselves, for `docker diff`.
                 os.chmod(host, entry.mode if self._is_root else entry.mode | 0o700)
                 os.utime(host, ns=(entry.mtime, entry.mtime))
@@ -83,23 +83,26 @@ class _Layer:
 
     def _folder(self, path: bytes) -> bytes:
         """The directory at `path`, made where it is not there."""
-        host = self._host(path)
-        if path not in self._folders:
-            self._folder(path.rpartition(b"/")[0])
-            if not _is_directory(host):
+        missing = []
+        while path not in self._folders:
+            missing.append(path)
+            path = path.rpartition(b"/")[0]
+        for path in reversed(missing):
+            host = self._host(path)
+            if not is_directory(host):
                 hides = _is_whiteout(host)
                 self._clear(path)
                 os.mkdir(host, 0o755)
                 if hides:
                     os.setxattr(host, OPAQUE, b"y")
             self._folders.add(path)
-        return host
+        return self._host(path)
 
     def _clear(self, path: bytes) -> None:
         below = path + b"/"
         self._folders = {known for known in self._folders if known != path and not known.startswith(below)}
         with suppress(FileNotFoundError):
-            if _is_directory(self._host(path)):
+            if is_directory(self._host(path)):
                 remove(os.fsdecode(self._host(path)))
             else:
                 os.unlink(self._host(path))
@@ -108,7 +111,7 @@ class _Layer:
         self._folder(path.rpartition(b"/")[0])
         if os.path.lexists(self._host(path)):
             # This layer's own stays: a whiteout is about those below.
-            if _is_directory(self._host(path)):
+            if is_directory(self._host(path)):
                 os.setxattr(self._host(path), OPAQUE, b"y")
             return
         os.mknod(self._host(path), stat.S_IFCHR | 0o600, os.makedev(0, 0))
@@ -124,7 +127,7 @@ class _Layer:
             os.link(source, host, follow_symlinks=False)
             return
         if entry.kind == "file":
-            _write_file(host, entry, data)
+            os.close(regular.write(host, entry, data))
         elif entry.kind == "symlink":
             os.symlink(os.fsencode(entry.target), host)
         elif entry.kind == "fifo":
@@ -133,7 +136,7 @@ class _Layer:
             return
         self._own(host, entry)
         if entry.kind != "symlink":
-            _set_attributes(host, entry.xattrs)
+            regular.set_attributes(host, entry.xattrs, _RESERVED)
             # After the owner: a change of owner takes set-id bits away.
             os.chmod(host, entry.mode)
         os.utime(host, ns=(entry.mtime, entry.mtime), follow_symlinks=False)
@@ -176,36 +179,6 @@ class _Layer:
         raise EngineError(f"the archive is broken: {entry.path!r} links to {entry.target!r}, which is not there")
 
 
-def _write_file(host: bytes, entry: Entry, data: Data) -> None:
-    fd = os.open(host, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-    try:
-        if entry.sparse is None:
-            while piece := data.read(_CHUNK):
-                _write_all(fd, piece)
-        else:
-            os.ftruncate(fd, entry.size)
-            for offset, length in entry.sparse:
-                os.lseek(fd, offset, os.SEEK_SET)
-                while length and (piece := data.read(min(length, _CHUNK))):
-                    _write_all(fd, piece)
-                    length -= len(piece)
-    finally:
-        os.close(fd)
-
-
-def _write_all(fd: int, data: bytes) -> None:
-    view = memoryview(data)
-    while view:
-        view = view[os.write(fd, view) :]
-
-
-def _set_attributes(host: bytes, xattrs: Mapping[str, bytes]) -> None:
-    for name, value in xattrs.items():
-        if not name.startswith(_RESERVED):
-            with suppress(OSError):  # security.capability and trusted.* are root's to give
-                os.setxattr(host, name, value, follow_symlinks=False)
-
-
 def _below(lowers: Sequence[bytes], path: bytes) -> bytes | None:
     """The directory that the layers below show at `path`, or None."""
     parts = path.split(b"/") if path else []
@@ -213,7 +186,7 @@ def _below(lowers: Sequence[bytes], path: bytes) -> bytes | None:
         host, hides = lower, False
         for part in parts:
             host += b"/" + part
-            if not _is_directory(host):
+            if not is_directory(host):
                 break
             hides = hides or is_opaque(host)
         else:
@@ -255,13 +228,6 @@ def _is_inside(top: bytes, path: bytes) -> bool:
     host = top
     for part in path.split(b"/") if path else ():
         host += b"/" + part
-        if not _is_directory(host):
+        if not is_directory(host):
             return False
     return True
-
-
-def _is_directory(host: bytes) -> bool:
-    try:
-        return stat.S_ISDIR(os.lstat(host).st_mode)
-    except FileNotFoundError:
-        return False

@@ -10,16 +10,15 @@ import os
 import stat
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import IO
 
-from dockerlab.engine.rootfs import Change, ChangeKind, recorded
+from dockerlab.engine.rootfs import Change, ChangeKind, recorded, regular
 from dockerlab.engine.rootfs.mount_points import is_mount_point
 from dockerlab.engine.rootfs.tree import Tree, attributes, lower_of
 from dockerlab.engine.store.tar import WHITEOUT, Entry, Kind, Writer
 
 _KINDS: dict[int, Kind] = {stat.S_IFREG: "file", stat.S_IFDIR: "directory", stat.S_IFLNK: "symlink", stat.S_IFIFO: "fifo"}
-_CHUNK = 1 << 18
 
 
 @dataclass(frozen=True)
@@ -89,21 +88,7 @@ def _write(writer: Writer, host: bytes, path: str, found: os.stat_result, links:
     else:
         names = [os.fsdecode(name) for name in attributes(host)]
         xattrs = {name: os.getxattr(host, name, follow_symlinks=False) for name in sorted(names) if name != recorded.ATTRIBUTE}
-        full = Entry(path, kind, shown.mode, shown.uid, shown.gid, found.st_mtime_ns, found.st_size, xattrs=xattrs)
-        with open(os.open(host, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC), "rb") as file:
-            writer.add(full, _Padded(file, found.st_size))
-
-
-class _Padded:
-    """Just `size` bytes of a file that may be written to: zeros where it has become shorter, as GNU tar."""
-
-    def __init__(self, file: IO[bytes], size: int) -> None:
-        self._file, self._left = file, size
-
-    def read(self, size: int, /) -> bytes:
-        wanted = min(size, self._left, _CHUNK)
-        self._left -= wanted
-        return self._file.read(wanted).ljust(wanted, b"\0")
+        regular.add(writer, host, replace(entry, xattrs=xattrs), found.st_size)
 
 
 def _compare(tree: Tree, path: bytes, below: bytes | None) -> list[Difference]:

@@ -9,16 +9,15 @@ from __future__ import annotations
 import os
 import shutil
 import stat
-from collections.abc import Mapping
 from contextlib import suppress
 
-from dockerlab.engine.rootfs import recorded
+from dockerlab.engine.rootfs import recorded, regular
+from dockerlab.engine.rootfs.regular import is_directory
 from dockerlab.engine.rootfs.tree import Tree, origin_of
 from dockerlab.engine.store.disk import Budget
 from dockerlab.engine.store.tar import Data, Entry, Readable, entries
 from dockerlab.errors import EngineError
 
-_CHUNK = 1 << 18
 _DEVICES = {"char": stat.S_IFCHR, "block": stat.S_IFBLK}
 _RESERVED = ("user.dockerlab.", recorded.ATTRIBUTE)
 
@@ -34,7 +33,7 @@ def apply(tree: Tree, stream: Readable, budget: Budget) -> None:
         budget.spend(sum(length for _, length in entry.sparse) if entry.sparse is not None else entry.size)
         layer.add(entry, data)
     layer.finish()
-    while stream.read(_CHUNK):  # whoever gives the stream verifies it at its end
+    while stream.read(regular.CHUNK):  # whoever gives the stream verifies it at its end
         pass
 
 
@@ -68,20 +67,23 @@ class _Layer:
                 if stat.S_ISDIR(os.lstat(host).st_mode):
                     os.utime(host, ns=(time, time))
 
-    def _folder(self, path: bytes) -> bytes:
-        """The directory `path` in the level that is written, made where it is not there."""
-        if path in self._own:
-            return self._own[path]
-        if path:
-            parent = self._folder(path.rpartition(b"/")[0])
-            host = parent + b"/" + path.rpartition(b"/")[2]
-            if not _is_directory(host):
+    def _folder(self, wanted: bytes) -> bytes:
+        """The directory `wanted` in the level that is written, made where it is not there."""
+        missing = []
+        path = wanted
+        while path not in self._own:
+            missing.append(path)
+            if not path:
+                break
+            path = path.rpartition(b"/")[0]
+        for each in reversed(missing):
+            host = self._tree.own_path(each)
+            if each and not is_directory(host):
                 _remove(host)
                 os.mkdir(host, 0o755)
-        host = self._tree.merge(path)
-        self._times.setdefault(path, os.lstat(host).st_mtime_ns)
-        self._own[path] = host
-        return host
+            self._own[each] = self._tree.merge(each)
+            self._times.setdefault(each, os.lstat(host).st_mtime_ns)
+        return self._own[wanted]
 
     def _forget(self, path: bytes) -> None:
         below = path + b"/"
@@ -103,7 +105,7 @@ class _Layer:
             if child not in self._added:
                 self._forget(child)
                 _remove(host + b"/" + name)
-            elif _is_directory(host + b"/" + name):
+            elif is_directory(host + b"/" + name):
                 self._clear(child)
 
     def _create(self, path: bytes, entry: Entry, data: Data) -> None:
@@ -137,7 +139,7 @@ class _Layer:
 
     def _directory(self, path: bytes, host: bytes, entry: Entry) -> None:
         recorded.write(host, recorded.Recorded(entry.uid, entry.gid, entry.mode), is_directory=True)
-        _set_attributes(host, entry.xattrs)
+        regular.set_attributes(host, entry.xattrs, _RESERVED)
         self._times[path] = entry.mtime
 
     def _linked(self, entry: Entry) -> bytes:
@@ -157,54 +159,21 @@ class _Layer:
         return host
 
 
-def _write_file(host: bytes, entry: Entry, data: Data) -> None:
-    fd = os.open(
-        host, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, recorded.real_mode(0, is_directory=False)
-    )
-    try:
-        if entry.sparse is None:
-            while piece := data.read(_CHUNK):
-                _write_all(fd, piece)
+def _remove(host: bytes) -> None:
+    with suppress(FileNotFoundError):
+        if is_directory(host):
+            shutil.rmtree(host)
         else:
-            os.ftruncate(fd, entry.size)
-            for offset, length in entry.sparse:
-                os.lseek(fd, offset, os.SEEK_SET)
-                while length and (piece := data.read(min(length, _CHUNK))):
-                    _write_all(fd, piece)
-                    length -= len(piece)
+            os.unlink(host)
+
+
+def _write_file(host: bytes, entry: Entry, data: Data) -> None:
+    fd = regular.write(host, entry, data)
+    try:
         real = recorded.real_mode(entry.mode, is_directory=False)
         os.fchmod(fd, real)
     finally:
         os.close(fd)
     if (entry.uid, entry.gid, entry.mode) != (0, 0, real):
         recorded.write(host, recorded.Recorded(entry.uid, entry.gid, entry.mode), is_directory=False)
-    if entry.xattrs:
-        _set_attributes(host, entry.xattrs)
-
-
-def _write_all(fd: int, data: bytes) -> None:
-    view = memoryview(data)
-    while view:
-        view = view[os.write(fd, view) :]
-
-
-def _set_attributes(host: bytes, xattrs: Mapping[str, bytes]) -> None:
-    for name, value in xattrs.items():
-        if not name.startswith(_RESERVED):
-            with suppress(OSError):  # security.capability and trusted.* are root's to give
-                os.setxattr(host, name, value, follow_symlinks=False)
-
-
-def _is_directory(host: bytes) -> bool:
-    try:
-        return stat.S_ISDIR(os.lstat(host).st_mode)
-    except FileNotFoundError:
-        return False
-
-
-def _remove(host: bytes) -> None:
-    with suppress(FileNotFoundError):
-        if _is_directory(host):
-            shutil.rmtree(host)
-        else:
-            os.unlink(host)
+    regular.set_attributes(host, entry.xattrs, _RESERVED)
