@@ -7,25 +7,20 @@ lock is held while it is started, and released before anybody waits for its end.
 from __future__ import annotations
 
 import logging
-import os
 import signal
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from dockerlab.engine import timestamps
-from dockerlab.engine.containers import publishing, resources, restarting
+from dockerlab.engine.containers import launching, restarting
 from dockerlab.engine.containers.container import Container
 from dockerlab.engine.containers.execs import Execs
 from dockerlab.engine.containers.parts import Parts
-from dockerlab.engine.containers.planning import Surroundings, plan
-from dockerlab.engine.containers.record import Published
 from dockerlab.engine.containers.validation import signal_number
 from dockerlab.engine.home import read_json
-from dockerlab.engine.networks import links
-from dockerlab.engine.runtime import Running, StartFailed
-from dockerlab.engine.runtime.redirect import gateway
+from dockerlab.engine.runtime import StartFailed
 from dockerlab.errors import Conflict, DockerlabError, EngineError, UsageError
 
 _LOG = logging.getLogger(__name__)
@@ -34,7 +29,6 @@ _NOT_STARTED = 128  # Docker's exit code where the engine is at fault
 _STOP_SECONDS = 10
 _KILL_SECONDS = 10
 _UNCHANGED = 304
-_START_FAILED = "failed to create task for container: unable to start container process: "
 
 
 class Lifecycle:
@@ -67,7 +61,7 @@ class Lifecycle:
         try:
             self._launch(container, **changes)
         except (DockerlabError, OSError) as error:
-            failure = _failure(error)
+            failure = launching.failure(error)
             code = error.exit_code if isinstance(error, StartFailed) and error.exit_code != 125 else _NOT_STARTED
             before = container.record.state.status
             status = "exited" if before == "restarting" else before
@@ -78,54 +72,18 @@ class Lifecycle:
             raise failure from error
 
     def _launch(self, container: Container, **changes: Any) -> None:
-        parts, record = self._parts, container.record
+        record, token = container.record, object()
         (container.directory / "exit.json").unlink(missing_ok=True)
-        for point in record.mounts:
-            if point.type == "bind" and not os.path.lexists(point.source):
-                _make_source(point.source)
-        network = parts.networks.start(container.id, container.directory)
-        opened: Sequence[tuple[Published, Any]] = ()
-        try:
-            others = [port for other in parts.index.all() for port in other.record.ports]
-            wanted = publishing.bindings(record.config, record.host_config)
-            opened = publishing.listen(wanted, f"{record.name} ({record.id})", others)
-            published = tuple(one for one, _ in opened)
-            if network.address:
-                opened = [*opened, *publishing.listen_at_gateway(published, gateway(network.address))]
-            around = Surroundings(
-                str(container.directory),
-                parts.isolation,
-                network,
-                resources.limits(record.host_config),
-                links=tuple(self._link_variables(container)),
-            )
-            token = object()
-            running = parts.runtime.monitor(
-                plan(record, around, [one for one, _ in opened]), lambda event: self._hear(container, token, event)
-            )
-            container.begin_attachments(running)
-            running.start([sock for _, sock in opened])
-        except BaseException:
-            parts.networks.stop(container.id)
-            raise
-        finally:
-            for _, sock in opened:
-                sock.close()
-        self._took(container, running, token, ports=published, address=network.address, **changes)
+        launched = launching.launch(self._parts, container, lambda event: self._hear(container, token, event))
+        container.running, container.token = launched.running, token
+        state = {"status": "running", "pid": launched.running.pid, "exit_code": 0, "error": "", "oom_killed": False}
+        started = launched.running.started_at or timestamps.now()
+        changes |= {"ports": launched.ports, "address": launched.address, "interrupted": False, "started_at": started}
+        container.update(**state, **changes)
         for point in record.mounts:
             if point.type == "volume":
-                parts.volumes.mounted(point.name, container.id, point.destination, point.writable)
-        parts.emit(container, "start")
-
-    def _link_variables(self, container: Container) -> Iterator[str]:
-        for link in self._parts.networks.links(container.id):
-            other = self._parts.index.get(link.other).record.config
-            yield from links.environment(link, container.name, other.get("ExposedPorts") or (), other.get("Env") or ())
-
-    def _took(self, container: Container, running: Running, token: object, **changes: Any) -> None:
-        container.running, container.token = running, token
-        state = {"status": "running", "pid": running.pid, "exit_code": 0, "error": "", "oom_killed": False, "interrupted": False}
-        container.update(**state, **changes, started_at=running.started_at or timestamps.now())
+                self._parts.volumes.mounted(point.name, container.id, point.destination, point.writable)
+        self._parts.emit(container, "start")
 
     # End
 
@@ -383,24 +341,6 @@ def _exit_of(directory: Path) -> dict[str, Any]:
     except (FileNotFoundError, ValueError):
         return {"code": _KILLED}
     return found
-
-
-def _failure(error: BaseException) -> DockerlabError:
-    """What a client is told about a start that failed."""
-    if not isinstance(error, StartFailed):
-        return error if isinstance(error, DockerlabError) else EngineError(str(error), status=500)
-    if error.message.startswith(("unable to find user", "unable to find group", "uids and gids")):
-        return EngineError(error.message, status=500)
-    return StartFailed(_START_FAILED + error.message, error.exit_code)
-
-
-def _make_source(path: str) -> None:
-    """Makes the directory of the host that `-v` names, as Docker does. Raises EngineError."""
-    try:
-        os.makedirs(path, 0o755, exist_ok=True)
-    except OSError as error:
-        text = os.strerror(error.errno or 0).lower()
-        raise EngineError(f"error while creating mount source path '{path}': mkdir {path}: {text}", status=500) from error
 
 
 def _seconds(start: str, end: str) -> float:

@@ -29,19 +29,18 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from dockerlab.engine.home import write_json
 from dockerlab.engine.runtime import claims, redirection
+from dockerlab.engine.runtime.forwarding import Forwarder
 from dockerlab.engine.runtime.lines import Requests, answer, receive
 from dockerlab.engine.runtime.logfile import Log, timestamp
+from dockerlab.engine.runtime.loop import Loop
 from dockerlab.engine.runtime.plan import Plan, Process, plan_from_json, process_from_json
 from dockerlab.engine.runtime.session import Client, Session
 from dockerlab.engine.runtime.starting import Guard, begin
 from dockerlab.errors import EngineError
-
-if TYPE_CHECKING:
-    from dockerlab.engine.runtime.forwarding import Forwarder
 
 _GRACE = 2.0  # seconds that output may still come after its process has ended
 _LINGER = 10.0  # seconds that clients may take to read the rest
@@ -56,7 +55,8 @@ class Monitor:
         # Held for as long as this process lives: no engine gives the container's address to another.
         self._claim = claims.for_monitor(plan.network.address) if plan.network.address else None
         self._listener = _listen(path)
-        self._selector = selectors.DefaultSelector()
+        self._loop = Loop()
+        self._selector = self._loop.selector
         self._control = control
         self._requests = Requests(self._selector, self._obey, self._left)
         self._log = Log(Path(plan.directory, "log.jsonl"), plan.log_max) if plan.log else None
@@ -68,46 +68,19 @@ class Monitor:
         self._forwarder: Forwarder | None = None
         self._guard: Guard | None = None
         self._started_at = 0
-        self._deadlines: list[tuple[float, Callable[[], None]]] = []
         self._is_closed = False  # the guard
         self._over = False
 
     def run(self) -> None:
         """Serves until the container has ended and been read, or nobody ever started it."""
-        wake, woken = socket.socketpair()
-        for end in (wake, woken):
-            end.setblocking(False)
-        signal.set_wakeup_fd(woken.fileno(), warn_on_full_buffer=False)
-        signal.signal(signal.SIGCHLD, lambda *_: None)
+        self._loop.on_child(self._take_exits)
         self._selector.register(self._listener, selectors.EVENT_READ, lambda mask: self._requests.accept(self._listener))
-        self._selector.register(wake, selectors.EVENT_READ, lambda mask: self._reap(wake))
         self._requests.listen(self._control)
-        while not (self._over and not self._busy()):
-            for key, mask in self._selector.select(self._next_deadline()):
-                # An earlier handler of this round may have closed it, or closed it and opened another in its place.
-                now = self._selector.get_map().get(key.fd)
-                if now and now.data is key.data:
-                    key.data(mask)
-            self._expire()
+        self._loop.run(lambda: self._over and not self._busy())
         self._close()
 
     def _busy(self) -> bool:
         return self._main.has_clients or any(session.has_clients for session in self._execs.values())
-
-    def _next_deadline(self) -> float | None:
-        if not self._deadlines:
-            return None
-        return max(0.0, min(when for when, _ in self._deadlines) - time.monotonic())
-
-    def _expire(self) -> None:
-        now = time.monotonic()
-        due = [act for when, act in self._deadlines if when <= now]
-        self._deadlines = [entry for entry in self._deadlines if entry[0] > now]
-        for act in due:
-            act()
-
-    def _later(self, seconds: float, act: Callable[[], None]) -> None:
-        self._deadlines.append((time.monotonic() + seconds, act))
 
     # Connections
 
@@ -134,8 +107,6 @@ class Monitor:
         if (news := self._guard.fileno()) is not None:
             self._selector.register(news, selectors.EVENT_READ, lambda mask: self._take_exits())
         if fds:
-            from dockerlab.engine.runtime.forwarding import Forwarder
-
             self._forwarder = Forwarder(self._selector)
             for fd, forward in zip(fds, self._plan.ports, strict=True):
                 self._forwarder.add(socket.socket(fileno=fd), (self._plan.network.address, forward.port))
@@ -266,11 +237,6 @@ class Monitor:
     def _take_redirection(self, fd: int) -> None:
         redirection.Listener(fd, self._plan.network.address, self._selector)
 
-    def _reap(self, wake: socket.socket) -> None:
-        with suppress(BlockingIOError):
-            wake.recv(4096)
-        self._take_exits()
-
     def _take_exits(self) -> None:
         sessions = {"": self._main} | self._execs
         for pid, code in self._guard.exits() if self._guard else ():
@@ -285,7 +251,7 @@ class Monitor:
         if session.is_quiet:
             self._settle(name)
         else:
-            self._later(_GRACE, session.abandon_output)
+            self._loop.later(_GRACE, session.abandon_output)
 
     def _close_guard(self) -> None:
         """Kills what is left of the container's processes. May be called twice."""
@@ -295,7 +261,7 @@ class Monitor:
                 self._selector.unregister(news)
             self._guard.close()
             # What else ran in the container has ended by this.
-            self._later(0, self._take_exits)
+            self._loop.later(0, self._take_exits)
 
     def _settle(self, name: str) -> None:
         """A process has ended and its output is read, in whichever order: tells everybody."""
@@ -305,7 +271,7 @@ class Monitor:
         if name:
             self._tell({"event": "exec_exit", "exec": name, "code": session.exit_code})
             session.finish()
-            self._later(_LINGER, lambda: self._forget_exec(name))
+            self._loop.later(_LINGER, lambda: self._forget_exec(name))
             return
         if self._over:
             return
@@ -328,7 +294,7 @@ class Monitor:
             self._forwarder.close()
         self._tell({"event": "exit", **exited})
         session.finish()
-        self._later(_LINGER, self._give_up)
+        self._loop.later(_LINGER, self._give_up)
 
     def _give_up(self) -> None:
         for session in (self._main, *self._execs.values()):
