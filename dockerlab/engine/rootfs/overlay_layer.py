@@ -99,8 +99,9 @@ class _Layer:
         return self._host(path)
 
     def _clear(self, path: bytes) -> None:
-        below = path + b"/"
-        self._folders = {known for known in self._folders if known != path and not known.startswith(below)}
+        if path in self._folders:
+            below = path + b"/"
+            self._folders = {known for known in self._folders if known != path and not known.startswith(below)}
         with suppress(FileNotFoundError):
             if is_directory(self._host(path)):
                 remove(os.fsdecode(self._host(path)))

@@ -86,6 +86,8 @@ class _Layer:
         return self._own[wanted]
 
     def _forget(self, path: bytes) -> None:
+        if path not in self._own:
+            return
         below = path + b"/"
         for known in [known for known in self._own if known == path or known.startswith(below)]:
             del self._own[known]
