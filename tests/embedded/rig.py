@@ -29,7 +29,8 @@ def unpack_busybox(target: Path) -> None:
     with standins.archive("busybox") as archive, tarfile.open(fileobj=archive) as tar:
         layer = tar.extractfile(next(name for name in tar.getnames() if name.endswith("layer.tar")))
         with tarfile.open(fileobj=layer) as files:
-            # Python 3.11.2 has no filters yet; these bytes are our own.
+            # As an attribute, since the first Python 3.11 do not know it as an argument. These bytes are our own.
+            files.extraction_filter = lambda member, path: member
             for member in files:
                 files.extract(member, target)
 
