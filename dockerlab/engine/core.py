@@ -6,17 +6,24 @@ engine.close()             lets go; running containers go on
 
 from __future__ import annotations
 
+import logging
 import threading
 
+from dockerlab.engine import leftovers
 from dockerlab.engine.containers import Containers
 from dockerlab.engine.events import Events
+from dockerlab.engine.finding import Finding
 from dockerlab.engine.health import Health
 from dockerlab.engine.home import Home
 from dockerlab.engine.networks import Networks
+from dockerlab.engine.process import holder
 from dockerlab.engine.rootfs import Snapshots
 from dockerlab.engine.runtime import Runtime
 from dockerlab.engine.store import Store
 from dockerlab.engine.volumes import Volumes
+from dockerlab.errors import DockerlabError
+
+_LOG = logging.getLogger(__name__)
 
 
 class Engine:
@@ -38,8 +45,10 @@ class Engine:
         self.events.listen(self.health.hear)
         self.containers.recover()
         self.health.restore()
-        # The first container does not wait for it.
+        # The first container does not wait for them.
         threading.Thread(target=self.runtime.warm, name="launcher", daemon=True).start()
+        self._collector = threading.Thread(target=self._collect, name="collector", daemon=True)
+        self._collector.start()
 
     def running(self) -> int:
         """How many containers run."""
@@ -49,8 +58,16 @@ class Engine:
         """Stops all running containers, as the end of a daemon does: the next engine goes on by their restart policies."""
         self.containers.stop_all(int(seconds))
 
+    def _collect(self) -> None:
+        """What an engine that was killed left, and what was unpacked for images that are gone."""
+        try:
+            self.store.collect()
+        except (DockerlabError, OSError) as error:
+            _LOG.error("what is not needed cannot be removed: %s", error)
+
     def close(self) -> None:
         """Lets go of everything; running containers go on."""
+        self._collector.join()
         self.health.close()
         self.containers.close()
         self.networks.close()
@@ -68,8 +85,11 @@ def snapshots_of(home: Home, kind: str) -> Snapshots:
     return TreeSnapshots(home)
 
 
-def check(home: Home, *, repair: bool = False) -> list[str]:
-    """What a crash left in the store, one line each; with `repair` it is mended. No engine needs to run."""
+def check(home: Home, *, repair: bool = False) -> list[Finding]:
+    """What is wrong with what the engine keeps, one line each, and with `repair` mended where that hurts nobody. An engine may run."""
     home.create()
     store = Store(home, snapshots_of(home, Runtime(home).capabilities.rootfs))
-    return [str(finding) for finding in store.check(repair=repair)]
+    found = store.check(repair=repair)
+    if holder(home.root / "engine.lock") is None:
+        found += leftovers.find(home, repair=repair)
+    return found

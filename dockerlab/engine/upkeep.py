@@ -19,15 +19,16 @@ def check(repair: bool) -> int:
     from dockerlab.engine.core import check as check_home
 
     findings = check_home(home.find(os.environ), repair=repair)
+    left = [finding for finding in findings if not finding.repaired]
     for finding in findings:
         print(finding)
     if not findings:
         print("Nothing is wrong.")
     elif repair:
-        print(f"{len(findings)} mended.")
+        print(f"{len(findings) - len(left)} mended.")
     else:
         print(f"\n→ `dockerlab engine check --repair` mends {'it' if len(findings) == 1 else 'them'}.")
-    return 1 if findings and not repair else 0
+    return 1 if left else 0
 
 
 def df(launch: control.Launch) -> int:

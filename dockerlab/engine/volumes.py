@@ -11,7 +11,6 @@ from __future__ import annotations
 import os
 import re
 import secrets
-import shutil
 import stat
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -24,9 +23,11 @@ from dockerlab.engine import timestamps
 from dockerlab.engine.events import Events
 from dockerlab.engine.filters import Filters
 from dockerlab.engine.home import Home, read_json, write_json
+from dockerlab.engine.rootfs.removal import remove
 from dockerlab.errors import Conflict, EngineError, NotFound, UsageError
 
 ANONYMOUS = "com.docker.volume.anonymous"
+_HALF_MADE = "volume-"
 _DRIVER = "local"
 _NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]+")
 _LONGEST_NAME = 255
@@ -78,6 +79,8 @@ class Volumes:
         self._users = users
         self._lock = threading.Lock()
         self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for path in self._tmp.glob(f"{_HALF_MADE}*"):
+            remove(path)  # left by an engine that was killed
         self._volumes = {path.parent.name: _load(path) for path in self._directory.glob("*/volume.json")}
 
     def all(self) -> list[Volume]:
@@ -137,13 +140,13 @@ class Volumes:
             raise
         if users := self._users(name):
             raise Conflict(f"remove {name}: volume is in use - [{', '.join(users)}]")
-        grave = self._tmp / f"volume-{secrets.token_hex(8)}"
+        grave = self._tmp / f"{_HALF_MADE}{secrets.token_hex(8)}"
         with self._lock:
             if name not in self._volumes:
                 raise NotFound(f"get {name}: no such volume")
             (self._directory / name).rename(grave)
             del self._volumes[name]
-        _remove_tree(grave)
+        remove(grave)
         self._events.emit("volume", "destroy", name, {"driver": _DRIVER})
 
     def prune(self, filters: Filters, every: bool) -> tuple[list[str], int]:
@@ -180,7 +183,7 @@ class Volumes:
         self._events.emit("volume", "unmount", name, {"driver": _DRIVER, "container": container})
 
     def _make(self, volume: Volume) -> None:
-        half = self._tmp / f"volume-{secrets.token_hex(8)}"
+        half = self._tmp / f"{_HALF_MADE}{secrets.token_hex(8)}"
         half.mkdir(mode=0o700)
         try:
             (half / "_data").mkdir()
@@ -189,7 +192,7 @@ class Volumes:
             write_json(half / "volume.json", stored)
             half.rename(self._directory / volume.name)
         except BaseException:
-            shutil.rmtree(half)
+            remove(half)
             raise
 
 
@@ -250,14 +253,3 @@ def _file_sizes(directory: str) -> dict[tuple[int, int], int]:
                     else:
                         found[status.st_dev, status.st_ino] = status.st_size
     return found
-
-
-def _remove_tree(directory: Path) -> None:
-    """Removes a directory, also where a container closed some of it to everybody."""
-    waiting = [str(directory)]
-    while waiting:
-        path = waiting.pop()
-        os.chmod(path, 0o700)
-        with os.scandir(path) as entries:
-            waiting += [entry.path for entry in entries if entry.is_dir(follow_symlinks=False)]
-    shutil.rmtree(directory)

@@ -7,7 +7,7 @@ import shutil
 import tarfile
 import tempfile
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
@@ -16,6 +16,7 @@ from urllib.parse import urlencode
 from dockerlab.engine.api import archive, containers, exec, networks, streams, volumes
 from dockerlab.engine.containers import Containers
 from dockerlab.engine.events import Event, Events
+from dockerlab.engine.finding import Finding
 from dockerlab.engine.home import Home
 from dockerlab.engine.http.router import Router
 from dockerlab.engine.networks import Networks
@@ -60,6 +61,9 @@ class OneStore:
 
     def images(self) -> list[OneImage]:
         return list(self.by_name.values())
+
+    def adding(self) -> AbstractContextManager[None]:
+        return nullcontext()
 
     def open_layer(self, layer: object) -> IO[bytes]:
         raise AssertionError("there are no layers")
@@ -106,8 +110,14 @@ class OneLower:
                     path.chmod(0o700)
             shutil.rmtree(container)
 
-    def collect(self, keep: Collection[str]) -> int:
+    def collect(self, keep: Collection[str]) -> None:
+        """There is one, and it stays."""
+
+    def sweep(self) -> int:
         return 0
+
+    def check(self, images: object, open_layer: object, *, repair: bool) -> Iterator[Finding]:
+        return iter(())
 
 
 class Engine:

@@ -43,7 +43,7 @@ class Called:
         engine: Any = SimpleNamespace(
             store=self.images,
             events=self.events,
-            containers=SimpleNamespace(all=lambda: self.containers, images=dict),
+            containers=SimpleNamespace(all=lambda: self.containers, images=dict, uses=list),
             runtime=SimpleNamespace(capabilities=SimpleNamespace(rootfs="overlay")),
         )
         request = Request(method, f"/v{self.version[0]}.{self.version[1]}{path}", query=Query(texts), body=Body.of(body))

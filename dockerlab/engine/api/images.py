@@ -198,8 +198,7 @@ def prune(engine: Engine, request: Request) -> Response:
 
 
 def _uses(engine: Engine) -> list[Use]:
-    containers = engine.containers.all()
-    return [Use(one.id, one.record.image, one.record.state.is_alive) for one in containers]
+    return engine.containers.uses()
 
 
 def load(engine: Engine, request: Request) -> Response:

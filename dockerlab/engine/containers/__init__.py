@@ -91,11 +91,6 @@ class Containers:
         coming = self.parts.index.coming().items()
         return [*there, *(Use(identifier, needed, False) for identifier, several in coming for needed in several)]
 
-    def layers(self) -> set[str]:
-        """The chain ids of layers that containers need, whether their images are still there or not."""
-        there = {layer for one in self.all() for layer in one.record.layers}
-        return there.union(*self.parts.index.coming().values())
-
     # What is shown of them
 
     def inspect(self, container: Container, *, size: bool = False) -> dict[str, Any]:

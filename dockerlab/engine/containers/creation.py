@@ -55,17 +55,19 @@ def create(parts: Parts, body: Mapping[str, Any], name: str = "", platform: str 
     chosen = _take_name(parts, name, identifier)
     directory = parts.home.container(identifier)
     made: list[str] = []
-    parts.index.expect(identifier, image.id, *layers)
+    parts.index.expect(identifier, image.id)
     try:
         image = parts.store.get(image.id)  # removed until a moment ago
         parts.networks.add(identifier, chosen, config, host, _endpoints(body))
-        directory.mkdir(mode=0o700)
-        root = parts.snapshots.create(directory, parts.snapshots.prepare(image.layers, parts.store.open_layer))
-        points = tuple(_made(parts, identifier, one, made) for one in wanted)
-        record = Record(identifier, chosen, timestamps.now(), image.id, config, host, root, layers, points)
-        container = Container(record, directory)
-        fill(parts, container)
-        container.save(durable=True)
+        # Until the record says which layers it stands on, nobody knows.
+        with parts.store.adding():
+            directory.mkdir(mode=0o700)
+            root = parts.snapshots.create(directory, parts.snapshots.prepare(image.layers, parts.store.open_layer))
+            points = tuple(_made(parts, identifier, one, made) for one in wanted)
+            record = Record(identifier, chosen, timestamps.now(), image.id, config, host, root, layers, points)
+            container = Container(record, directory)
+            fill(parts, container)
+            container.save(durable=True)
         parts.index.add(container)
     except BaseException:
         parts.index.expect_no_more(identifier)

@@ -9,13 +9,14 @@ layer never changes. Nothing here needs to know what an image is.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Literal, Protocol
 
 if TYPE_CHECKING:
+    from dockerlab.engine.finding import Finding
     from dockerlab.engine.store import Layer
 
 Kind = Literal["overlay", "tree"]
@@ -84,5 +85,12 @@ class Snapshots(Protocol):
     def remove(self, container: Path) -> None:
         """Removes a container's directory, whatever modes the container gave what is in it. Nothing there is no error."""
 
-    def collect(self, keep: Collection[str]) -> int:
-        """Removes unpacked layers whose chain id is not in `keep`, and what a crash left; the bytes that became free."""
+    def collect(self, keep: Collection[str]) -> None:
+        """Sets aside unpacked layers whose chain id is not in `keep`, and that no container stands on. It takes no time."""
+
+    def sweep(self) -> int:
+        """Removes what was set aside, and what a crash left; the bytes that became free."""
+
+    def check(self, images: Sequence[Sequence[Layer]], open_layer: OpenLayer, *, repair: bool) -> Iterator[Finding]:
+        """Compares unpacked layers with those of images (lowest first), file by file; with `repair` what differs is unpacked anew,
+        unless a container would be hurt by it."""

@@ -2,18 +2,43 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from dockerlab.engine.home import Home, read_json
 
+_RUN = ("running", "paused", "restarting")
+
+
+@dataclass(frozen=True)
+class Standing:
+    """A container. lowers: the names of the directories that it stands on; layers: the chain ids of its image's layers."""
+
+    id: str
+    name: str
+    kind: str
+    lowers: tuple[str, ...]
+    layers: tuple[str, ...]
+    runs: bool
+
+
+def containers(home: Home) -> Iterator[Standing]:
+    """All whose record can be read; one that is damaged nobody can start."""
+    for config in sorted(home.containers.glob("*/config.json")):
+        with suppress(FileNotFoundError, ValueError, KeyError, TypeError, AttributeError):  # removed meanwhile, or damaged
+            found = read_json(config)
+            yield Standing(
+                config.parent.name,
+                str(found.get("name", "")),
+                str(found["root"]["kind"]),
+                tuple(Path(lower).name for lower in found["root"]["lowers"]),
+                tuple(found.get("layers", ())),
+                found.get("state", {}).get("status") in _RUN,
+            )
+
 
 def names(home: Home) -> set[str]:
     """The names of the directories that containers have as lowers."""
-    found: set[str] = set()
-    for config in home.containers.glob("*/config.json"):
-        with suppress(
-            FileNotFoundError, ValueError, KeyError, TypeError
-        ):  # removed meanwhile, or damaged: then nobody can start it
-            found |= {Path(lower).name for lower in read_json(config)["root"]["lowers"]}
-    return found
+    return {lower for container in containers(home) for lower in container.lowers}

@@ -2,7 +2,6 @@
 
     layers/<chain>/             a layer, unpacked as overlayfs keeps one: what it removes is a character device 0:0 (a *whiteout*), a
                                 directory that hides those below carries the attribute `user.overlay.opaque`
-    layers/lock                 held while one is unpacked
     containers/<id>/upper       the same, written by the kernel; work/ is its own
 
 Mounted with `userxattr`, as root and in a user namespace alike (linux Documentation/filesystems/overlayfs.rst). As root, owners are
@@ -13,25 +12,23 @@ from __future__ import annotations
 
 import os
 import stat
-import tempfile
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from dockerlab.engine.home import Home
-from dockerlab.engine.rootfs import Change, Kind, Root, in_use, overlay_changes, overlay_layer
+from dockerlab.engine.rootfs import Change, Kind, OpenLayer, Root, overlay_changes, overlay_layer
 from dockerlab.engine.rootfs.removal import remove
-from dockerlab.engine.store.disk import Budget, full_disk_is_an_error
-from dockerlab.engine.store.lock import Lock
+from dockerlab.engine.rootfs.unpacked import Unpacked
+from dockerlab.engine.store.disk import Budget
 
 if TYPE_CHECKING:
+    from dockerlab.engine.finding import Finding
     from dockerlab.engine.store import Layer
 
 # 127 layers must fit into the options of one mount, a page; and nobody must find another layer whose name begins so.
 _DIGITS = 20
 _EMPTY = "empty"
-_LOCK = "lock"
-_HALF_MADE = "layer-"
 
 
 class OverlaySnapshots:
@@ -40,23 +37,15 @@ class OverlaySnapshots:
     kind: Kind = "overlay"
 
     def __init__(self, home: Home) -> None:
-        self._home = home
-        self._layers = home.root / "layers"
-        for path in (self._layers / _EMPTY, home.tmp):
+        self._unpacked = Unpacked(home, "layers", _DIGITS, _unpack, shared=False)
+        for path in (self._unpacked.folder / _EMPTY, home.tmp):
             path.mkdir(mode=0o700, parents=True, exist_ok=True)
 
-    def prepare(self, layers: Sequence[Layer], open_layer: Callable[[Layer], IO[bytes]]) -> tuple[str, ...]:
+    def prepare(self, layers: Sequence[Layer], open_layer: OpenLayer) -> tuple[str, ...]:
         """See `Snapshots`."""
-        lowers: list[Path] = []
-        for layer in layers:
-            target = self._layers / _short(layer.chain_id)
-            if not target.exists():
-                with Lock(self._layers / _LOCK).exclusive(), full_disk_is_an_error():
-                    if not target.exists():
-                        self._unpack(layer, open_layer, lowers, target)
-            lowers.append(target)
         # An overlay has one lower at least.
-        return tuple(str(path) for path in reversed(lowers or [self._layers / _EMPTY]))
+        lowers = self._unpacked.prepare(layers, open_layer) or [self._unpacked.folder / _EMPTY]
+        return tuple(str(path) for path in reversed(lowers))
 
     def create(self, container: Path, lowers: Sequence[str]) -> Root:
         """See `Snapshots`."""
@@ -83,41 +72,22 @@ class OverlaySnapshots:
         """See `Snapshots`."""
         remove(container)
 
-    def collect(self, keep: Collection[str]) -> int:
+    def collect(self, keep: Collection[str]) -> None:
         """See `Snapshots`."""
-        kept = {_short(chain) for chain in keep} | {_EMPTY, _LOCK} | in_use.names(self._home)
-        freed = 0
-        with Lock(self._layers / _LOCK).exclusive():
-            # Whoever unpacks holds the lock: this was left by a crash.
-            for path in self._home.tmp.glob(f"{_HALF_MADE}*"):
-                freed += _size(path)
-                remove(path)
-            for path in [path for path in self._layers.iterdir() if path.name not in kept]:
-                # Renamed first: a layer is there whole or not at all.
-                gone = Path(tempfile.mkdtemp(prefix=_HALF_MADE, dir=self._home.tmp))
-                path.rename(gone / path.name)
-                freed += _size(gone)
-                remove(gone)
-        return freed
+        self._unpacked.collect(keep, (_EMPTY,))
 
-    def _unpack(self, layer: Layer, open_layer: Callable[[Layer], IO[bytes]], below: Sequence[Path], target: Path) -> None:
-        made = Path(tempfile.mkdtemp(prefix=_HALF_MADE, dir=self._home.tmp))
-        try:
-            top = made / "top"
-            top.mkdir()
-            top.chmod(0o755)
-            with open_layer(layer) as stream:
-                overlay_layer.unpack(
-                    os.fsencode(top), stream, Budget(self._home.tmp), [os.fsencode(path) for path in reversed(below)]
-                )
-            top.rename(target)
-        finally:
-            remove(made)
+    def sweep(self) -> int:
+        """See `Snapshots`."""
+        return self._unpacked.sweep()
+
+    def check(self, images: Sequence[Sequence[Layer]], open_layer: OpenLayer, *, repair: bool) -> Iterator[Finding]:
+        """See `Snapshots`."""
+        return self._unpacked.check(images, open_layer, repair=repair)
 
 
-def _short(chain_id: str) -> str:
-    return chain_id.removeprefix("sha256:")[:_DIGITS]
-
-
-def _size(path: Path) -> int:
-    return sum(os.lstat(os.path.join(folder, name)).st_size for folder, _, names in os.walk(path) for name in names)
+def _unpack(scratch: Path, stream: IO[bytes], below: Sequence[Path]) -> Path:
+    top = scratch / "top"
+    top.mkdir()
+    top.chmod(0o755)
+    overlay_layer.unpack(os.fsencode(top), stream, Budget(scratch), [os.fsencode(path) for path in reversed(below)])
+    return top

@@ -16,8 +16,9 @@ from contextlib import suppress
 from dockerlab.engine.rootfs import recorded, regular
 from dockerlab.engine.rootfs.regular import is_directory
 from dockerlab.engine.rootfs.removal import remove
+from dockerlab.engine.rootfs.unpacked import carry_out
 from dockerlab.engine.store.disk import Budget
-from dockerlab.engine.store.tar import Data, Entry, Readable, entries
+from dockerlab.engine.store.tar import Data, Entry, Readable
 from dockerlab.errors import EngineError
 
 OPAQUE = b"user.overlay.opaque"
@@ -30,13 +31,8 @@ def unpack(top: bytes, stream: Readable, budget: Budget, lowers: Sequence[bytes]
     Raises EngineError for an archive that is broken or not safe, OSError where the disk fails.
     """
     layer = _Layer(top, lowers)
-    for entry, data in entries(stream):
-        budget.add_file()
-        budget.spend(sum(length for _, length in entry.sparse) if entry.sparse is not None else entry.size)
-        layer.add(entry, data)
+    carry_out(stream, budget, layer.add)
     layer.finish()
-    while stream.read(regular.CHUNK):  # whoever gives the stream verifies it at its end
-        pass
 
 
 class _Layer:

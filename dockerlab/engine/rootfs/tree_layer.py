@@ -14,8 +14,9 @@ from contextlib import suppress
 from dockerlab.engine.rootfs import recorded, regular
 from dockerlab.engine.rootfs.regular import is_directory
 from dockerlab.engine.rootfs.tree import Tree, origin_of
+from dockerlab.engine.rootfs.unpacked import carry_out
 from dockerlab.engine.store.disk import Budget
-from dockerlab.engine.store.tar import Data, Entry, Readable, entries
+from dockerlab.engine.store.tar import Data, Entry, Readable
 from dockerlab.errors import EngineError
 
 _DEVICES = {"char": stat.S_IFCHR, "block": stat.S_IFBLK}
@@ -28,13 +29,8 @@ def apply(tree: Tree, stream: Readable, budget: Budget) -> None:
     Raises EngineError for an archive that is broken or not safe, OSError where the disk fails.
     """
     layer = _Layer(tree, budget)
-    for entry, data in entries(stream):
-        budget.add_file()
-        budget.spend(sum(length for _, length in entry.sparse) if entry.sparse is not None else entry.size)
-        layer.add(entry, data)
+    carry_out(stream, budget, layer.add)
     layer.finish()
-    while stream.read(regular.CHUNK):  # whoever gives the stream verifies it at its end
-        pass
 
 
 class _Layer:

@@ -1,7 +1,6 @@
 """Root file systems where nothing can be mounted: lazy trees. `Snapshots` for the supervised rung.
 
 trees/<chain>/                       an unpacked layer on top of those below it, see `tree`
-trees/lock                           held while one is unpacked
 exec/                                programs prepared for the trees' own dynamic linkers, see `runtime.supervisor.executables`
 containers/<id>/upper, work/         a container's own level; half-made copies, and what stands for its /dev and tmpfs
 """
@@ -9,19 +8,19 @@ containers/<id>/upper, work/         a container's own level; half-made copies, 
 from __future__ import annotations
 
 import os
-import tempfile
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from dockerlab.engine.home import Home
-from dockerlab.engine.rootfs import Change, Kind, Root, in_use, tree_changes, tree_layer
+from dockerlab.engine.rootfs import Change, Kind, OpenLayer, Root, tree_changes, tree_layer
 from dockerlab.engine.rootfs.removal import remove
 from dockerlab.engine.rootfs.tree import Tree, make_placeholder
-from dockerlab.engine.store.disk import Budget, full_disk_is_an_error
-from dockerlab.engine.store.lock import Lock
+from dockerlab.engine.rootfs.unpacked import Unpacked
+from dockerlab.engine.store.disk import Budget
 
 if TYPE_CHECKING:
+    from dockerlab.engine.finding import Finding
     from dockerlab.engine.store import Layer
 
 _DIGITS = 24
@@ -34,21 +33,13 @@ class TreeSnapshots:
 
     def __init__(self, home: Home) -> None:
         self._home = home
-        self._trees = home.root / "trees"
-        self._trees.mkdir(mode=0o700, parents=True, exist_ok=True)
-        home.tmp.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._unpacked = Unpacked(home, "trees", _DIGITS, self._unpack, shared=True)
+        for path in (self._unpacked.folder, home.tmp):
+            path.mkdir(mode=0o700, parents=True, exist_ok=True)
 
-    def prepare(self, layers: Sequence[Layer], open_layer: Callable[[Layer], IO[bytes]]) -> tuple[str, ...]:
+    def prepare(self, layers: Sequence[Layer], open_layer: OpenLayer) -> tuple[str, ...]:
         """See `Snapshots`."""
-        lowers: list[Path] = []
-        for layer in layers:
-            target = self._trees / short(layer.chain_id)
-            if not target.exists():
-                with Lock(self._trees / "lock").exclusive(), full_disk_is_an_error():
-                    if not target.exists():
-                        self._unpack(layer, open_layer, lowers[-1] if lowers else None, target)
-            lowers.append(target)
-        return tuple(str(path) for path in reversed(lowers))
+        return tuple(str(path) for path in reversed(self._unpacked.prepare(layers, open_layer)))
 
     def create(self, container: Path, lowers: Sequence[str]) -> Root:
         """See `Snapshots`."""
@@ -76,34 +67,30 @@ class TreeSnapshots:
         """See `Snapshots`."""
         remove(container)
 
-    def collect(self, keep: Collection[str]) -> int:
+    def collect(self, keep: Collection[str]) -> None:
+        """See `Snapshots`."""
+        self._unpacked.collect(keep)
+
+    def sweep(self) -> int:
         """See `Snapshots`. Prepared programs go too: they are made anew."""
-        names = {short(chain) for chain in keep} | {"lock"} | in_use.names(self._home)
-        freed = 0
-        with Lock(self._trees / "lock").exclusive():
-            gone = [path for path in self._trees.iterdir() if path.name not in names]
-            for path in gone:
-                freed += _size(path)
-                remove(path)
-        if gone:
+        if freed := self._unpacked.sweep():
             remove(self._home.root / "exec")
         return freed
 
-    def _unpack(self, layer: Layer, open_layer: Callable[[Layer], IO[bytes]], below: Path | None, target: Path) -> None:
-        made = Path(tempfile.mkdtemp(prefix="tree-", dir=self._home.tmp))
-        try:
-            top, scratch = made / "top", made / "scratch"
-            scratch.mkdir()
-            if below:
-                make_placeholder(os.fsencode(top), os.fsencode(below.name))
-            else:
-                top.mkdir(mode=0o755)
-            tree = Tree(os.fsencode(top), os.fsencode(self._trees), os.fsencode(scratch))
-            with open_layer(layer) as stream:
-                tree_layer.apply(tree, stream, Budget(self._home.tmp))
-            top.rename(target)
-        finally:
-            remove(made)
+    def check(self, images: Sequence[Sequence[Layer]], open_layer: OpenLayer, *, repair: bool) -> Iterator[Finding]:
+        """See `Snapshots`."""
+        return self._unpacked.check(images, open_layer, repair=repair)
+
+    def _unpack(self, scratch: Path, stream: IO[bytes], below: Sequence[Path]) -> Path:
+        top, copies = scratch / "top", scratch / "scratch"
+        copies.mkdir()
+        if below:
+            make_placeholder(os.fsencode(top), os.fsencode(below[-1].name))
+        else:
+            top.mkdir(mode=0o755)
+        tree = Tree(os.fsencode(top), os.fsencode(self._unpacked.folder), os.fsencode(copies))
+        tree_layer.apply(tree, stream, Budget(scratch))
+        return top
 
 
 def of(root: Root) -> Tree:
@@ -112,20 +99,5 @@ def of(root: Root) -> Tree:
     return Tree(os.fsencode(root.upper), os.fsencode(trees), os.fsencode(root.work))
 
 
-def short(chain_id: str) -> str:
-    """A chain id as a directory's name."""
-    return chain_id.removeprefix("sha256:")[:_DIGITS]
-
-
 def _topmost(root: Root) -> bytes | None:
     return os.fsencode(os.path.basename(root.lowers[0])) if root.lowers else None
-
-
-def _size(path: Path) -> int:
-    """Bytes that removing a tree frees: those of files that no other tree shares."""
-    total = 0
-    for folder, _, names in os.walk(path):
-        for name in names:
-            found = os.lstat(os.path.join(folder, name))
-            total += found.st_size if found.st_nlink == 1 else 0
-    return total

@@ -1,6 +1,6 @@
 """The kernel's calls that Python 3.11 has no name for, by ctypes. Each raises OSError, as `os` does, and names what failed.
 
-namespaces(7), mount(2), pivot_root(2), prctl(2), capset(2), seccomp(2), seccomp_unotify(2). x86-64 and arm64.
+namespaces(7), syncfs(2), mount(2), pivot_root(2), prctl(2), capset(2), seccomp(2), seccomp_unotify(2). x86-64 and arm64.
 """
 
 from __future__ import annotations
@@ -59,6 +59,15 @@ def syscall_number(name: str) -> int:
 def unshare(flags: int) -> None:
     """Moves this process (for CLONE_NEWPID: its future children) into new namespaces."""
     _check(_libc.unshare(ctypes.c_int(flags)), "unshare")
+
+
+def syncfs(path: str | os.PathLike[str]) -> None:
+    """Writes all of the file system of `path` to its disk."""
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        _check(_libc.syncfs(ctypes.c_int(fd)), "syncfs")
+    finally:
+        os.close(fd)
 
 
 def setns(fd: int, kind: int = 0) -> None:

@@ -9,11 +9,10 @@
 Everything that comes from outside is verified here, once: what the store gives is what its digests say.
 """
 
-from dockerlab.engine.store.check import Finding
 from dockerlab.engine.store.documents import architecture
 from dockerlab.engine.store.layers import Content
 from dockerlab.engine.store.removal import Use
 from dockerlab.engine.store.store import Notify, Sizes, Store
 from dockerlab.engine.store.values import Image, Layer
 
-__all__ = ["Content", "Finding", "Image", "Layer", "Notify", "Sizes", "Store", "Use", "architecture"]
+__all__ = ["Content", "Image", "Layer", "Notify", "Sizes", "Store", "Use", "architecture"]

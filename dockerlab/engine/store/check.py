@@ -7,10 +7,10 @@ whose bytes are not those of its digest: it goes, and with it the images that ne
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+from dockerlab.engine.finding import Finding
 from dockerlab.engine.home import read_json, write_json
 from dockerlab.engine.store import documents, layers, records, streams
 from dockerlab.engine.store.blobs import TEMPORARY, Blobs
@@ -18,18 +18,6 @@ from dockerlab.engine.store.catalogue import Catalogue, Contents
 from dockerlab.engine.store.records import Manifest, Records
 from dockerlab.engine.store.values import Image, Layer
 from dockerlab.errors import EngineError
-
-
-@dataclass(frozen=True)
-class Finding:
-    """what: the file, blob or image. text: what is wrong with it. repaired: whether it is no more."""
-
-    what: str
-    text: str
-    repaired: bool
-
-    def __str__(self) -> str:
-        return f"{self.what}: {self.text}{' (mended)' if self.repaired else ''}"
 
 
 def unreferenced(blobs: Blobs, contents: Contents) -> list[str]:

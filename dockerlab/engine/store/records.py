@@ -142,6 +142,11 @@ def _sizes(value: object) -> dict[str, int]:
     return {key: found for key, found in value.items() if isinstance(found, int)} if isinstance(value, dict) else {}
 
 
+def half_written(root: Path) -> list[Path]:
+    """What a process that was killed left of `write`."""
+    return [path for name in ("index.json", "images.json", "oci-layout") for path in root.glob(f".{name}.*")]
+
+
 def write(root: Path, records: Records, before: Records | None = None) -> None:
     """Replaces the records. before: what is there; what is the same is not written again."""
     if before is None or _beside(records) != _beside(before):

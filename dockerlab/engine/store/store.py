@@ -8,19 +8,19 @@ is collected only when nobody does.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import IO, Any
 
 from dockerlab import reference
 from dockerlab.engine import changes as instructions
 from dockerlab.engine import timestamps
+from dockerlab.engine.finding import Finding
 from dockerlab.engine.home import Home, write_json
 from dockerlab.engine.rootfs import Snapshots
 from dockerlab.engine.store import check, documents, layers, load, records, removal, save, streams
 from dockerlab.engine.store.blobs import TEMPORARY, Blobs, is_digest
 from dockerlab.engine.store.catalogue import Catalogue, Contents, canonical, find
-from dockerlab.engine.store.check import Finding
 from dockerlab.engine.store.documents import architecture
 from dockerlab.engine.store.layers import Content
 from dockerlab.engine.store.lock import Lock
@@ -28,7 +28,7 @@ from dockerlab.engine.store.records import Manifest, Records
 from dockerlab.engine.store.removal import Step, Use
 from dockerlab.engine.store.tar import Readable
 from dockerlab.engine.store.values import Image, Layer
-from dockerlab.errors import Conflict, NotFound, UsageError
+from dockerlab.errors import Conflict, DockerlabError, NotFound, UsageError
 
 # Told what happened to an image: the action, the image's id, attributes.
 Notify = Callable[[str, str, Mapping[str, str]], object]
@@ -151,9 +151,14 @@ class Store:
 
     @contextmanager
     def adding(self) -> Iterator[None]:
-        """Blobs that are written within are not collected, though no image has them yet. Not to be nested."""
-        with self._blob_lock.shared():
-            yield
+        """Blobs that are written within, and layers that are unpacked, are not collected, though nobody has them yet. Not to be nested."""
+        try:
+            with self._blob_lock.shared():
+                yield
+        except BaseException:
+            with suppress(DockerlabError, OSError):  # the first error is the one to tell
+                self.collect()
+            raise
 
     def add_layer(self, tar: Readable) -> Content:
         """Writes a layer's tar, compressed or not. To be called within `adding`. Raises EngineError."""
@@ -270,28 +275,30 @@ class Store:
     # Upkeep
 
     def collect(self) -> int:
-        """Removes blobs and unpacked layers that no image needs; the bytes that became free. Does nothing while somebody adds some."""
-        with self._blob_lock.attempt() as alone:
-            if not alone:
-                return 0
-            freed = 0
-            for digest in check.unreferenced(self.blobs, self._catalogue.contents()):
-                freed += self.blobs.remove(digest)
-            for path in self.home.tmp.glob(f"{TEMPORARY}*"):
-                freed += path.stat().st_size
-                path.unlink()
-        return freed + self._collect_layers()
+        """Removes blobs and unpacked layers that no image needs, and what a crash left; the bytes that became free.
 
-    def _collect_layers(self) -> int:
-        if self.snapshots is None:
-            return 0
-        images = self._catalogue.contents().images.values()
-        return self.snapshots.collect({layer.chain_id for image in images for layer in image.layers})
+        While somebody adds images, nothing is garbage yet.
+        """
+        freed = 0
+        with self._blob_lock.attempt() as alone:
+            if alone:
+                contents = self._catalogue.contents()
+                for digest in check.unreferenced(self.blobs, contents):
+                    freed += self.blobs.remove(digest)
+                for path in [*self.home.tmp.glob(f"{TEMPORARY}*"), *records.half_written(self.home.root)]:
+                    freed += path.stat().st_size
+                    path.unlink()
+                if self.snapshots:
+                    self.snapshots.collect({layer.chain_id for image in contents.images.values() for layer in image.layers})
+        return freed + (self.snapshots.sweep() if self.snapshots else 0)
 
     def check(self, *, repair: bool = False) -> list[Finding]:
         """Reads all of the store and says what is wrong; with `repair` mends it. Waits until nobody adds or reads images."""
         with self._blob_lock.exclusive():
             found = check.run(self.home.root, self.blobs, self._catalogue, self.open_layer, repair=repair)
+            if self.snapshots:
+                images = sorted(self._catalogue.contents().images.values(), key=lambda image: image.id)
+                found += self.snapshots.check([image.layers for image in images], self.open_layer, repair=repair)
         if repair:
             self.collect()
         return found
