@@ -16,7 +16,7 @@ import os
 import posixpath
 import re
 import stat
-import tarfile
+import sys
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -27,6 +27,11 @@ from dockerlab.client import Client, connect
 from dockerlab.containers.container import Container, acting, get
 from dockerlab.containers.values import Copied
 from dockerlab.errors import NotFound, UsageError
+
+if sys.version_info >= (3, 11, 4):
+    import tarfile
+else:  # the first ones, Debian 12's among them, have no filters yet
+    from backports import tarfile  # type: ignore[import-not-found,no-redef]
 
 _GO_DIR, _GO_LINK = 1 << 31, 1 << 27  # Go's FileMode
 _SPOOLED = 8_000_000
