@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,6 +10,8 @@ import pytest
 
 from dockerlab.engine.runtime.probe import probe
 from tests.embedded.containing import Client, Engine, temporary_engine
+from tests.embedded.overlaying import Place
+from tests.embedded.supervised import SOMEBODY, box
 
 
 @pytest.fixture(scope="session")
@@ -32,3 +35,15 @@ def api(served: tuple[Engine, Path]) -> Iterator[Client]:
     engine, path = served
     yield Client(path)
     engine.clear()
+
+
+@pytest.fixture(params=[0, SOMEBODY], ids=["root", "somebody"])
+def place(request: pytest.FixtureRequest) -> Iterator[Place]:
+    """A home for overlays, of root's and of somebody's."""
+    uid = int(request.param)
+    if os.geteuid() != 0:
+        if uid == 0:
+            pytest.skip("needs root")
+        uid = os.geteuid()
+    with box(uid) as made:
+        yield Place(made.home, uid)

@@ -539,7 +539,6 @@ def test_images_that_containers_need(api: Client, inside: Engine) -> None:
     inside.containers.parts.index.expect("coming", image)
     assert ("coming", image) in {(use.container, use.image) for use in inside.containers.uses()}
     inside.containers.parts.index.expect_no_more("coming")
-    assert inside.containers.layers() == set()
 
 
 def test_what_is_not_enforced_is_said(api: Client) -> None:

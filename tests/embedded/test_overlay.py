@@ -1,127 +1,21 @@
-"""Overlay root file systems, without mounting them: layers unpacked as the kernel reads them, and what it wrote read back.
-
-As root, and as somebody without rights: each test works in a process of that user.
-"""
+"""Layers of an overlay: unpacked as the kernel reads them, kept for as long as somebody needs them."""
 
 from __future__ import annotations
 
-import hashlib
-import io
 import os
 import stat
 import tarfile
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from dockerlab.engine.home import Home, write_json
+from dockerlab.engine.home import write_json
 from dockerlab.engine.rootfs import Root, recorded
 from dockerlab.engine.rootfs.overlay import OverlaySnapshots
-from dockerlab.engine.rootfs.overlay_layer import OPAQUE
 from dockerlab.engine.rootfs.removal import remove
-from dockerlab.engine.store.tar import entries
-from dockerlab.engine.store.values import Layer
 from tests.embedded.archives import File, layer
-from tests.embedded.supervised import SOMEBODY, as_user, box
-
-BASE = layer(
-    ("", None, {"mode": 0o751}),
-    ("etc", None, {}),
-    ("etc/passwd", b"root:x:0:0::/:/bin/sh\n", {"mtime": 1_500_000_000}),
-    ("etc/shadow", b"secret", {"mode": 0o000, "gid": 42}),
-    ("tmp", None, {"mode": 0o1777}),
-    ("usr", None, {}),
-    ("usr/bin", None, {}),
-    ("usr/bin/a", b"aaa", {"mode": 0o4755}),
-    ("usr/bin/b", b"", {"type": tarfile.LNKTYPE, "linkname": "usr/bin/a"}),
-    ("bin", "usr/bin", {}),
-    ("locked", None, {"mode": 0o000, "uid": 7, "gid": 8}),
-    ("locked/in", b"", {}),
-    ("old", None, {}),
-    ("old/one", b"1", {}),
-    ("old/two", b"22", {}),
-)
-
-
-@dataclass(frozen=True)
-class Place:
-    """A home that belongs to `uid`; `do` works there as that user."""
-
-    home: Home
-    uid: int
-
-    def do(self, work: Callable[[OverlaySnapshots], Any]) -> Any:
-        return as_user(self.uid, lambda: work(OverlaySnapshots(self.home)))
-
-    def prepare(self, *layers: bytes) -> tuple[str, ...]:
-        found: tuple[str, ...] = self.do(lambda snapshots: snapshots.prepare(values(layers), _opener(layers)))
-        return found
-
-    def unpack(self, *files: File, below: bytes = BASE) -> Path:
-        """The topmost of two layers, unpacked."""
-        return Path(self.prepare(below, layer(*files))[0])
-
-    def root(self, *layers: bytes) -> Root:
-        """A container's, of these layers."""
-        lowers = self.prepare(*layers)
-        container = self.home.container("c" * 64)
-        found: Root = self.do(lambda snapshots: snapshots.create(container, lowers))
-        return found
-
-    def changed(self, root: Root) -> list[str]:
-        """As `docker diff` prints it."""
-        found = self.do(lambda snapshots: [(int(change.kind), change.path) for change in snapshots.changes(root)])
-        return [f"{'CAD'[kind]} {path}" for kind, path in found]
-
-    def diff(self, root: Root) -> bytes:
-        def work(snapshots: OverlaySnapshots) -> bytes:
-            out = io.BytesIO()
-            snapshots.diff(root, out)
-            return out.getvalue()
-
-        data: bytes = self.do(work)
-        return data
-
-
-def values(layers: Sequence[bytes]) -> list[Layer]:
-    found: list[Layer] = []
-    for data in layers:
-        digest = "sha256:" + hashlib.sha256(data).hexdigest()
-        chain = "sha256:" + hashlib.sha256(f"{found[-1].chain_id if found else ''} {digest}".encode()).hexdigest()
-        found.append(Layer(digest, chain, digest, "application/vnd.oci.image.layer.v1.tar", len(data), len(data)))
-    return found
-
-
-def _opener(layers: Sequence[bytes]) -> Callable[[Layer], io.BytesIO]:
-    contents = {value.digest: data for value, data in zip(values(layers), layers, strict=True)}
-    return lambda layer: io.BytesIO(contents[layer.digest])
-
-
-@pytest.fixture(params=[0, SOMEBODY], ids=["root", "somebody"])
-def place(request: pytest.FixtureRequest) -> Iterator[Place]:
-    uid = int(request.param)
-    if os.geteuid() != 0:
-        if uid == 0:
-            pytest.skip("needs root")
-        uid = os.geteuid()
-    with box(uid) as made:
-        yield Place(made.home, uid)
-
-
-def is_whiteout(path: Path) -> bool:
-    found = path.lstat()
-    return stat.S_ISCHR(found.st_mode) and found.st_rdev == 0
-
-
-def is_opaque(path: Path) -> bool:
-    return OPAQUE.decode() in os.listxattr(path) and os.getxattr(path, OPAQUE) == b"y"
-
-
-def made(tar: bytes) -> dict[str, tuple[str, int, int, int]]:
-    return {entry.path: (entry.kind, entry.mode, entry.uid, entry.gid) for entry, _ in entries(io.BytesIO(tar))}
+from tests.embedded.overlaying import BASE, Place, is_opaque, is_whiteout, opener, values, write_into
 
 
 class TestUnpacking:
@@ -264,122 +158,9 @@ class TestHostileLayers:
         data = layer(("big", b"x" * 5000, {}))
         broken = data[:3000]
         with pytest.raises(AssertionError, match="unexpected EOF"):
-            place.do(lambda snapshots: snapshots.prepare(values([broken]), _opener([broken])))
+            place.do(lambda snapshots: snapshots.prepare(values([broken]), opener([broken])))
         assert sorted(os.listdir(place.home.root / "layers")) == ["empty"]
         assert os.listdir(place.home.tmp) == []
-
-
-class TestReading:
-    """What a container wrote, as the kernel leaves it in the upper directory."""
-
-    @pytest.fixture
-    def root(self, place: Place) -> Root:
-        return place.root(BASE)
-
-    def test_a_new_container_has_changed_nothing(self, place: Place, root: Root) -> None:
-        assert place.changed(root) == []
-        assert place.do(lambda snapshots: snapshots.usage(root)) == 0
-        assert made(place.diff(root)) == {}
-        assert stat.S_IMODE(os.stat(root.upper).st_mode) == 0o751
-
-    def test_changes_as_docker_tells_them(self, place: Place, root: Root) -> None:
-        _write(place, root)
-        assert place.changed(root) == [
-            "C /etc", "C /etc/passwd", "A /new", "A /new/deep", "A /new/deep/f", "C /old", "D /old/one", "D /tmp", "A /weg",
-        ]  # fmt: skip
-
-    def test_usage(self, place: Place, root: Root) -> None:
-        _write(place, root)
-        assert place.do(lambda snapshots: snapshots.usage(root)) == len("changed") + len("12345") + len("g")
-
-    def test_a_diff_unpacks_to_the_same(self, place: Place, root: Root) -> None:
-        _write(place, root)
-        tar = place.diff(root)
-        assert made(tar) == {
-            "etc": ("directory", 0o755, 0, 0),
-            "etc/passwd": ("file", 0o644, 0, 0),
-            "new": ("directory", 0o700, 0, 0),
-            "new/deep": ("directory", 0, 0, 0),
-            "new/deep/f": ("file", 0o000, 0, 0),
-            "old": ("directory", 0o755, 0, 0),
-            "old/.wh.one": ("file", 0, 0, 0),
-            ".wh.tmp": ("file", 0, 0, 0),
-            "weg": ("file", 0o644, 0, 0),
-        }
-        assert place.diff(root) == tar
-        again = place.prepare(BASE, tar)
-        upper = Path(again[0])
-        assert is_whiteout(upper / "old/one")
-        assert is_whiteout(upper / "tmp")
-        assert (upper / "etc/passwd").read_bytes() == b"changed"
-
-    def test_an_opaque_directory(self, place: Place, root: Root) -> None:
-        def work(snapshots: OverlaySnapshots) -> None:
-            old = Path(root.upper) / "old"
-            old.mkdir()
-            os.setxattr(old, OPAQUE, b"y")
-            (old / "three").write_bytes(b"3")
-
-        place.do(work)
-        assert place.changed(root) == ["C /old", "A /old/three"]
-        assert sorted(made(place.diff(root))) == ["old", "old/.wh..wh..opq", "old/three"]
-
-    def test_hard_links_attributes_and_a_socket(self, place: Place, root: Root) -> None:
-        def work(snapshots: OverlaySnapshots) -> None:
-            upper = Path(root.upper)
-            (upper / "a").write_bytes(b"a")
-            os.link(upper / "a", upper / "b")
-            os.setxattr(upper / "a", "user.note", b"\0")
-            os.setxattr(upper / "a", "user.overlay.origin", b"kernel's")
-            os.mknod(upper / "socket", stat.S_IFSOCK | 0o600)
-            os.mkfifo(upper / "pipe", 0o600)
-            os.symlink("../../etc/passwd", upper / "link")
-
-        place.do(work)
-        found = {entry.path: entry for entry, _ in entries(io.BytesIO(place.diff(root)))}
-        assert list(found) == ["a", "b", "link", "pipe"]
-        assert (found["b"].kind, found["b"].target) == ("link", "a")
-        assert found["a"].xattrs == {"user.note": b"\0"}
-        assert found["link"].target == "../../etc/passwd"
-
-    def test_an_owner_of_the_image_comes_through_a_commit(self, place: Place, root: Root) -> None:
-        def copy_up(snapshots: OverlaySnapshots) -> None:
-            upper = Path(root.upper)
-            (upper / "etc").mkdir()
-            shadow = upper / "etc/shadow"
-            shadow.write_bytes(b"new")
-            if place.uid:
-                os.setxattr(shadow, recorded.ATTRIBUTE, recorded.text(recorded.Recorded(0, 42, 0)))
-            else:
-                os.chown(shadow, 0, 42)
-            shadow.chmod(0)
-
-        place.do(copy_up)
-        assert made(place.diff(root))["etc/shadow"] == ("file", 0, 0, 42)
-
-    def test_an_image_without_layers(self, place: Place) -> None:
-        root = place.root()
-        assert root.lowers == (str(place.home.root / "layers" / "empty"),)
-        assert stat.S_IMODE(os.stat(root.upper).st_mode) == 0o755
-
-
-def _write(place: Place, root: Root) -> None:
-    """What the kernel does to the upper directory."""
-
-    def work(snapshots: OverlaySnapshots) -> None:
-        upper = Path(root.upper)
-        for name in ("etc", "new", "new/deep", "old"):
-            (upper / name).mkdir(mode=0o755)
-        (upper / "etc/passwd").write_bytes(b"changed")
-        (upper / "new/deep/f").write_bytes(b"12345")
-        (upper / "new/deep/f").chmod(0)
-        (upper / "new/deep").chmod(0)
-        (upper / "new").chmod(0o700)
-        (upper / "weg").write_bytes(b"g")
-        for gone in ("tmp", "old/one"):
-            os.mknod(upper / gone, stat.S_IFCHR, 0)
-
-    place.do(work)
 
 
 class TestTidying:
@@ -387,7 +168,7 @@ class TestTidying:
 
     def test_a_container_is_removed_whatever_its_modes(self, place: Place) -> None:
         root = place.root(BASE)
-        _write(place, root)
+        write_into(place, root)
         container = place.home.container("c" * 64)
         place.do(lambda snapshots: (Path(root.work) / "work").mkdir(mode=0))
         place.do(lambda snapshots: snapshots.remove(container))

@@ -16,7 +16,7 @@ from dockerlab.engine.api.images import ROUTES
 from dockerlab.engine.events import Events
 from dockerlab.engine.http.router import Router
 from dockerlab.engine.http.types import Answer, Body, Query, Request, Response, Stream
-from dockerlab.engine.store import Store
+from dockerlab.engine.store import Store, Use
 from dockerlab.errors import DockerlabError
 from tests.embedded.archives import Made, digest, layer, load, packed, store, unpacked
 
@@ -31,7 +31,7 @@ class Called:
 
     images: Store
     events: Events
-    containers: list[SimpleNamespace] = field(default_factory=list)
+    uses: list[Use] = field(default_factory=list)
     version: tuple[int, int] = (1, 48)
 
     def __call__(self, method: str, path: str, body: bytes = b"", /, **query: Any) -> Any:
@@ -43,7 +43,7 @@ class Called:
         engine: Any = SimpleNamespace(
             store=self.images,
             events=self.events,
-            containers=SimpleNamespace(all=lambda: self.containers, images=dict, uses=list),
+            containers=SimpleNamespace(all=list, images=dict, uses=lambda: self.uses),
             runtime=SimpleNamespace(capabilities=SimpleNamespace(rootfs="overlay")),
         )
         request = Request(method, f"/v{self.version[0]}.{self.version[1]}{path}", query=Query(texts), body=Body.of(body))
@@ -179,7 +179,7 @@ class TestOne:
         assert call("POST", "/images/old:1/tag", **query) == answer
 
     def test_remove(self, call: Called) -> None:
-        call.containers = [SimpleNamespace(id="c" * 64, record=SimpleNamespace(image=OLD.id, state=SimpleNamespace(is_alive=True)))]
+        call.uses = [Use("c" * 64, OLD.id, True)]
         assert call("DELETE", f"/images/{OLD.id}", force=1) == (
             409,
             f"conflict: unable to delete {OLD.id[7:19]} (cannot be forced) - image is being used by running container cccccccccccc",

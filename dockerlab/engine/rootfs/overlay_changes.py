@@ -10,7 +10,7 @@ import errno
 import os
 import stat
 from collections.abc import Generator, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import IO
 
@@ -103,7 +103,8 @@ def write_layer(root: Root, out: IO[bytes]) -> None:
         if each.found is None:
             writer.add(Entry(f"{parent}/{WHITEOUT}{name}" if parent else WHITEOUT + name, mode=0))
             continue
-        with suppress(FileNotFoundError), _reachable(upper, each.path):
+        # The way there is open to us for as long as the walk is below it.
+        with suppress(FileNotFoundError):
             _write(writer, upper + b"/" + each.path, path, each.found, links)
             if each.opaque:
                 writer.add(Entry(f"{path}/{OPAQUE_NAME}", mode=0))
@@ -232,15 +233,3 @@ def _readable(host: bytes, found: os.stat_result, needed: int) -> Iterator[None]
     finally:
         with suppress(FileNotFoundError):
             os.chmod(host, mode)
-
-
-@contextmanager
-def _reachable(upper: bytes, path: bytes) -> Iterator[None]:
-    """Within the block the owner may get to a path of the upper directory."""
-    with ExitStack() as stack:
-        if os.getuid() != 0:
-            host = upper
-            for part in (b"", *path.split(b"/")[:-1]):
-                host += b"/" + part if part else b""
-                stack.enter_context(_readable(host, os.lstat(host), 0o100))
-        yield
