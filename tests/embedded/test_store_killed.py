@@ -1,0 +1,117 @@
+"""The engine, killed while it loads, imports, commits, saves, unpacks, removes: the next one has a whole store, and nothing half-made."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import random
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.embedded.archives import Made, digest, layer, packed, unpacked
+from tests.embedded.own_engine import OwnEngine, eventually, own_engine
+
+POINTS = 20
+KEPT = Made([layer(("etc", None, {}), ("etc/motd", b"hello", {}))], ["kept:1"])
+# Large enough for the kill to come in the middle; every point has its own, so that nothing is there already.
+FILES = 300
+SIZE = 4000
+
+
+def made(number: int) -> Made:
+    rng = random.Random(number)
+    top = layer(*((f"d{n % 7}/f{n}", rng.randbytes(SIZE), {}) for n in range(FILES)))
+    return Made([KEPT.layers[0], top], [f"made:{number}"])
+
+
+def load(engine: OwnEngine, number: int) -> None:
+    engine.client.post("/images/load", packed(made(number).docker()))
+
+
+def import_(engine: OwnEngine, number: int) -> None:
+    engine.client.post("/images/create", made(number).layers[1], fromSrc="-", repo="imported", tag=str(number))
+
+
+def commit(engine: OwnEngine, number: int) -> None:
+    identifier = engine.client.get("/containers/json", all=1)[0]["Id"]
+    upper = engine.home.container(identifier) / "upper"
+    for name in range(FILES):
+        (upper / f"{number}-{name}").write_bytes(os.urandom(SIZE))
+    engine.client.post("/commit", container=identifier, repo="committed", tag=str(number))
+
+
+def create(engine: OwnEngine, number: int) -> None:
+    load(engine, number)
+    engine.client.post("/containers/create", {"Image": f"made:{number}", "Cmd": ["true"]})
+
+
+def save(engine: OwnEngine, number: int) -> None:
+    engine.client.ask("GET", "/images/get", names="kept:1")
+    load(engine, number)
+
+
+def remove(engine: OwnEngine, number: int) -> None:
+    load(engine, number)
+    engine.client.ask("DELETE", f"/images/made:{number}", force=1)
+
+
+def prune(engine: OwnEngine, number: int) -> None:
+    load(engine, number)
+    engine.client.post("/images/prune", filters={"dangling": ["false"]})
+
+
+ACTIONS: tuple[Callable[[OwnEngine, int], None], ...] = (load, import_, commit, create, save, remove, prune)
+
+
+def _until_killed(action: Callable[[OwnEngine, int], None], engine: OwnEngine, number: int) -> None:
+    try:
+        action(engine, number)
+    except (OSError, ValueError, IndexError, http.client.HTTPException):
+        return  # nobody answers any more, or the answer broke off
+    except AssertionError:
+        return  # so do the client's own checks
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.geteuid() != 0, reason="commits what a container's files are made to be, which needs root")
+def test_killed_at_random_points() -> None:
+    rng = random.Random(20)
+    with own_engine() as engine:
+        client = engine.client
+        assert client.post("/images/load", packed(KEPT.docker())).status == 200
+        assert client.post("/containers/create", {"Image": "kept:1", "Cmd": ["true"]}, name="keeper").status == 201
+        started = time.monotonic()
+        create(engine, 0)
+        longest = time.monotonic() - started
+        for number in range(1, POINTS + 1):
+            action = ACTIONS[number % len(ACTIONS)]
+            thread = threading.Thread(target=_until_killed, args=(action, engine, number))
+            thread.start()
+            time.sleep(rng.uniform(0, longest))
+            engine.kill()
+            thread.join()
+            engine.start()
+            assert_whole(engine)
+
+
+def assert_whole(engine: OwnEngine) -> None:
+    client = engine.client
+    eventually(lambda: not engine.leftovers())
+    eventually(lambda: engine.store().check() == [])
+    for image in client.get("/images/json"):
+        archive = client.ask("GET", f"/images/{image['Id']}/get")
+        assert archive.status == 200
+        members = unpacked(archive.body)
+        for name in [name for name in members if name.startswith("blobs/")]:
+            assert digest(members[name]) == f"sha256:{Path(name).name}"
+        # It can be run: its layers can be unpacked.
+        made = client.post("/containers/create", {"Image": image["Id"], "Cmd": ["true"]})
+        assert made.status == 201, made.body
+        assert client.ask("DELETE", f"/containers/{made.json()['Id']}").status == 204
+    assert "kept:1" in [tag for image in client.get("/images/json") for tag in image["RepoTags"]]
+    for container in client.get("/containers/json", all=1):
+        assert client.inspect(container["Id"])["State"]["Status"] == "created"
