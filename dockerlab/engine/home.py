@@ -51,13 +51,18 @@ class Home:
         """The directory of one container."""
         return self.containers / identifier
 
+    @property
+    def monitors(self) -> Path:
+        """The monitors' sockets."""
+        return self.runtime / "m"
+
     def monitor_socket(self, identifier: str) -> Path:
         """The socket of a running container's monitor."""
-        return self.runtime / "m" / identifier[:16]
+        return self.monitors / identifier[:16]
 
     def create(self) -> None:
         """Makes the directories. Raises EngineError where the runtime directory belongs to somebody else."""
-        for path in (self.runtime, self.runtime / "m", self.root, self.tmp, self.containers):
+        for path in (self.runtime, self.monitors, self.root, self.tmp, self.containers):
             path.mkdir(mode=0o700, parents=True, exist_ok=True)
         found = self.runtime.lstat()
         if found.st_uid != os.getuid() or not stat.S_ISDIR(found.st_mode):

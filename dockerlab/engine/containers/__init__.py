@@ -212,6 +212,9 @@ class Containers:
                 self.parts.snapshots.remove(directory)  # an engine that was killed while it made or removed it
             except (ValueError, KeyError, TypeError) as error:
                 _LOG.error("%s cannot be read: %s", directory / live.CONFIG, error)
+        sockets = {self.parts.home.monitor_socket(container.id) for container in found}
+        for path in set(self.parts.home.monitors.iterdir()) - sockets:
+            path.unlink(missing_ok=True)  # of a container that is gone, or of a job that nobody waits for any more
         for container in found:
             self._restore(container)
         for container in found:

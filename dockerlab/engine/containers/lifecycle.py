@@ -301,6 +301,8 @@ class Lifecycle:
     def recover(self, container: Container) -> None:
         """Finds again what an earlier engine left: a running container's monitor, or how it ended."""
         record = container.record
+        if not record.state.is_alive and self._end_half_started(container):
+            return
         if record.state.status == "restarting" or record.interrupted:
             with container.lock:
                 container.update(status="restarting", interrupted=False)
@@ -316,6 +318,18 @@ class Lifecycle:
                 container.running = running
                 return
         self._ended(container, token, _exit_of(container.directory))
+
+    def _end_half_started(self, container: Container) -> bool:
+        """Ends what runs though no engine has written down that it does: its start was broken off. Whether there was such a run."""
+        token = object()
+        with container.lock:
+            running = self._parts.runtime.find(container.id, lambda event: self._hear(container, token, event))
+            if running is None or not running.pid:
+                return False
+            container.running, container.token = running, token
+            container.update(status="running", pid=running.pid, started_at=running.started_at)
+        self._kill_and_wait(container)
+        return True
 
     def interrupt(self, container: Container, seconds: int) -> None:
         """Stops it because the engine ends: the next one starts it again, if its policy says so."""

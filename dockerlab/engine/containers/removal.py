@@ -44,6 +44,8 @@ class Removal:
         parts = self._parts
         with container.lock:
             container.end_attachments()
+        # A monitor that was killed has left it.
+        parts.home.monitor_socket(container.id).unlink(missing_ok=True)
         try:
             parts.snapshots.remove(container.directory)
         except OSError as error:

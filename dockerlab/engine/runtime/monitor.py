@@ -327,7 +327,8 @@ class Monitor:
             path = self._listener.getsockname()
             self._selector.unregister(self._listener)
             self._listener.close()
-            os.unlink(path)
+            with suppress(FileNotFoundError):  # an engine has tidied up
+                os.unlink(path)
 
     def _close(self) -> None:
         self._withdraw()
