@@ -18,6 +18,7 @@ from dockerlab.engine.api import events as events_api
 from dockerlab.engine.api import networks as networks_api
 from dockerlab.engine.api import observation, system
 from dockerlab.engine.api import volumes as volumes_api
+from dockerlab.engine.containers.container import Condition, Waiter
 from dockerlab.engine.events import Events
 from dockerlab.engine.home import Home
 from dockerlab.engine.http.router import Router
@@ -44,6 +45,7 @@ class FakeContainer:
     name: str
     status: str = "running"
     running: Any = field(default_factory=lambda: SimpleNamespace(pids=lambda: [os.getpid()]))
+    waiters: list[Waiter] = field(default_factory=list)
 
     @property
     def record(self) -> Any:
@@ -53,6 +55,13 @@ class FakeContainer:
         if self.running is None:
             raise Conflict(f"container {self.id} is not running")
         return self.running
+
+    def waiter(self, condition: Condition) -> Waiter:
+        self.waiters.append(Waiter(condition))
+        return self.waiters[-1]
+
+    def forget(self, waiter: Waiter) -> None:
+        self.waiters.remove(waiter)
 
 
 class FakeContainers:
@@ -331,8 +340,11 @@ def test_stats_as_a_stream_end_with_the_container_or_the_client(house: House) ->
     container.running = None
     second = json.loads(next(stream.chunks))
     assert second["pids_stats"] == {}
-    del house.containers.found["c"]
+    (waiter,) = container.waiters
+    assert waiter.condition == "removed"
+    waiter.tell(0)
     assert list(stream.chunks) == []
+    assert not container.waiters
 
     house.containers.found["c"] = FakeContainer("c", "web")
     stream = house.request("GET", "/containers/web/stats")

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-import threading
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 from dockerlab.engine import processes, procfs
@@ -42,27 +42,32 @@ def stats(engine: Engine, request: Request) -> Response:
     sampler = _Sampler(engine, container)
     if is_stream:
         return Stream(sampler.samples(), cancel=sampler.cancel)
-    first = sampler.sample()
-    if is_single or first is None:
-        return Answer(stats_json(container.name, container.id, first))
-    sampler.wait()
-    return Answer(stats_json(container.name, container.id, sampler.sample(), first))
+    with closing(sampler):
+        first = sampler.sample()
+        if is_single or first is None:
+            return Answer(stats_json(container.name, container.id, first))
+        sampler.wait()
+        return Answer(stats_json(container.name, container.id, sampler.sample(), first))
 
 
 class _Sampler:
-    """The samples of one request."""
+    """The samples of one request. close() it."""
 
     def __init__(self, engine: Engine, container: Container) -> None:
         self._engine, self._container = engine, container
-        self._cancelled = threading.Event()
+        self._removed = container.waiter("removed")
 
     def cancel(self) -> None:
         """Ends the stream; from any thread."""
-        self._cancelled.set()
+        self._removed.cancel()
 
-    def wait(self) -> None:
-        """Until the next sample is due."""
-        self._cancelled.wait(_BETWEEN)
+    def close(self) -> None:
+        """No more is asked for."""
+        self._container.forget(self._removed)
+
+    def wait(self) -> bool:
+        """Until the next sample is due: False where there is none, because the container was removed or the client has left."""
+        return not self._removed.wait(_BETWEEN)
 
     def sample(self) -> Usage | None:
         """What it uses now; None where it does not run."""
@@ -74,12 +79,16 @@ class _Sampler:
     def samples(self) -> Iterator[bytes]:
         """One a second, until the container is removed or the client leaves."""
         before = None
-        index = self._engine.containers.parts.index
-        while not self._cancelled.is_set() and index.find(self._container.id) is self._container:
-            now = self.sample()
-            yield json.dumps(stats_json(self._container.name, self._container.id, now, before)).encode() + b"\n"
-            before = now
-            self.wait()
+        # It may have been removed just before the waiter was there.
+        more = self._engine.containers.parts.index.find(self._container.id) is self._container
+        try:
+            while more:
+                now = self.sample()
+                yield json.dumps(stats_json(self._container.name, self._container.id, now, before)).encode() + b"\n"
+                before = now
+                more = self.wait()
+        finally:
+            self.close()
 
 
 ROUTES = (
