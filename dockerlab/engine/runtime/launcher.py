@@ -30,14 +30,18 @@ from dockerlab.engine.runtime.starting import Guard
 _NEEDED_INSIDE = (bz2, lzma, zlib)
 
 
-def prepare(abilities: Abilities, means: Means) -> Callable[[Plan], Guard]:
-    """Prepares this process to be a monitor on the rung that this machine allows; gives what makes the guard. Raises OSError."""
+def rung(abilities: Abilities, means: Means) -> Callable[[], Callable[[Plan], Guard]]:
+    """What prepares a process to be a monitor on the rung that this machine allows, and gives what makes its guard."""
     if abilities.isolation == "supervised":
         from dockerlab.engine.runtime.supervisor.guard import SupervisedGuard
 
-        return SupervisedGuard
-    namespaces.prepare(abilities)
-    return lambda plan: NamespaceGuard(plan, abilities, means)
+        return lambda: SupervisedGuard
+
+    def prepare() -> Callable[[Plan], Guard]:
+        namespaces.prepare(abilities)
+        return lambda plan: NamespaceGuard(plan, abilities, means)
+
+    return prepare
 
 
 def serve(control: socket.socket, abilities: Abilities) -> None:
@@ -45,12 +49,12 @@ def serve(control: socket.socket, abilities: Abilities) -> None:
     # Ended monitors are nobody's business: they have written down what there is to know.
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    means = limits.find(counts_processes=not abilities.is_root)
+    prepare = rung(abilities, limits.find(counts_processes=not abilities.is_root))
     gc.collect()
     gc.freeze()
     while _is_asked(control):
         try:
-            engines = launch(control, lambda: prepare(abilities, means))
+            engines = launch(control, prepare)
         except OSError as error:
             control.send(str(error).encode())
         else:
