@@ -4,20 +4,27 @@
 <root>/layers/, trees/                                  unpacked layers
 <root>/containers/<id>/, volumes/<name>/, networks/     what was made of them
 <root>/tmp/                                             everything half-written
+<root>/reserve                                          room for the records of what is removed when the disk is full
 <runtime>/engine.sock, <runtime>/m/<id>                 the engine's socket, and one for each container's monitor
 """
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import stat
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from dockerlab.errors import EngineError
+
+_RESERVE = "reserve"
+_RESERVE_SIZE = 1 << 20
+_PORTION = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -71,6 +78,14 @@ class Home:
         for path in (self.runtime, self.root):
             if stat.S_IMODE(path.stat().st_mode) & 0o077:
                 path.chmod(0o700)
+        self.keep_reserve()
+
+    def keep_reserve(self) -> None:
+        """Makes the reserve whole again. Where there is no room for it, there is none: an engine starts on a full disk, too."""
+        path = self.root / _RESERVE
+        with suppress(OSError), path.open("ab") as file:
+            if file.tell() < _RESERVE_SIZE:
+                os.posix_fallocate(file.fileno(), 0, _RESERVE_SIZE)
 
 
 def find(environ: Mapping[str, str]) -> Home:
@@ -93,7 +108,19 @@ def write_json(path: Path, value: object, *, durable: bool = False) -> None:
     """Replaces a file by `value` as JSON: whoever reads it, also after this process was killed, finds the old one or the new one, whole.
 
     durable: also after a power failure. It costs milliseconds, so that what a container's start waits for does without.
+
+    On a full disk the reserve makes room, or nobody could stop and remove what fills it; but not for what is new (durable).
     """
+    while True:
+        try:
+            _replace(path, value, durable=durable)
+            return
+        except OSError as error:
+            if durable or error.errno not in (errno.ENOSPC, errno.EDQUOT) or not spend_reserve(path):
+                raise
+
+
+def _replace(path: Path, value: object, *, durable: bool) -> None:
     beside = path.with_name(f".{path.name}.{os.getpid()}.{os.urandom(4).hex()}")
     try:
         with beside.open("x", encoding="utf-8") as file:
@@ -106,6 +133,17 @@ def write_json(path: Path, value: object, *, durable: bool = False) -> None:
     except BaseException:
         beside.unlink(missing_ok=True)
         raise
+
+
+def spend_reserve(path: Path) -> bool:
+    """Frees a part of the reserve of the home that a file lies in; whether there was one left."""
+    for folder in path.parents:
+        with suppress(FileNotFoundError):
+            size = (folder / _RESERVE).stat().st_size
+            if size:
+                os.truncate(folder / _RESERVE, max(0, size - _PORTION))
+            return size > 0
+    return False
 
 
 def read_json(path: Path) -> Any:

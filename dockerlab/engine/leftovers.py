@@ -16,7 +16,7 @@ def find(home: Home, *, repair: bool) -> Iterator[Finding]:
     half_written = [
         path for pattern in (_HALF_WRITTEN, f"*/{_HALF_WRITTEN}", f"*/*/{_HALF_WRITTEN}") for path in home.root.glob(pattern)
     ]
-    for path in sorted([*home.tmp.iterdir(), *half_written]):
+    for path in sorted([*home.tmp.iterdir(), *home.root.glob(".probe-*"), *half_written]):
         if repair and path.is_dir():
             remove(path)
         elif repair:

@@ -6,7 +6,7 @@ import json
 import socket
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -102,5 +102,6 @@ class Talk:
         lines = [f"{method} {path} HTTP/1.1", "Host: docker", *(f"{name}: {value}" for name, value in (headers or {}).items())]
         if body:
             lines.append(f"Content-Length: {len(body)}")
-        self.send("\r\n".join(lines).encode() + b"\r\n\r\n" + body)
+        with suppress(BrokenPipeError):  # a refusal may come before all is sent, and can be read nevertheless
+            self.send("\r\n".join(lines).encode() + b"\r\n\r\n" + body)
         return self.reply()

@@ -37,7 +37,7 @@ class OverlaySnapshots:
     kind: Kind = "overlay"
 
     def __init__(self, home: Home) -> None:
-        self._unpacked = Unpacked(home, "layers", _DIGITS, _unpack, shared=False)
+        self._unpacked = Unpacked(home, "overlay", "layers", _DIGITS, _unpack, shared=False)
         for path in (self._unpacked.folder / _EMPTY, home.tmp):
             path.mkdir(mode=0o700, parents=True, exist_ok=True)
 

@@ -33,7 +33,7 @@ class TreeSnapshots:
 
     def __init__(self, home: Home) -> None:
         self._home = home
-        self._unpacked = Unpacked(home, "trees", _DIGITS, self._unpack, shared=True)
+        self._unpacked = Unpacked(home, "tree", "trees", _DIGITS, self._unpack, shared=True)
         for path in (self._unpacked.folder, home.tmp):
             path.mkdir(mode=0o700, parents=True, exist_ok=True)
 

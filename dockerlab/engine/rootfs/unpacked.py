@@ -18,7 +18,7 @@ from typing import IO, TYPE_CHECKING
 
 from dockerlab.engine.finding import Finding
 from dockerlab.engine.home import Home
-from dockerlab.engine.rootfs import OpenLayer, comparison, in_use
+from dockerlab.engine.rootfs import Kind, OpenLayer, comparison, in_use
 from dockerlab.engine.rootfs.removal import remove
 from dockerlab.engine.runtime import kernel
 from dockerlab.engine.store.disk import Budget, full_disk_is_an_error
@@ -52,10 +52,14 @@ def carry_out(stream: Readable, budget: Budget, add: Callable[[Entry, Data], Non
 
 @dataclass(frozen=True)
 class Unpacked:
-    """name: of the folder in the home's root. digits: how long a directory's name is. shared: whether what is unpacked, and containers'
-    files, hold hard links to the layers below, so that none of these can be replaced under them."""
+    """kind: of the containers that stand on them. name: of the folder in the home's root. digits: how long a directory's name is.
+
+    shared: whether what is unpacked, and containers' files, hold hard links to the layers below, so that none of these can be replaced
+    under them.
+    """
 
     home: Home
+    kind: Kind
     name: str
     digits: int
     unpack: Unpack
@@ -106,7 +110,7 @@ class Unpacked:
                 if repair:
                     remove(path)
                 yield Finding(path.name, "left by a crash", repair)
-        standing = [one for one in in_use.containers(self.home) if one.lowers]
+        standing = [one for one in in_use.containers(self.home) if one.kind == self.kind and one.lowers]
         needed = {chain for container in standing for chain in container.layers}
         seen: set[str] = set()
         for layers in images:

@@ -15,8 +15,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from dockerlab.engine.home import spend_reserve
 from dockerlab.engine.runtime import kernel
 from dockerlab.engine.runtime.namespaces import Abilities, map_ids
+
+_NEEDED = 1 << 16  # bytes of disk to try an overlay
 
 
 @dataclass(frozen=True)
@@ -104,6 +107,9 @@ def _proc(is_root: bool) -> None:
 
 
 def _overlay(is_root: bool, root: Path) -> None:
+    found = os.statvfs(root)
+    if found.f_bavail * found.f_frsize < _NEEDED:
+        spend_reserve(root / "engine.lock")  # else a full disk would look like a kernel that cannot
     folder = Path(tempfile.mkdtemp(prefix=".probe-", dir=root))
     text = _attempt(lambda: _mount_overlay(is_root, folder))
     # What the kernel made in `work` may be closed to us.

@@ -290,7 +290,9 @@ class Store:
                     path.unlink()
                 if self.snapshots:
                     self.snapshots.collect({layer.chain_id for image in contents.images.values() for layer in image.layers})
-        return freed + (self.snapshots.sweep() if self.snapshots else 0)
+        freed += self.snapshots.sweep() if self.snapshots else 0
+        self.home.keep_reserve()
+        return freed
 
     def check(self, *, repair: bool = False) -> list[Finding]:
         """Reads all of the store and says what is wrong; with `repair` mends it. Waits until nobody adds or reads images."""
