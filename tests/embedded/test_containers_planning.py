@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from dockerlab.engine import timestamps
-from dockerlab.engine.containers import configuration, inspection, planning, publishing, restarting
+from dockerlab.engine.containers import configuration, inspection, log_options, planning, publishing, restarting
 from dockerlab.engine.containers.planning import Surroundings
 from dockerlab.engine.containers.publishing import Binding
 from dockerlab.engine.containers.record import MountPoint, Published, Record, State, from_json
@@ -88,17 +88,43 @@ def test_mounts_come_by_depth_and_the_networks_files_first() -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "limit"),
+    ("driver", "options", "limit"),
     [
-        ({}, (0, 1)),
-        ({"max-size": "10m", "max-file": "3"}, (10 << 20, 3)),
-        ({"max-size": "5k"}, (5 << 10, 1)),
-        ({"max-size": "7"}, (7, 1)),
-        ({"max-size": "lots"}, (0, 1)),
+        ("json-file", {}, (0, 1)),
+        ("json-file", {"max-size": "10m", "max-file": "3"}, (10_000_000, 3)),
+        ("json-file", {"max-size": "1.5 kB"}, (1500, 1)),
+        ("json-file", {"max-size": "7", "compress": "false", "mode": "non-blocking"}, (7, 1)),
+        ("json-file", {"max-file": "3"}, (0, 3)),
+        ("local", {}, (20_000_000, 5)),
+        ("local", {"max-size": "1gib"}, (10**9, 5)),
+        ("none", {"max-size": "x"}, (0, 1)),
     ],
 )
-def test_log_limits(options: dict[str, str], limit: tuple[int, int]) -> None:
-    assert planning.log_limit(options) == limit
+def test_log_limits(driver: str, options: dict[str, str], limit: tuple[int, int]) -> None:
+    log_options.check(driver, options)
+    assert log_options.limit(driver, options) == limit
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        ({"max-size": "x"}, "invalid size: 'x'"),
+        ({"max-size": "-1"}, "invalid size: '-1'"),
+        ({"max-size": "k"}, "invalid size: 'k'"),
+        ({"max-size": "10q"}, "invalid suffix: 'q'"),
+        ({"max-size": "1kk"}, "invalid suffix: 'kk'"),
+        ({"max-size": "0"}, "max-size must be a positive number"),
+        ({"max-file": "x"}, 'strconv.Atoi: parsing "x": invalid syntax'),
+        ({"max-file": "0"}, "max-file cannot be less than 1"),
+        ({"compress": "x"}, 'strconv.ParseBool: parsing "x": invalid syntax'),
+        ({"compress": "true"}, "compress cannot be true when max-file is less than 2 or max-size is not set"),
+    ],
+)
+def test_log_options_that_a_start_refuses(options: dict[str, str], text: str) -> None:
+    log_options.check("json-file", options)
+    with pytest.raises(EngineError) as refused:
+        log_options.limit("json-file", options)
+    assert (refused.value.status, refused.value.message.partition("logging driver: ")[2]) == (500, text)
 
 
 def test_exec_takes_what_it_does_not_say_from_the_container() -> None:

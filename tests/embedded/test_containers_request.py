@@ -154,6 +154,10 @@ _POLICY = "invalid restart policy: "
         ({"PidMode": "foo"}, 400, "invalid PID mode: foo"),
         ({"IpcMode": "foo"}, 400, "invalid IPC mode: foo"),
         ({"SecurityOpt": ["foo"]}, 500, 'invalid --security-opt 1: "foo"'),
+        ({"LogConfig": {"Type": "foo"}}, 500, "logger: no log driver named 'foo' is registered"),
+        ({"LogConfig": {"Config": {"foo": "1"}}}, 400, "unknown log opt 'foo' for json-file log driver"),
+        ({"LogConfig": {"Type": "local", "Config": {"tag": "1"}}}, 400, "unknown log opt 'tag' for log driver local"),
+        ({"LogConfig": {"Config": {"mode": "x"}}}, 400, "logger: logging mode not supported: x"),
         ({"Tmpfs": {"foo": ""}}, 400, "invalid mount path: 'foo' mount path must be absolute"),
     ],
 )

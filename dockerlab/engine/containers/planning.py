@@ -9,12 +9,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from dockerlab.engine.containers import mounting
+from dockerlab.engine.containers import log_options, mounting
 from dockerlab.engine.containers.configuration import DEFAULT_PATH
 from dockerlab.engine.containers.record import MountPoint, Published, Record
 from dockerlab.engine.runtime.plan import Forward, Isolation, Limits, Mount, Network, Plan, Process
 
-_UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
 _NETWORK_FILES = ("hosts", "hostname", "resolv.conf")
 
 
@@ -32,8 +31,9 @@ class Surroundings:
 
 
 def plan(record: Record, around: Surroundings, published: Iterable[Published] = ()) -> Plan:
-    """How to run it. published: in the order of the listening sockets."""
+    """How to run it. published: in the order of the listening sockets. Raises EngineError for options of the log that make no sense."""
     host = record.host_config
+    log = host["LogConfig"]
     return Plan(
         id=record.id,
         directory=around.directory,
@@ -50,8 +50,8 @@ def plan(record: Record, around: Surroundings, published: Iterable[Published] = 
         stdin_once=bool(record.config.get("StdinOnce")),
         init=bool(host.get("Init")),
         shm_size=int(host.get("ShmSize") or 64 << 20),
-        log=(host.get("LogConfig") or {}).get("Type") != "none",
-        log_max=log_limit((host.get("LogConfig") or {}).get("Config") or {}),
+        log=log["Type"] != "none",
+        log_max=log_options.limit(log["Type"], log["Config"]),
         pid_host=host.get("PidMode") == "host",
     )
 
@@ -87,16 +87,6 @@ def environment(variables: Iterable[str], hostname: str, tty: bool) -> tuple[str
         else:
             found.pop(name, None)
     return tuple(f"{name}={value}" for name, value in found.items())
-
-
-def log_limit(options: Mapping[str, str]) -> tuple[int, int]:
-    """`--log-opt max-size=10m --log-opt max-file=3`: bytes a file, files; (0, 1) without a limit, and for what cannot be read."""
-    text = str(options.get("max-size") or "").lower().removesuffix("b")
-    number, unit = (text[:-1], text[-1]) if text[-1:] in ("k", "m", "g") else (text, "")
-    files = str(options.get("max-file") or "1")
-    if not number.isdecimal() or not files.isdecimal():
-        return 0, 1
-    return int(number) * _UNITS[unit], max(1, int(files))
 
 
 def _process(record: Record, links: Iterable[str]) -> Process:

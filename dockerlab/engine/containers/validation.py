@@ -8,10 +8,10 @@ import signal
 from collections.abc import Mapping
 from typing import Any
 
+from dockerlab.engine.containers import log_options
 from dockerlab.errors import EngineError, UsageError
 
 POLICIES = ("no", "always", "on-failure", "unless-stopped")
-_LOG_DRIVERS = ("json-file", "local", "none")
 _MILLISECOND = 1_000_000
 _DURATIONS = ("Interval", "Timeout", "StartPeriod", "StartInterval")
 _PORT = re.compile(r"(\d+)(?:-(\d+))?(?:/(\w+))?")
@@ -39,8 +39,7 @@ def check(config: Mapping[str, Any], host: Mapping[str, Any]) -> None:
         raise UsageError("SHM size can not be less than 0")
     if not -1000 <= host["OomScoreAdj"] <= 1000:
         raise UsageError(f"Invalid value {host['OomScoreAdj']}, range for oom score adj is [-1000, 1000]")
-    if host["LogConfig"]["Type"] not in _LOG_DRIVERS:
-        raise EngineError(f"logger: no log driver named '{host['LogConfig']['Type']}' is registered", status=500)
+    log_options.check(host["LogConfig"]["Type"], host["LogConfig"]["Config"])
     if host["Runtime"] not in ("", "runc"):
         raise UsageError(f"unknown or invalid runtime name: {host['Runtime']}")
     for ulimit in host["Ulimits"] or ():

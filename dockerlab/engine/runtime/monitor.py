@@ -59,7 +59,7 @@ class Monitor:
         self._selector = self._loop.selector
         self._control = control
         self._requests = Requests(self._selector, self._obey, self._left)
-        self._log = Log(Path(plan.directory, "log.jsonl"), plan.log_max) if plan.log else None
+        self._log = Log(Path(plan.directory, "log.jsonl"), plan.log_max, self.complain) if plan.log else None
         self._main = self._new_session(plan.process, keeps_input=not plan.stdin_once)
         self._execs: dict[str, Session] = {}
         self._starting: set[str] = set()
@@ -287,7 +287,10 @@ class Monitor:
             "finished_at": timestamp(time.time_ns()),
         }
         if not self._plan.process.job:
-            write_json(Path(self._plan.directory, "exit.json"), exited)
+            try:
+                write_json(Path(self._plan.directory, "exit.json"), exited)
+            except OSError as error:
+                self.complain(f"how it ended cannot be written down: {error.strerror}")
         # From now on its socket and its ports are a next monitor's: it may be started again as soon as this is told.
         self._withdraw()
         if self._forwarder:
@@ -321,6 +324,11 @@ class Monitor:
         for subscriber in self._subscribers:
             with suppress(OSError):  # an engine that is gone reads exit.json
                 subscriber.send(json.dumps(event).encode() + b"\n")
+
+    def complain(self, text: str) -> None:
+        """Says it in the engine's log, which is this process's standard error."""
+        with suppress(OSError):  # the log's disk may be the one that is full
+            print(f"container {self._plan.id[:12]}: {text}", file=sys.stderr, flush=True)
 
     def _withdraw(self) -> None:
         if self._listener.fileno() >= 0:
@@ -366,8 +374,7 @@ def main(control: socket.socket, prepare: Callable[[], Callable[[Plan], Guard]])
     try:
         monitor.run()
     except Exception as error:
-        # The engine's log is this process's standard error.
-        print(f"monitor of {plan.id[:12]}: {type(error).__name__}: {error}", file=sys.stderr, flush=True)
+        monitor.complain(f"{type(error).__name__}: {error}")
         raise
 
 
