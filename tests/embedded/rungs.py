@@ -19,7 +19,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -144,6 +144,10 @@ class OwnEngine:
             ancestor = parent(ancestor)
         return ancestor
 
+    def counts(self) -> tuple[int, int]:
+        """Open descriptors, and threads, of the engine's process."""
+        return len(list(Path(f"/proc/{self.pid}/fd").iterdir())), len(list(Path(f"/proc/{self.pid}/task").iterdir()))
+
     # What is left
 
     def clear(self) -> None:
@@ -160,7 +164,12 @@ class OwnEngine:
         files += self.home.root.rglob(".*.json.*")
         waiting = {self.pid, *self._launchers(), *(pid for launcher in self._launchers() for pid in children(launcher))}
         processes = [f"{pid}: {said}" for pid, said in self.ours().items() if pid not in waiting]
-        return [*map(str, files), *processes, *(["a mount"] if str(self.home.root) in mounts else [])]
+        return [*map(str, files), *processes, *(["a mount"] if f"{self.home.root}/" in mounts else [])]
+
+
+def resident(pid: int) -> int:
+    """Megabytes of memory."""
+    return int(Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[1]) * os.sysconf("SC_PAGE_SIZE") >> 20
 
 
 def parent(pid: int) -> int:
@@ -184,23 +193,27 @@ def _serves(pid: int, path: Path) -> bool:
 
 
 @contextmanager
-def engine(rung: str, **more: str) -> Iterator[OwnEngine]:
-    """An engine with the busybox image; in the end nothing of it runs on. more: of its environment. Skips where there is no such rung."""
+def engine(rung: str, root: Path | None = None, **more: str) -> Iterator[OwnEngine]:
+    """An engine with the busybox image; in the end nothing of it runs on. root: where its data goes. more: of its environment.
+
+    Skips where there is no such rung.
+    """
     uid = os.getuid() if rung == "root" or os.getuid() else SOMEBODY
     if rung == "root" and uid:
         pytest.skip("this user is not root")
-    with tempfile.TemporaryDirectory(prefix="dl-", ignore_cleanup_errors=True) as name:
+    with tempfile.TemporaryDirectory(prefix="dl-", ignore_cleanup_errors=True) as name, ExitStack() as stack:
         folder = Path(name)
         folder.chmod(0o755)
         python, path = _interpreter(folder, uid)
-        home = Home(folder / "root", folder / "run")
+        home = Home(root or folder / "root", folder / "run")
         for place in (home.root, home.runtime):
             place.mkdir()
             os.chown(place, uid, uid)
+        stack.enter_context(_disk(home.root, disk, uid))
         environment = {"PATH": os.environ["PATH"], "PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1", "DOCKERLAB_ENGINE_IDLE": "0"}
         environment |= {"HOME": name, "DOCKERLAB_ENGINE_ROOT": str(home.root), "DOCKERLAB_ENGINE_RUNTIME": str(home.runtime)}
         environment |= {"DOCKERLAB_ENGINE_ISOLATION": "supervised"} if rung == "supervised" else {}
-        own = OwnEngine(home, uid, python, environment | more, folder / "log", f"MARK={os.urandom(8).hex()}")
+        own = OwnEngine(home, uid, python, environment, folder / "log", f"MARK={os.urandom(8).hex()}")
         try:
             own.start()
             with standins.archive("busybox") as archive:
@@ -217,6 +230,20 @@ def engine(rung: str, **more: str) -> Iterator[OwnEngine]:
                 own.process.kill()
                 own.process.wait()
             eventually(lambda: not own.ours())
+
+
+@contextmanager
+def _disk(path: Path, size: str, uid: int) -> Iterator[None]:
+    if not size:
+        yield
+        return
+    if os.getuid():
+        pytest.skip("only root may mount a disk")
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size},uid={uid},gid={uid},mode=700", "tmpfs", str(path)], check=True)
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", "-l", str(path)], check=True)
 
 
 def _interpreter(folder: Path, uid: int) -> tuple[str, str]:

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from dockerlab import standins
+from dockerlab.engine.core import check
 from tests.embedded.archives import Made, gzipped, layer, packed
-from tests.embedded.own_engine import OwnEngine, eventually, own_engine
+from tests.embedded.rungs import OwnEngine, engine, eventually
 from tests.embedded.serving import Reply
 
 FULL = "no space left on device"
@@ -57,9 +57,7 @@ def disk(tmp_path: Path) -> Iterator[Disk]:
 @pytest.fixture
 def own(disk: Disk) -> Iterator[OwnEngine]:
     """One with busybox and a container of it, all on the small disk."""
-    with own_engine(root=disk.path / "root") as own:
-        with standins.archive("busybox") as archive:
-            assert own.client.ask("POST", "/images/load", archive.read()).status == 200
+    with engine("root", disk.path / "root") as own:
         own.client.create("true", name="made")
         yield own
 
@@ -74,7 +72,16 @@ def files(own: OwnEngine) -> set[str]:
     """What the engine holds of images and containers."""
     root = own.home.root
     found = [path for name in ("blobs/sha256", "layers", "containers") for path in (root / name).iterdir()]
-    return {str(path.relative_to(root)) for path in found} | {f"left over: {name}" for name in own.leftovers()}
+    return {str(path.relative_to(root)) for path in found} | {f"left over: {path.name}" for path in half_written(own)}
+
+
+def half_written(own: OwnEngine) -> list[Path]:
+    return [*own.home.tmp.iterdir(), *own.home.root.rglob(".*.json.*")]
+
+
+def whole(own: OwnEngine) -> bool:
+    assert check(own.home) == []
+    return True
 
 
 def test_what_does_not_fit_is_refused_and_leaves_nothing(disk: Disk, own: OwnEngine) -> None:
@@ -101,7 +108,7 @@ def test_what_does_not_fit_is_refused_and_leaves_nothing(disk: Disk, own: OwnEng
     assert files(own) == before
     disk.clear()
     assert client.post("/containers/create", {"Image": "big:1", "Cmd": ["true"]}, name="unpacked").status == 201
-    assert own.store().check() == []
+    assert whole(own)
 
 
 def test_a_disk_that_others_filled(disk: Disk, own: OwnEngine) -> None:
@@ -126,6 +133,6 @@ def test_a_disk_that_others_filled(disk: Disk, own: OwnEngine) -> None:
     own.start()
     assert client.get("/containers/made/json")["State"]["Status"] == "created"
     disk.clear()
-    eventually(lambda: not own.leftovers())
+    eventually(lambda: not half_written(own))
     assert client.wait(client.run("sh", "-c", "exit 4")) == 4
-    assert own.store().check() == []
+    assert whole(own)

@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from dockerlab.engine.core import check
 from tests.embedded.archives import Made, digest, layer, packed, unpacked
-from tests.embedded.own_engine import OwnEngine, eventually, own_engine
+from tests.embedded.rungs import OwnEngine, engine, eventually
 
 POINTS = 20
 KEPT = Made([layer(("etc", None, {}), ("etc/motd", b"hello", {}))], ["kept:1"])
@@ -28,48 +29,48 @@ def made(number: int) -> Made:
     return Made([KEPT.layers[0], top], [f"made:{number}"])
 
 
-def load(engine: OwnEngine, number: int) -> None:
-    engine.client.post("/images/load", packed(made(number).docker()))
+def load(own: OwnEngine, number: int) -> None:
+    own.client.post("/images/load", packed(made(number).docker()))
 
 
-def import_(engine: OwnEngine, number: int) -> None:
-    engine.client.post("/images/create", made(number).layers[1], fromSrc="-", repo="imported", tag=str(number))
+def import_(own: OwnEngine, number: int) -> None:
+    own.client.post("/images/create", made(number).layers[1], fromSrc="-", repo="imported", tag=str(number))
 
 
-def commit(engine: OwnEngine, number: int) -> None:
-    identifier = engine.client.get("/containers/json", all=1)[0]["Id"]
-    upper = engine.home.container(identifier) / "upper"
+def commit(own: OwnEngine, number: int) -> None:
+    identifier = own.client.get("/containers/json", all=1)[0]["Id"]
+    upper = own.home.container(identifier) / "upper"
     for name in range(FILES):
         (upper / f"{number}-{name}").write_bytes(os.urandom(SIZE))
-    engine.client.post("/commit", container=identifier, repo="committed", tag=str(number))
+    own.client.post("/commit", container=identifier, repo="committed", tag=str(number))
 
 
-def create(engine: OwnEngine, number: int) -> None:
-    load(engine, number)
-    engine.client.post("/containers/create", {"Image": f"made:{number}", "Cmd": ["true"]})
+def create(own: OwnEngine, number: int) -> None:
+    load(own, number)
+    own.client.post("/containers/create", {"Image": f"made:{number}", "Cmd": ["true"]})
 
 
-def save(engine: OwnEngine, number: int) -> None:
-    engine.client.ask("GET", "/images/get", names="kept:1")
-    load(engine, number)
+def save(own: OwnEngine, number: int) -> None:
+    own.client.ask("GET", "/images/get", names="kept:1")
+    load(own, number)
 
 
-def remove(engine: OwnEngine, number: int) -> None:
-    load(engine, number)
-    engine.client.ask("DELETE", f"/images/made:{number}", force=1)
+def remove(own: OwnEngine, number: int) -> None:
+    load(own, number)
+    own.client.ask("DELETE", f"/images/made:{number}", force=1)
 
 
-def prune(engine: OwnEngine, number: int) -> None:
-    load(engine, number)
-    engine.client.post("/images/prune", filters={"dangling": ["false"]})
+def prune(own: OwnEngine, number: int) -> None:
+    load(own, number)
+    own.client.post("/images/prune", filters={"dangling": ["false"]})
 
 
 ACTIONS: tuple[Callable[[OwnEngine, int], None], ...] = (load, import_, commit, create, save, remove, prune)
 
 
-def _until_killed(action: Callable[[OwnEngine, int], None], engine: OwnEngine, number: int) -> None:
+def _until_killed(action: Callable[[OwnEngine, int], None], own: OwnEngine, number: int) -> None:
     try:
-        action(engine, number)
+        action(own, number)
     except (OSError, ValueError, IndexError, http.client.HTTPException):
         return  # nobody answers any more, or the answer broke off
     except AssertionError:
@@ -80,28 +81,28 @@ def _until_killed(action: Callable[[OwnEngine, int], None], engine: OwnEngine, n
 @pytest.mark.skipif(os.geteuid() != 0, reason="commits what a container's files are made to be, which needs root")
 def test_killed_at_random_points() -> None:
     rng = random.Random(20)
-    with own_engine() as engine:
-        client = engine.client
+    with engine("root") as own:
+        client = own.client
         assert client.post("/images/load", packed(KEPT.docker())).status == 200
         assert client.post("/containers/create", {"Image": "kept:1", "Cmd": ["true"]}, name="keeper").status == 201
         started = time.monotonic()
-        create(engine, 0)
+        create(own, 0)
         longest = time.monotonic() - started
         for number in range(1, POINTS + 1):
             action = ACTIONS[number % len(ACTIONS)]
-            thread = threading.Thread(target=_until_killed, args=(action, engine, number))
+            thread = threading.Thread(target=_until_killed, args=(action, own, number))
             thread.start()
             time.sleep(rng.uniform(0, longest))
-            engine.kill()
+            own.kill()
             thread.join()
-            engine.start()
-            assert_whole(engine)
+            own.start()
+            assert_whole(own)
 
 
-def assert_whole(engine: OwnEngine) -> None:
-    client = engine.client
-    eventually(lambda: not engine.leftovers())
-    eventually(lambda: engine.store().check() == [])
+def assert_whole(own: OwnEngine) -> None:
+    client = own.client
+    eventually(lambda: not [*own.home.tmp.iterdir(), *own.home.root.glob(".*.json.*")])
+    assert check(own.home) == []
     for image in client.get("/images/json"):
         archive = client.ask("GET", f"/images/{image['Id']}/get")
         assert archive.status == 200
