@@ -19,7 +19,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -201,7 +201,7 @@ def engine(rung: str, root: Path | None = None, **more: str) -> Iterator[OwnEngi
     uid = os.getuid() if rung == "root" or os.getuid() else SOMEBODY
     if rung == "root" and uid:
         pytest.skip("this user is not root")
-    with tempfile.TemporaryDirectory(prefix="dl-", ignore_cleanup_errors=True) as name, ExitStack() as stack:
+    with tempfile.TemporaryDirectory(prefix="dl-", ignore_cleanup_errors=True) as name:
         folder = Path(name)
         folder.chmod(0o755)
         python, path = _interpreter(folder, uid)
@@ -209,11 +209,10 @@ def engine(rung: str, root: Path | None = None, **more: str) -> Iterator[OwnEngi
         for place in (home.root, home.runtime):
             place.mkdir()
             os.chown(place, uid, uid)
-        stack.enter_context(_disk(home.root, disk, uid))
         environment = {"PATH": os.environ["PATH"], "PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1", "DOCKERLAB_ENGINE_IDLE": "0"}
         environment |= {"HOME": name, "DOCKERLAB_ENGINE_ROOT": str(home.root), "DOCKERLAB_ENGINE_RUNTIME": str(home.runtime)}
         environment |= {"DOCKERLAB_ENGINE_ISOLATION": "supervised"} if rung == "supervised" else {}
-        own = OwnEngine(home, uid, python, environment, folder / "log", f"MARK={os.urandom(8).hex()}")
+        own = OwnEngine(home, uid, python, environment | more, folder / "log", f"MARK={os.urandom(8).hex()}")
         try:
             own.start()
             with standins.archive("busybox") as archive:
@@ -230,20 +229,6 @@ def engine(rung: str, root: Path | None = None, **more: str) -> Iterator[OwnEngi
                 own.process.kill()
                 own.process.wait()
             eventually(lambda: not own.ours())
-
-
-@contextmanager
-def _disk(path: Path, size: str, uid: int) -> Iterator[None]:
-    if not size:
-        yield
-        return
-    if os.getuid():
-        pytest.skip("only root may mount a disk")
-    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size},uid={uid},gid={uid},mode=700", "tmpfs", str(path)], check=True)
-    try:
-        yield
-    finally:
-        subprocess.run(["umount", "-l", str(path)], check=True)
 
 
 def _interpreter(folder: Path, uid: int) -> tuple[str, str]:
