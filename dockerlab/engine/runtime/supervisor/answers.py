@@ -8,8 +8,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 
+from dockerlab.engine.runtime.supervisor.folders import Place
 from dockerlab.engine.runtime.supervisor.members import Member
-from dockerlab.engine.runtime.supervisor.view import Place, View
+from dockerlab.engine.runtime.supervisor.view import View
 
 AT_FDCWD = -100
 AT_SYMLINK_NOFOLLOW, AT_REMOVEDIR, AT_SYMLINK_FOLLOW, AT_EMPTY_PATH = 0x100, 0x200, 0x400, 0x1000

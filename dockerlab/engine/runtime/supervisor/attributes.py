@@ -23,8 +23,8 @@ from dockerlab.engine.runtime.supervisor.answers import (
     error,
     signed,
 )
+from dockerlab.engine.runtime.supervisor.folders import Place
 from dockerlab.engine.runtime.supervisor.members import Member
-from dockerlab.engine.runtime.supervisor.view import Place
 
 _AT_CWD = 0xFFFFFF9C
 _NOW, _OMIT = 0x3FFFFFFF, 0x3FFFFFFE

@@ -11,9 +11,9 @@ import stat
 
 from dockerlab.engine.rootfs import recorded
 from dockerlab.engine.runtime.supervisor.answers import AT_EMPTY_PATH, AT_REMOVEDIR, AT_SYMLINK_FOLLOW, Handler, Paths, error
+from dockerlab.engine.runtime.supervisor.folders import Folder, Place
 from dockerlab.engine.runtime.supervisor.members import Member
 from dockerlab.engine.runtime.supervisor.opening import note_owner
-from dockerlab.engine.runtime.supervisor.view import Folder, Place
 
 _AT_CWD = 0xFFFFFF9C
 _NOREPLACE = 1

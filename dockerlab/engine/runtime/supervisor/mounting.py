@@ -13,8 +13,9 @@ from dockerlab.engine.rootfs.mount_points import MOUNT_POINT
 from dockerlab.engine.runtime.mounts import DEVICES
 from dockerlab.engine.runtime.plan import Mount, Plan
 from dockerlab.engine.runtime.supervisor.answers import error
+from dockerlab.engine.runtime.supervisor.folders import Area, Folder
 from dockerlab.engine.runtime.supervisor.members import Member, Members
-from dockerlab.engine.runtime.supervisor.view import Area, Folder, View
+from dockerlab.engine.runtime.supervisor.view import View
 
 _LINKS = {"fd": "/proc/self/fd", "stdin": "/proc/self/fd/0", "stdout": "/proc/self/fd/1", "stderr": "/proc/self/fd/2"}
 _STANDARD = frozenset({"/etc/hosts", "/etc/hostname", "/etc/resolv.conf"})
@@ -51,31 +52,34 @@ class _Builder:
         return host
 
     def _dev(self) -> None:
+        devices = [os.fsencode(name) for name in (*DEVICES, "ptmx") if os.path.exists("/dev/" + name)]
+        self._mount(b"/dev", self._scratch + b"/dev", ours=True, make=lambda: self._fill_dev(devices))
+        dev = self._view.folder(b"/dev", self._me)
+        for name in devices:
+            self._view.mount(dev, name, b"/dev/" + name, is_file=True)
+        if os.path.isdir("/dev/pts"):
+            self._view.mount(dev, b"pts", b"/dev/pts")
+        self._view.mount(dev, b"shm", self._scratch + b"/shm", make=lambda: self._empty(b"shm"))
+
+    def _fill_dev(self, devices: list[bytes]) -> None:
+        """What /dev shows besides what is mounted there, and the mount points for when it is listed."""
         host = self._empty(b"dev")
         recorded.write(host, recorded.Recorded(0, 0, 0o755), is_directory=True)
-        for name in (*DEVICES, "ptmx"):
-            if os.path.exists("/dev/" + name):
-                os.close(os.open(host + b"/" + os.fsencode(name), os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o600))
-        for name in ("pts", "shm", "mqueue"):
+        for name in devices:
+            os.close(os.open(host + b"/" + name, os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o600))
+        for name in (b"pts", b"shm", b"mqueue"):
             with suppress(FileExistsError):
-                os.mkdir(host + b"/" + os.fsencode(name), 0o700)
-        for name, target in _LINKS.items():
+                os.mkdir(host + b"/" + name, 0o700)
+        for link, target in _LINKS.items():
             with suppress(FileExistsError):
-                os.symlink(target, host + b"/" + os.fsencode(name))
-        self._mount(b"/dev", host, ours=True)
-        for name in (*DEVICES, "ptmx"):
-            device = os.fsencode("/dev/" + name)
-            if os.path.exists(device):
-                self._mount(device, device, is_file=True)
-        if os.path.isdir("/dev/pts"):
-            self._mount(b"/dev/pts", b"/dev/pts")
-        self._mount(b"/dev/shm", self._empty(b"shm"))
+                os.symlink(target, host + b"/" + os.fsencode(link))
 
     def _mount(
-        self, target: bytes, source: bytes, *, kind: str = "bind", readonly: bool = False, is_file: bool = False, ours: bool = False
-    ) -> None:
+        self, target: bytes, source: bytes, *, kind: str = "bind", readonly: bool = False, is_file: bool = False, ours: bool = False,
+        make: Callable[[], object] | None = None,
+    ) -> None:  # fmt: skip
         folder, name = self._point(target, is_file, ours)
-        self._view.mount(folder, name, source, kind=kind, readonly=readonly, is_file=is_file)
+        self._view.mount(folder, name, source, kind=kind, readonly=readonly, is_file=is_file, make=make)
 
     def _point(self, target: bytes, is_file: bool, ours: bool) -> tuple[Folder, bytes]:
         """The directory that a mount point is in, and its name there; made if need be."""

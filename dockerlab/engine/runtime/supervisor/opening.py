@@ -9,8 +9,8 @@ from collections.abc import Callable, Mapping
 
 from dockerlab.engine.rootfs import recorded
 from dockerlab.engine.runtime.supervisor.answers import Answer, Given, Handler, Later, Paths, Through, error
+from dockerlab.engine.runtime.supervisor.folders import Place
 from dockerlab.engine.runtime.supervisor.members import Member
-from dockerlab.engine.runtime.supervisor.view import Place
 
 _AT_CWD = 0xFFFFFF9C
 _CREATE_ONLY = os.O_CREAT | os.O_EXCL

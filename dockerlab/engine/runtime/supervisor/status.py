@@ -9,9 +9,9 @@ import struct
 
 from dockerlab.engine.rootfs import recorded
 from dockerlab.engine.runtime.supervisor.answers import AT_EMPTY_PATH, AT_SYMLINK_NOFOLLOW, Handler, Paths, error, signed
+from dockerlab.engine.runtime.supervisor.folders import Folder, Place
 from dockerlab.engine.runtime.supervisor.machine import Machine, pack_stat
 from dockerlab.engine.runtime.supervisor.members import Member
-from dockerlab.engine.runtime.supervisor.view import Folder, Place
 
 _AT_CWD = 0xFFFFFF9C
 _STATX_BASIC = 0x7FF

@@ -20,10 +20,10 @@ from dockerlab.engine.runtime.redirect import is_any, rewrite
 from dockerlab.engine.runtime.redirection import may_be_a_clients
 from dockerlab.engine.runtime.supervisor.answers import AT_EMPTY_PATH, AT_SYMLINK_NOFOLLOW, Paths, error
 from dockerlab.engine.runtime.supervisor.executables import Elf, Executables, Script, inspect
+from dockerlab.engine.runtime.supervisor.folders import Place
 from dockerlab.engine.runtime.supervisor.machine import Machine
 from dockerlab.engine.runtime.supervisor.members import Identity, Member
 from dockerlab.engine.runtime.supervisor.tracing import Registers
-from dockerlab.engine.runtime.supervisor.view import Place
 
 _AT_CWD = 0xFFFFFF9C
 _RED_ZONE = 128

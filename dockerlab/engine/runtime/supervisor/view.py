@@ -12,60 +12,15 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from dataclasses import dataclass
+from collections.abc import Callable
 
 from dockerlab.engine.rootfs import recorded
-from dockerlab.engine.rootfs.tree import Origin, Tree, lower_of, origin_of
+from dockerlab.engine.rootfs.tree import Tree, lower_of, origin_of
+from dockerlab.engine.runtime.supervisor.folders import Area, Folder, Place, Unmade
 from dockerlab.engine.runtime.supervisor.members import Identity, Member, Members
 
 _MOST_LINKS = 40
 _MOST_REMEMBERED = 50_000
-
-
-@dataclass(frozen=True)
-class Area:
-    """What a mount is: kind "tree", "bind" (also tmpfs and /dev), "proc" or "sys". guest, host: its root on either side."""
-
-    kind: str
-    guest: bytes
-    host: bytes
-    readonly: bool = False
-
-
-class Folder:
-    """A directory of the container. host: where its entries are looked up, ends in a slash. owned: they may be changed there.
-
-    A file that is mounted is one too (`is_file`), with the host's path as it is.
-    """
-
-    __slots__ = ("area", "entries", "guest", "host", "is_file", "mounts", "origin", "owned", "records", "shown", "status")
-
-    def __init__(self, guest: bytes, host: bytes, area: Area, owned: bool, origin: Origin | None = None) -> None:
-        self.guest, self.host, self.area, self.owned, self.origin = guest, host, area, owned, origin
-        self.mounts: dict[bytes, Folder] | None = None
-        # What was found in a directory of a lower tree stays true, and so does what was not.
-        self.entries: dict[bytes, os.stat_result | None] | None = None if owned else {}
-        self.records: dict[bytes, recorded.Recorded | None] = {}
-        self.status: os.stat_result | None = None
-        self.shown: recorded.Recorded | None = None
-        self.is_file = False
-
-    def lstat(self) -> os.stat_result:
-        """Of the directory itself."""
-        if self.entries is None:
-            return os.lstat(self.host)
-        if self.status is None:
-            self.status = os.lstat(self.host)
-        return self.status
-
-    @property
-    def path(self) -> bytes:
-        """The host's path of the directory itself."""
-        return self.host if self.is_file else self.host[:-1]
-
-
-# The folder that an entry is in, its name ("" for the folder itself), the host's path, and its lstat: None where there is no such entry.
-Place = tuple[Folder, bytes, bytes, os.stat_result | None]
 
 
 class View:
@@ -88,12 +43,14 @@ class View:
     # --- building
 
     def mount(
-        self, folder: Folder, name: bytes, host: bytes, *, kind: str = "bind", readonly: bool = False, is_file: bool = False
-    ) -> None:
-        """Shows a directory or a file of the host in place of an entry."""
+        self, folder: Folder, name: bytes, host: bytes, *, kind: str = "bind", readonly: bool = False, is_file: bool = False,
+        make: Callable[[], object] | None = None,
+    ) -> None:  # fmt: skip
+        """Shows a directory or a file of the host in place of an entry. make: makes the directory once it is needed."""
         guest = folder.guest + b"/" + name
         area = Area(kind, guest, host, readonly)
-        root = Folder(guest, host if is_file else host.rstrip(b"/") + b"/", area, True)
+        path = host if is_file else host.rstrip(b"/") + b"/"
+        root = Folder(guest, path, area, True) if make is None else Unmade(guest, path, area, make)
         root.is_file = is_file
         root.mounts = None if is_file else self._mounts.setdefault(guest, {})
         self._mounts.setdefault(folder.guest, {})[name] = root
