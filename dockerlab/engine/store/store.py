@@ -28,7 +28,7 @@ from dockerlab.engine.store.records import Manifest, Records
 from dockerlab.engine.store.removal import Step, Use
 from dockerlab.engine.store.tar import Readable
 from dockerlab.engine.store.values import Image, Layer
-from dockerlab.errors import Conflict, DockerlabError, NotFound, UsageError
+from dockerlab.errors import Conflict, DockerlabError, EngineError, NotFound, UsageError
 
 # Told what happened to an image: the action, the image's id, attributes.
 Notify = Callable[[str, str, Mapping[str, str]], object]
@@ -182,6 +182,9 @@ class Store:
             rootfs = {"type": "layers", "diff_ids": [content.diff_id for content in contents]}
             config = documents.encoded({**config, "rootfs": rootfs})
         documents.parse_config(config)
+        for content in contents:
+            if self.blobs.size(content.digest) != content.size:
+                raise EngineError(f"blob {content.digest} is missing: an image that has it was removed a moment ago")
         digest = self.blobs.put(config)
         data = manifest or documents.manifest_of(digest, len(config), [content.descriptor() for content in contents])
         image = documents.image(self.blobs.put(data), data, config, {})
