@@ -43,16 +43,34 @@ def test_names_are_matched_in_whatever_case_and_unknown_ones_are_left_out() -> N
     assert "Nosuch" not in config(Nosuch=1)
 
 
+NUMBER = "cannot unmarshal number into Go struct field"
+
+
 @pytest.mark.parametrize(
     ("body", "text"),
     [
         ({"Tty": "x"}, "cannot unmarshal string into Go struct field .Tty of type bool"),
         ({"Labels": {"a": 5}}, "cannot unmarshal number into Go struct field .Labels.a of type string"),
-        ({"Cmd": 5}, "cannot unmarshal number into Go struct field .Cmd of type []string"),
+        ({"Cmd": 5}, "cannot unmarshal number into Go value of type string"),
         ({"Env": "A=b"}, "cannot unmarshal string into Go struct field .Env of type []string"),
         ({"StopTimeout": True}, "cannot unmarshal bool into Go struct field .StopTimeout of type int64"),
-        ({"HostConfig": []}, "cannot unmarshal array into Go struct field .HostConfig of type map[string]interface {}"),
-        ({"HostConfig": {"Memory": "1"}}, "cannot unmarshal string into Go struct field HostConfig.Memory of type int64"),
+        ({"HostConfig": []}, "cannot unmarshal array into Go struct field .HostConfig of type container.HostConfig"),
+        ({"HostConfig": {"Memory": "1"}}, "cannot unmarshal string into Go struct field .HostConfig.Memory of type int64"),
+        ({"HostConfig": {"Memory": 1.5}}, "cannot unmarshal number 1.5 into Go struct field .HostConfig.Memory of type int64"),
+        ({"HostConfig": {"Mounts": [{"BindOptions": 1}]}}, f"{NUMBER} .HostConfig.Mounts.0.BindOptions of type mount.BindOptions"),
+        (
+            {"HostConfig": {"PortBindings": {"80/tcp": [{"HostPort": 1}]}}},
+            f"{NUMBER} .HostConfig.PortBindings.80~1tcp.0.HostPort of type string",
+        ),
+        ({"HostConfig": {"LogConfig": {"Config": 1}}}, f"{NUMBER} .HostConfig.LogConfig.Config of type map[string]string"),
+        (
+            {"NetworkingConfig": {"EndpointsConfig": {"bridge": {"Links": 1}}}},
+            f"{NUMBER} .NetworkingConfig.EndpointsConfig.bridge.Links of type []string",
+        ),
+        (
+            {"Healthcheck": {"Interval": True}},
+            "cannot unmarshal bool into Go struct field .Healthcheck.Interval of type time.Duration",
+        ),
     ],
 )
 def test_wrong_types(body: dict[str, Any], text: str) -> None:

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any
 from dockerlab.engine.api.containers import find
 from dockerlab.engine.api.streams import size
 from dockerlab.engine.containers import streams
+from dockerlab.engine.containers.body import EXEC, EXEC_START
 from dockerlab.engine.containers.execs import Exec
 from dockerlab.engine.http.types import Answer, Connection, Hijack, Request, Response, Route
+from dockerlab.engine.json_shapes import read
 from dockerlab.engine.runtime import StartFailed
 from dockerlab.errors import Conflict, EngineError
 from dockerlab.wire.multiplex import STDOUT, frame
@@ -23,7 +25,7 @@ _TOLD_SECONDS = 5
 
 def create(engine: Engine, request: Request) -> Response:
     """POST /containers/{id}/exec"""
-    asked = request.body.json()
+    asked = read(request.body.json(), EXEC)
     _keys(asked)
     created = engine.containers.execs.create(find(engine, request), asked, request.params["id"])
     return Answer({"Id": created.id}, status=201)
@@ -38,8 +40,8 @@ def start(engine: Engine, request: Request) -> Response:
     """POST /exec/{id}/start: why a command cannot be started comes as its output, since the head has been sent by then."""
     execs = engine.containers.execs
     found = execs.get(request.params["id"])
-    asked = request.body.json()
-    detach = bool(asked.get("Detach"))
+    asked = read(request.body.json(), EXEC_START)
+    detach = asked.get("Detach", False)
     console = _console_size(asked)
     execs.claim(found)
     if detach:
@@ -73,8 +75,7 @@ def _converse(engine: Engine, found: Exec, console: tuple[int, int] | None, fram
 
 
 def _keys(asked: dict[str, Any] | Any) -> bytes:
-    # docker-py writes it with a small letter, which Go does not mind.
-    text = str(asked.get("DetachKeys") or asked.get("detachKeys") or streams.DETACH_KEYS)
+    text = asked.get("DetachKeys") or streams.DETACH_KEYS
     try:
         return streams.parse_keys(text)
     except ValueError:

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 from dockerlab.engine import timestamps
 from dockerlab.engine.filters import Filters, parse
 from dockerlab.engine.http.types import Answer, Request, Route
+from dockerlab.engine.json_shapes import read
 from dockerlab.engine.networks.endpoint import shown_in
 from dockerlab.engine.networks.network import Network
+from dockerlab.engine.networks.requests import CONNECT, DISCONNECT
 from dockerlab.errors import EngineError, NotFound, UsageError
 
 if TYPE_CHECKING:
@@ -64,15 +66,15 @@ def create(engine: Engine, request: Request) -> Answer:
 
 def connect(engine: Engine, request: Request) -> Answer:
     """POST /networks/{id}/connect"""
-    body = request.body.json()
-    engine.networks.connect(request.params["id"], str(body.get("Container") or ""), body.get("EndpointConfig"))
+    body = read(request.body.json(), CONNECT)
+    engine.networks.connect(request.params["id"], body.get("Container", ""), body.get("EndpointConfig"))
     return Answer()
 
 
 def disconnect(engine: Engine, request: Request) -> Answer:
     """POST /networks/{id}/disconnect"""
-    body = request.body.json()
-    engine.networks.disconnect(request.params["id"], str(body.get("Container") or ""), bool(body.get("Force")))
+    body = read(request.body.json(), DISCONNECT)
+    engine.networks.disconnect(request.params["id"], body.get("Container", ""), body.get("Force", False))
     return Answer()
 
 

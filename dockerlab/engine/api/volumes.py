@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from dockerlab.engine.filters import parse
 from dockerlab.engine.http.types import Answer, Request, Route
+from dockerlab.engine.json_shapes import TEXT, TEXT_BY_NAME, Struct, read
 from dockerlab.errors import UsageError
 
 if TYPE_CHECKING:
@@ -16,6 +16,7 @@ _LISTED = ("dangling", "driver", "label", "name")
 _PRUNED = ("all", "label", "label!")
 # Since then a prune without "all" leaves the named ones.
 _PRUNES_ANONYMOUS = (1, 42)
+_CREATE = Struct("volume.CreateOptions", {"Name": TEXT, "Driver": TEXT, "DriverOpts": TEXT_BY_NAME, "Labels": TEXT_BY_NAME})
 
 
 def list_(engine: Engine, request: Request) -> Answer:
@@ -35,11 +36,11 @@ def inspect(engine: Engine, request: Request) -> Answer:
 
 def create(engine: Engine, request: Request) -> Answer:
     """POST /volumes/create"""
-    body = request.body.json()
-    if body.get("ClusterVolumeSpec"):
+    asked = request.body.json()
+    if asked.get("ClusterVolumeSpec"):
         raise UsageError("cluster volumes need swarm mode, which this engine does not have")
-    name, driver = str(body.get("Name") or ""), str(body.get("Driver") or "")
-    volume = engine.volumes.create(name, driver, _texts(body, "DriverOpts"), _texts(body, "Labels"))
+    body = read(asked, _CREATE)
+    volume = engine.volumes.create(body.get("Name", ""), body.get("Driver", ""), body.get("DriverOpts"), body.get("Labels"))
     return Answer(volume.to_json(), status=201)
 
 
@@ -55,17 +56,6 @@ def prune(engine: Engine, request: Request) -> Answer:
     every = filters.flag("all") or request.version < _PRUNES_ANONYMOUS
     removed, freed = engine.volumes.prune(filters, every)
     return Answer({"VolumesDeleted": removed, "SpaceReclaimed": freed})
-
-
-def _texts(body: Mapping[str, Any], key: str) -> dict[str, str] | None:
-    value = body.get(key)
-    if value is None:
-        return None
-    if not isinstance(value, dict) or not all(isinstance(text, str) for text in value.values()):
-        raise UsageError(
-            f"invalid JSON: json: cannot unmarshal into Go struct field CreateOptions.{key}: an object of texts is expected"
-        )
-    return value
 
 
 ROUTES = (

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from dockerlab.engine.containers import container as live
 from dockerlab.engine.containers import creation, inspection, listing, resources, validation
+from dockerlab.engine.containers.body import UPDATE
 from dockerlab.engine.containers.container import Container
 from dockerlab.engine.containers.creation import Created
 from dockerlab.engine.containers.execs import Execs
@@ -32,6 +33,7 @@ from dockerlab.engine.containers.publishing import ports_json
 from dockerlab.engine.containers.removal import Removal
 from dockerlab.engine.filters import Filters
 from dockerlab.engine.home import read_json
+from dockerlab.engine.json_shapes import read
 from dockerlab.engine.store.removal import Use
 from dockerlab.errors import Conflict, EngineError, NotFound, UsageError
 
@@ -186,6 +188,7 @@ class Containers:
 
     def update(self, container: Container, asked: Mapping[str, Any]) -> list[str]:
         """Changes limits and the restart policy; what of it has no effect. Raises UsageError, Conflict."""
+        asked = read(asked, UPDATE)
         with container.lock:
             host = resources.changed(container.record.host_config, asked)
             resources.check(host, creation.cpus())

@@ -1,7 +1,7 @@
 """What a client asks for when it creates a container, made complete: the API's Config and HostConfig with every field. Pure.
 
-The body of a create request is checked for its types as Docker's JSON decoder does, given defaults, and completed by the image's own
-configuration: the client's entrypoint, command, user, … come first, environment, labels, volumes and ports are put together.
+The body of a create request is checked for its types (`body`), given defaults, and completed by the image's own configuration: the
+client's entrypoint, command, user, … come first, environment, labels, volumes and ports are put together.
 """
 
 from __future__ import annotations
@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from dockerlab.engine import json_shapes
+from dockerlab.engine.containers.body import CREATE
 from dockerlab.errors import UsageError
 
 DEFAULT_PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -130,28 +132,19 @@ _LEFT_OUT = _set(
     "Annotations StorageOpt Tmpfs Sysctls Mounts Init"
 )
 
-# Kinds of fields whose default does not tell.
-_LISTS_OF_TEXT = _set(
-    "Env OnBuild Shell Binds VolumesFrom CapAdd CapDrop Dns DnsOptions DnsSearch ExtraHosts GroupAdd Links SecurityOpt "
-    "DeviceCgroupRules MaskedPaths ReadonlyPaths"
-)
-_COMMANDS = frozenset(("Cmd", "Entrypoint"))  # a list, or one word as text
-_TEXT_BY_TEXT = _set("Labels Annotations StorageOpt Tmpfs Sysctls")
-_BY_TEXT = _set("ExposedPorts Volumes PortBindings LogConfig RestartPolicy Healthcheck")
-_LISTS = _set(
-    "ConsoleSize BlkioWeightDevice BlkioDeviceReadBps BlkioDeviceWriteBps BlkioDeviceReadIOps BlkioDeviceWriteIOps Devices "
-    "DeviceRequests Ulimits Mounts"
-)
-_TEXT = frozenset(("MacAddress", "StopSignal"))
-_YES_NO = frozenset(("ArgsEscaped", "NetworkDisabled", "Init"))
-_NUMBERS = frozenset(("StopTimeout", "MemorySwappiness", "PidsLimit"))
-
 
 def parse(body: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     """Config and HostConfig that a create request asks for, each complete. Raises UsageError for what has not the right type."""
-    config = _checked(body, _CONFIG, "")
-    host = _checked(_object(body.get("HostConfig"), ".HostConfig"), _HOST_CONFIG, "HostConfig")
+    given = json_shapes.read(body, CREATE)
+    config = {name: given.get(name, default) for name, default in _CONFIG.items()}
+    host = {name: given.get("HostConfig", {}).get(name, default) for name, default in _HOST_CONFIG.items()}
     return config, _with_defaults(host)
+
+
+def endpoints(body: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The networks that a create request names, each with its settings. Raises UsageError."""
+    found: Mapping[str, Any] = json_shapes.read(body, CREATE).get("NetworkingConfig", {}).get("EndpointsConfig", {})
+    return found
 
 
 def shown(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -201,66 +194,6 @@ def _with_defaults(host: dict[str, Any]) -> dict[str, Any]:
     if host["MaskedPaths"] is None and not host["Privileged"]:
         host["MaskedPaths"], host["ReadonlyPaths"] = list(_MASKED), list(_READONLY)
     return host
-
-
-def _checked(given: Mapping[str, Any], fields: Mapping[str, Any], place: str) -> dict[str, Any]:
-    # Go's decoder matches names in whatever case.
-    names = {name.lower(): name for name in fields}
-    result = {name: list(value) if isinstance(value, list) else value for name, value in fields.items()}
-    for key, value in given.items():
-        name = names.get(key.lower())
-        if name is not None and value is not None:
-            result[name] = _value(name, value, fields[name], f"{place}.{name}")
-    return result
-
-
-def _value(name: str, value: Any, default: Any, place: str) -> Any:
-    if name in _COMMANDS:
-        return [value] if isinstance(value, str) else _texts(value, place)
-    if name in _LISTS_OF_TEXT:
-        return _texts(value, place)
-    if name in _TEXT_BY_TEXT:
-        for key, text in _object(value, place).items():
-            _expect(text, str, "string", f"{place}.{key}")
-        return dict(value)
-    if name in _BY_TEXT:
-        return dict(_object(value, place))
-    if name in _LISTS:
-        _expect(value, list, "[]interface {}", place)
-        return value
-    if isinstance(default, bool) or name in _YES_NO:
-        _expect(value, bool, "bool", place)
-    elif isinstance(default, str) or name in _TEXT:
-        _expect(value, str, "string", place)
-    elif (isinstance(default, int) or name in _NUMBERS) and (isinstance(value, bool) or not isinstance(value, int)):
-        raise _wrong(value, "int64", place)
-    return value
-
-
-def _object(value: Any, place: str) -> Mapping[str, Any]:
-    if value is None:
-        return {}
-    _expect(value, dict, "map[string]interface {}", place)
-    found: Mapping[str, Any] = value
-    return found
-
-
-def _texts(value: Any, place: str) -> list[str]:
-    _expect(value, list, "[]string", place)
-    for item in value:
-        _expect(item, str, "string", place)
-    return list(value)
-
-
-def _expect(value: Any, kind: type, name: str, place: str) -> None:
-    if not isinstance(value, kind):
-        raise _wrong(value, name, place)
-
-
-def _wrong(value: Any, name: str, place: str) -> UsageError:
-    kinds = {bool: "bool", str: "string", int: "number", float: "number", list: "array", dict: "object"}
-    kind = kinds.get(type(value), type(value).__name__)
-    return UsageError(f"invalid JSON: json: cannot unmarshal {kind} into Go struct field {place} of type {name}")
 
 
 def _environment(own: list[str], of_image: list[str]) -> list[str]:

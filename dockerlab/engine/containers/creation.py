@@ -58,7 +58,7 @@ def create(parts: Parts, body: Mapping[str, Any], name: str = "", platform: str 
     parts.index.expect(identifier, image.id)
     try:
         image = parts.store.get(image.id)  # removed until a moment ago
-        parts.networks.add(identifier, chosen, config, host, _endpoints(body))
+        parts.networks.add(identifier, chosen, config, host, configuration.endpoints(body))
         # Until the record says which layers it stands on, nobody knows.
         with parts.store.adding():
             directory.mkdir(mode=0o700)
@@ -162,14 +162,6 @@ def _take_name(parts: Parts, name: str, identifier: str) -> str:
             return chosen
     parts.index.reserve(identifier[:12], identifier)
     return identifier[:12]
-
-
-def _endpoints(body: Mapping[str, Any]) -> Mapping[str, Any]:
-    networking = body.get("NetworkingConfig") or {}
-    found = networking.get("EndpointsConfig") if isinstance(networking, dict) else None
-    if found is not None and not isinstance(found, dict):
-        raise UsageError("invalid JSON: EndpointsConfig holds an object for each network")
-    return found or {}
 
 
 def _made(parts: Parts, identifier: str, one: Wanted, made: list[str]) -> MountPoint:

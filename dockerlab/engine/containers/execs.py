@@ -13,8 +13,10 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from dockerlab.engine.containers import planning
+from dockerlab.engine.containers.body import EXEC
 from dockerlab.engine.containers.container import Container
 from dockerlab.engine.containers.parts import Parts
+from dockerlab.engine.json_shapes import read
 from dockerlab.engine.runtime import Running, StartFailed
 from dockerlab.errors import Conflict, EngineError, NotFound, UsageError
 
@@ -86,6 +88,7 @@ class Execs:
 
     def create(self, container: Container, asked: Mapping[str, Any], called: str = "") -> Exec:
         """Prepares a command. called: how the client called the container. Raises UsageError, Conflict."""
+        asked = read(asked, EXEC)
         _check(asked)
         container.needs_running()
         if container.record.state.status == "paused":
@@ -188,22 +191,13 @@ class Execs:
 
 
 def _check(asked: Mapping[str, Any]) -> None:
-    command = asked.get("Cmd")
-    if not command:
+    if not asked.get("Cmd"):
         raise UsageError("No exec command specified")
-    lists = [name for name in ("Cmd", "Env") if not _is_texts(asked.get(name) or [])]
-    flags = [
-        name for name in ("Tty", "AttachStdin", "AttachStdout", "AttachStderr") if not isinstance(asked.get(name) or False, bool)
-    ]
-    for name in (*lists, *flags):
-        raise UsageError(f"invalid JSON: json: cannot unmarshal into Go struct field ExecOptions.{name}")
-    for item in asked.get("Env") or ():
+    if any("\0" in word for word in (*asked["Cmd"], *asked.get("Env", ()))):
+        raise UsageError("invalid command: it holds a NUL")
+    for item in asked.get("Env", ()):
         if not item or item.startswith("="):
             raise UsageError(f"invalid environment variable: {item}")
-
-
-def _is_texts(value: object) -> bool:
-    return isinstance(value, list) and all(isinstance(item, str) and "\0" not in item for item in value)
 
 
 def _exec(running: Running, identifier: str, process: Any, detach: bool, stdout: bool, stderr: bool) -> tuple[int, socket.socket]:

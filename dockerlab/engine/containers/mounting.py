@@ -102,7 +102,7 @@ def _parse_mount(mount: Mapping[str, Any]) -> Wanted:
         raise UsageError(f'invalid mount config for type "{kind}": {reason}')
     problem = "field Target must not be empty" if not target else _problem_of_target(target)
     for name, owner in (("BindOptions", "bind"), ("VolumeOptions", "volume"), ("TmpfsOptions", "tmpfs")):
-        if mount.get(name) and kind != owner:
+        if name in mount and kind != owner:
             problem = problem or f"field {name} must not be specified"
     if kind == "bind":
         problem = problem or _problem_of_source(source)

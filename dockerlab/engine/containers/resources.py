@@ -64,14 +64,12 @@ def limits(host: Mapping[str, Any]) -> Limits:
 
 
 def changed(host: Mapping[str, Any], asked: Mapping[str, Any]) -> dict[str, Any]:
-    """A host config with what an update asks for. Raises UsageError for a limit of the wrong type."""
+    """A host config with what an update asks for. Raises UsageError."""
     result = dict(host)
     for name in FIELDS:
         value = asked.get(name)
         if value in (None, 0, "", []):
             continue
-        if isinstance(value, bool) or not isinstance(value, type(host[name]) if host[name] is not None else int | list):
-            raise UsageError(f"invalid JSON: json: cannot unmarshal into Go struct field UpdateConfig.{name}")
         result[name] = value
     memory, swap = result["Memory"], result["MemorySwap"]
     if asked.get("Memory") and not asked.get("MemorySwap") and 0 < swap < memory:

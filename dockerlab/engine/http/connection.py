@@ -24,7 +24,7 @@ import h11
 from dockerlab.engine.http.encoding import Encoded, encoded, refusal, request_of
 from dockerlab.engine.http.types import MULTIPLEXED, RAW, Hijack, Request, Response, Stream
 from dockerlab.engine.http.watcher import Watcher
-from dockerlab.errors import UsageError
+from dockerlab.errors import DockerlabError, UsageError
 
 LOG = logging.getLogger(__name__)
 _PIECE = 1 << 16
@@ -119,7 +119,10 @@ class ClientConnection:
             raise
         except Exception as error:
             refused = refusal(error)
-            if refused.status >= HTTPStatus.INTERNAL_SERVER_ERROR and refused.status != HTTPStatus.NOT_IMPLEMENTED:
+            if isinstance(error, DockerlabError):
+                if refused.status >= HTTPStatus.INTERNAL_SERVER_ERROR and refused.status != HTTPStatus.NOT_IMPLEMENTED:
+                    LOG.warning("%s %s: %s", request.method, request.path, error.message)
+            else:
                 LOG.exception("%s %s", request.method, request.path)
             return request, encoded(refused)
 

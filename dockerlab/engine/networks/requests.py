@@ -6,6 +6,7 @@ import ipaddress
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from dockerlab.engine.json_shapes import NUMBER, TEXT, TEXT_BY_NAME, TEXTS, YES_NO, List, Struct, read
 from dockerlab.engine.networks import addresses
 from dockerlab.engine.networks.endpoint import Endpoint
 from dockerlab.engine.networks.hosts import check_extra_hosts
@@ -20,9 +21,39 @@ _NO_MANAGER = (
 )
 
 
+_ADDRESSES = Struct("network.EndpointIPAMConfig", {"IPv4Address": TEXT, "IPv6Address": TEXT, "LinkLocalIPs": TEXTS})
+ENDPOINT = Struct(
+    "network.EndpointSettings",
+    {
+        "IPAMConfig": _ADDRESSES,
+        **dict.fromkeys(("Links", "Aliases", "DNSNames"), TEXTS),
+        **dict.fromkeys(
+            ("MacAddress", "NetworkID", "EndpointID", "Gateway", "IPAddress", "IPv6Gateway", "GlobalIPv6Address"), TEXT
+        ),
+        **dict.fromkeys(("IPPrefixLen", "GlobalIPv6PrefixLen", "GwPriority"), NUMBER),
+        "DriverOpts": TEXT_BY_NAME,
+    },
+)
+CONNECT = Struct("network.ConnectOptions", {"Container": TEXT, "EndpointConfig": ENDPOINT})
+DISCONNECT = Struct("network.DisconnectOptions", {"Container": TEXT, "Force": YES_NO})
+_POOL = Struct("network.IPAMConfig", {"Subnet": TEXT, "IPRange": TEXT, "Gateway": TEXT, "AuxiliaryAddresses": TEXT_BY_NAME})
+_CREATE = Struct(
+    "network.CreateRequest",
+    {
+        **dict.fromkeys(("Name", "Driver", "Scope"), TEXT),
+        **dict.fromkeys(("EnableIPv4", "EnableIPv6", "Internal", "Attachable", "Ingress", "ConfigOnly"), YES_NO),
+        "IPAM": Struct("network.IPAM", {"Driver": TEXT, "Options": TEXT_BY_NAME, "Config": List(_POOL, "[]network.IPAMConfig")}),
+        "ConfigFrom": Struct("network.ConfigReference", {"Network": TEXT}),
+        "Options": TEXT_BY_NAME,
+        "Labels": TEXT_BY_NAME,
+    },
+)
+
+
 def new_network(body: Mapping[str, Any], id: str, created: str, block: int) -> Network:
     """The network that `POST /networks/create` asks for. Raises UsageError, NotFound, EngineError."""
-    name = str(body.get("Name") or "")
+    body = read(body, _CREATE)
+    name = body.get("Name", "")
     if not name.strip():
         raise UsageError("invalid name: name is empty")
     if name in PREDEFINED or name == "default":
@@ -46,8 +77,8 @@ def new_network(body: Mapping[str, Any], id: str, created: str, block: int) -> N
         driver="bridge",
         created=created,
         block=block,
-        labels=_texts(body, "Labels"),
-        options=_texts(body, "Options"),
+        labels=body.get("Labels", {}),
+        options=body.get("Options", {}),
         ipam={"Driver": ipam.get("Driver") or "default", "Options": ipam.get("Options"), "Config": ipam.get("Config") or None},
         internal=bool(body.get("Internal")),
         attachable=bool(body.get("Attachable")),
@@ -99,7 +130,7 @@ def endpoint(settings: Mapping[str, Any] | None, network: Network | None) -> End
 
     Raises UsageError.
     """
-    asked = settings or {}
+    asked = read(settings or {}, ENDPOINT)
     aliases = tuple(dict.fromkeys(str(alias) for alias in asked.get("Aliases") or ()))
     ipam = asked.get("IPAMConfig") or None
     wrong = []
@@ -153,13 +184,6 @@ def check_container(config: Mapping[str, Any], host_config: Mapping[str, Any]) -
     for given, text in conflicts:
         if given:
             raise UsageError(f"conflicting options: {text}")
-
-
-def _texts(body: Mapping[str, Any], key: str) -> dict[str, str]:
-    value = body.get(key) or {}
-    if not isinstance(value, dict) or not all(isinstance(text, str) for text in value.values()):
-        raise UsageError(f"invalid JSON: {key}: an object of texts is expected")
-    return value
 
 
 def _is_address(text: str) -> bool:
