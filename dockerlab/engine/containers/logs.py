@@ -82,6 +82,8 @@ class Reader:
     def _lines(self) -> Iterator[bytes]:
         left = self._options.tail
         current = _opened(self._path)
+        # As far as it goes now: what grows faster than it is read would have no end.
+        end = 0 if current is None else os.fstat(current.fileno()).st_size
         older = [] if current is None or left == 0 else _older(self._path)
         try:
             if left is not None:
@@ -95,9 +97,11 @@ class Reader:
                     file.seek(start)
                     yield from file
             if current is not None:
-                rest = yield from _whole_lines(current, b"")
                 if self._watch is not None:
+                    rest = yield from _whole_lines(current, b"")
                     current = yield from self._follow(current, rest)
+                else:
+                    yield from _lines_before(current, end)
         finally:
             if current is not None:
                 current.close()
@@ -165,6 +169,16 @@ def _whole_lines(file: IO[bytes], rest: bytes) -> Generator[bytes, None, bytes]:
             yield rest
             rest = b""
     return rest
+
+
+def _lines_before(file: IO[bytes], end: int) -> Iterator[bytes]:
+    """The lines up to a place in the file."""
+    place = file.tell()
+    for line in file:
+        place += len(line)
+        if place > end:
+            return
+        yield line
 
 
 def _replaced(file: IO[bytes], path: Path) -> IO[bytes] | None:
