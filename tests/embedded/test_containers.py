@@ -311,17 +311,6 @@ def test_what_waits_for_its_restart_can_be_stopped(api: Client) -> None:
     assert api.ask("DELETE", "/containers/web").status == 204
 
 
-def test_update(api: Client) -> None:
-    made = api.create("true")
-    assert api.message("POST", f"/containers/{made}/update", {"Memory": -5}) == (400, "Minimum memory limit allowed is 6MB")
-    status, text = api.message("POST", f"/containers/{made}/update", {"RestartPolicy": {"Name": "foo"}})
-    assert (status, text.partition(";")[0]) == (400, "invalid restart policy: unknown policy 'foo'")
-    reply = api.post(f"/containers/{made}/update", {"RestartPolicy": {"Name": "always"}, "Memory": 100 << 20})
-    assert reply.json() == {"Warnings": None}
-    host = api.inspect(made)["HostConfig"]
-    assert (host["RestartPolicy"], host["Memory"]) == ({"Name": "always", "MaximumRetryCount": 0}, 100 << 20)
-
-
 def test_prune_removes_what_does_not_run(api: Client) -> None:
     running, ended, kept = api.ready(*LOOP), api.run("true"), api.create("true", Labels={"keep": "1"})
     api.wait(ended)

@@ -150,7 +150,7 @@ def test_who_takes_too_much_memory_is_killed(group: Group) -> None:
 def test_memory_is_raised_and_lowered(group: Group) -> None:
     name = os.path.basename(group.directories[0]).removeprefix("dockerlab-")
     for memory in (256 * MIB, 64 * MIB):
-        group.update(limits.plan(Limits(memory=memory), MEANS, name))
+        group.update(limits.plan(Limits(memory=memory), MEANS, name), lambda: ())
     assert run_in(group, "x = bytearray(40 << 20)") == 0
     assert run_in(group, "x = bytearray(200 << 20)") == -9
 

@@ -8,7 +8,7 @@
 
 - `record`: the values; `configuration`, `validation`, `resources`, `mounting`, `publishing`, `names`: PURE. what a request asks for
 - `planning`: PURE. record → the runtime's plan; `restarting`: PURE. restart policies; `inspection`, `listing`: what is shown
-- `container`, `index`: the live ones; `creation`, `filling`, `lifecycle`, `execs`, `removal`: what happens to them
+- `container`, `index`: the live ones; `creation`, `filling`, `lifecycle`, `updating`, `execs`, `removal`: what happens to them
 - `logs`, `streams`: what they print, and clients that are attached to them
 """
 
@@ -21,7 +21,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from dockerlab.engine.containers import container as live
-from dockerlab.engine.containers import creation, inspection, listing, resources, validation
+from dockerlab.engine.containers import creation, inspection, listing, updating
 from dockerlab.engine.containers.body import UPDATE
 from dockerlab.engine.containers.container import Container
 from dockerlab.engine.containers.creation import Created
@@ -187,21 +187,8 @@ class Containers:
         self.parts.emit(container, "rename", oldName=f"/{old}")
 
     def update(self, container: Container, asked: Mapping[str, Any]) -> list[str]:
-        """Changes limits and the restart policy; what of it has no effect. Raises UsageError, Conflict."""
-        asked = read(asked, UPDATE)
-        with container.lock:
-            host = resources.changed(container.record.host_config, asked)
-            resources.check(host, creation.cpus())
-            if policy := asked.get("RestartPolicy"):
-                validation.check_policy(policy, bool(host["AutoRemove"]) and (policy.get("Name") or "no") != "no")
-                if policy.get("Name"):
-                    count = policy.get("MaximumRetryCount") or 0
-                    host["RestartPolicy"] = {"Name": policy["Name"], "MaximumRetryCount": count}
-            container.update(host_config=host)
-        self.parts.emit(container, "update")
-        if container.record.state.is_alive and any(asked.get(name) for name in resources.FIELDS):
-            return ["Limits take effect when the container is started again."]
-        return []
+        """Changes limits and the restart policy; what of it has no effect. Raises UsageError, Conflict, EngineError."""
+        return updating.update(self.parts, container, read(asked, UPDATE))
 
     # An engine that begins and ends
 

@@ -49,8 +49,9 @@ class Parts:
     @cached_property
     def means(self) -> limits.Means:
         """What limits can be enforced with."""
-        capabilities = self.runtime.capabilities
-        return limits.find(counts_processes=not capabilities.is_root) if self.isolation == "namespaces" else limits.Means()
+        # A supervisor counts its tasks by itself.
+        counts = not self.runtime.capabilities.is_root or self.isolation == "supervised"
+        return limits.find(counts) if self.isolation == "namespaces" else limits.Means(counts_processes=counts)
 
     def rest_plan(self, container: Container) -> Plan:
         """The plan of a container that does not run, for a job among its files."""

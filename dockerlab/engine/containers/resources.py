@@ -63,17 +63,31 @@ def limits(host: Mapping[str, Any]) -> Limits:
     )
 
 
+def complete(asked: Mapping[str, Any]) -> dict[str, Any]:
+    """What an update asks for, with a zero for each limit that it does not name."""
+    zeros = {name: "" if name in ("CpusetCpus", "CpusetMems", "CgroupParent") else 0 for name in FIELDS}
+    return zeros | {name: asked[name] for name in FIELDS if asked.get(name)}
+
+
+def conflict(host: Mapping[str, Any], asked: Mapping[str, Any]) -> str:
+    """Why an update does not go with the limits that there are; "" where it does."""
+    new = complete(asked)
+    for name in ("CpuPeriod", "CpuQuota"):
+        word = name.replace("Cpu", "CPU ")
+        if new["NanoCpus"] and host[name]:
+            return f"Conflicting options: Nano CPUs cannot be updated as {word} has already been set"
+        if new[name] and host["NanoCpus"]:
+            return f"Conflicting options: {word} cannot be updated as NanoCPUs has already been set"
+    if new["Memory"] > host["MemorySwap"] and not new["MemorySwap"]:
+        return "Memory limit should be smaller than already set memoryswap limit, update the memoryswap at the same time"
+    return ""
+
+
 def changed(host: Mapping[str, Any], asked: Mapping[str, Any]) -> dict[str, Any]:
-    """A host config with what an update asks for. Raises UsageError."""
-    result = dict(host)
-    for name in FIELDS:
-        value = asked.get(name)
-        if value in (None, 0, "", []):
-            continue
-        result[name] = value
-    memory, swap = result["Memory"], result["MemorySwap"]
-    if asked.get("Memory") and not asked.get("MemorySwap") and 0 < swap < memory:
-        raise UsageError("Memory limit should be smaller than already set memoryswap limit, update the memoryswap at the same time")
+    """A host config with what an update asks for: zero and "" leave a limit as it is, but no limit of processes is one."""
+    result = dict(host) | {name: asked[name] for name in FIELDS if asked.get(name)}
+    if asked.get("PidsLimit") is not None:
+        result["PidsLimit"] = asked["PidsLimit"]
     return result
 
 

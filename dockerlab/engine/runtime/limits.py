@@ -5,6 +5,7 @@
     warnings(limits, means)                     pure: what is asked for and cannot be enforced
     group = Group(enforcement); group.create()  in the monitor, before the container's first process
     group.enter()                               in each process of the container, before it enters its namespaces
+    group.update(enforcement, pids)             in the monitor, for processes that run
     group.oom_kills(), group.remove()           in the monitor, once all processes have gone
 
 Without control groups there is an affinity to processors for `--cpuset-cpus`, and in a user namespace of the container's own a resource
@@ -14,10 +15,11 @@ limit that counts its processes. A control group is only made where a limit is a
 from __future__ import annotations
 
 import os
+import resource
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from dockerlab.engine.runtime.plan import Limits
@@ -26,6 +28,8 @@ _PERIOD = 100_000  # microseconds
 _CONTROLLERS = ("cpu", "cpuset", "memory", "pids")
 _MEASURED = ("cpuacct",)
 _DISCARDED = "Limitation discarded."
+# What lifts a limit that is asked for no more; the others can only be changed.
+_LIFTED = {"pids.max": "max", "cpu.cfs_quota_us": "-1", "cpu.max": f"max {_PERIOD}"}
 _REMOVALS = 50  # tries, a hundredth of a second apart
 
 
@@ -34,7 +38,8 @@ class Means:
     """What there is to enforce limits with.
 
     version: of the control groups, 0 where there are none for us. controllers: the directory in which groups can be made for each. swap:
-    whether swap is counted. counts_processes: whether each container has a user namespace of its own, where RLIMIT_NPROC counts.
+    whether swap is counted. counts_processes: whether they can be counted without: by RLIMIT_NPROC in a user namespace of the container's
+    own, or by its supervisor.
     """
 
     version: int = 0
@@ -225,6 +230,11 @@ class Group:
         """Where it is, in each hierarchy."""
         return self._enforcement.directories
 
+    @property
+    def rlimits(self) -> tuple[tuple[str, int, int], ...]:
+        """What each process sets for itself."""
+        return self._enforcement.rlimits
+
     def create(self) -> None:
         """Makes it, with its limits. Raises OSError; then nothing is left."""
         try:
@@ -237,9 +247,36 @@ class Group:
             self.remove()
             raise
 
-    def update(self, enforcement: Enforcement) -> None:
-        """Other limits for what runs already. What had no limit before gets none. Raises OSError."""
-        self._write([write for write in enforcement.writes if os.path.dirname(write[0]) in self.directories])
+    def update(self, enforcement: Enforcement, pids: Callable[[], Iterable[int]]) -> None:
+        """Other limits for what runs already, in a group that is made now if there was none. pids: gives its processes. Raises OSError."""
+        before = self._enforcement
+        if enforcement.rlimits != before.rlimits:
+            _limit_processes(pids(), enforcement.rlimits)
+        asked = {path for path, _ in enforcement.writes}
+        lifted = [
+            (path, _LIFTED[name]) for path, _ in before.writes if path not in asked and (name := os.path.basename(path)) in _LIFTED
+        ]
+        made = [directory for directory in enforcement.directories if directory not in before.directories]
+        for directory in made:
+            with suppress(FileExistsError):
+                os.mkdir(directory)
+        self._enforcement = replace(enforcement, directories=(*before.directories, *made))
+        self._write([*lifted, *enforcement.writes])
+        moved: set[int] = set()
+        # What forks meanwhile is found in the next round.
+        while found := set(pids()) - moved:
+            for pid in found:
+                with suppress(ProcessLookupError):
+                    self._take_in(pid, made, before)
+            moved |= found
+
+    def _take_in(self, pid: int, made: Sequence[str], before: Enforcement) -> None:
+        after = self._enforcement
+        for directory in made:
+            _write(os.path.join(directory, "cgroup.procs"), str(pid))
+        if after.affinity != before.affinity:
+            for task in os.listdir(f"/proc/{pid}/task"):
+                os.sched_setaffinity(int(task), after.affinity or range(os.cpu_count() or 1))
 
     def enter(self) -> None:
         """Moves the calling process into it, and to its processors. Raises OSError."""
@@ -284,6 +321,17 @@ class Group:
                 refused.append((path, value))
         for path, value in refused:
             _write(path, value)
+
+
+def _limit_processes(pids: Iterable[int], rlimits: Sequence[tuple[str, int, int]]) -> None:
+    most = next((hard for _, _, hard in rlimits), resource.RLIM_INFINITY)
+    for pid in pids:
+        try:
+            resource.prlimit(pid, resource.RLIMIT_NPROC, (most, most))
+        except ProcessLookupError:
+            continue
+        except PermissionError:
+            raise OSError("who is not root cannot let what runs have more processes: stop the container before") from None
 
 
 def _write(path: str, value: str) -> None:

@@ -11,6 +11,7 @@ connection comes `start`. On the socket, a connection begins with one JSON line,
     exec       a process more; then a stream, unless detached
     watch      then a byte whenever the log has grown, and the end of the stream at the end
     events     then JSON lines: {"event": "exit", "code"} and {"event": "exec_exit", "exec", "code"}
+    update     other limits, for what runs and what is added
     state, signal, resize, pause, resume
 
 When the container's process ends, its last output is read, exit.json is written (the engine may not be there), everybody is told, and
@@ -37,7 +38,7 @@ from dockerlab.engine.runtime.forwarding import Forwarder
 from dockerlab.engine.runtime.lines import Requests, answer, receive
 from dockerlab.engine.runtime.logfile import Log, timestamp
 from dockerlab.engine.runtime.loop import Loop
-from dockerlab.engine.runtime.plan import Plan, Process, plan_from_json, process_from_json
+from dockerlab.engine.runtime.plan import Limits, Plan, Process, plan_from_json, process_from_json
 from dockerlab.engine.runtime.session import Client, Session
 from dockerlab.engine.runtime.starting import Guard, begin
 from dockerlab.errors import EngineError
@@ -172,6 +173,12 @@ class Monitor:
     def _op_resize(self, connection: socket.socket, request: Mapping[str, Any], fds: list[int]) -> None:
         session = self._execs[request["exec"]] if request.get("exec") else self._main
         session.resize(int(request["rows"]), int(request["columns"]))
+        answer(connection, {"ok": True})
+        connection.close()
+
+    def _op_update(self, connection: socket.socket, request: Mapping[str, Any], fds: list[int]) -> None:
+        if self._guard:
+            self._guard.update(Limits(**request["limits"]))
         answer(connection, {"ok": True})
         connection.close()
 
@@ -403,6 +410,7 @@ _OPERATIONS: Mapping[str, Callable[[Monitor, socket.socket, Mapping[str, Any], l
     "state": Monitor._op_state,
     "signal": Monitor._op_signal,
     "resize": Monitor._op_resize,
+    "update": Monitor._op_update,
     "pause": Monitor._op_freeze,
     "resume": Monitor._op_freeze,
 }

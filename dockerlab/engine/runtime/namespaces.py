@@ -23,7 +23,7 @@ from dockerlab.engine.runtime import bpf, entry, jobs, kernel, limits, mounts
 from dockerlab.engine.runtime.account import Account
 from dockerlab.engine.runtime.entry import StartFailed
 from dockerlab.engine.runtime.limits import Means
-from dockerlab.engine.runtime.plan import Plan, Process
+from dockerlab.engine.runtime.plan import Limits, Plan, Process
 
 # CHOWN DAC_OVERRIDE FOWNER FSETID KILL SETGID SETUID SETPCAP NET_BIND_SERVICE NET_RAW SYS_CHROOT MKNOD AUDIT_WRITE SETFCAP
 DEFAULT_CAPABILITIES = frozenset({0, 1, 3, 4, 5, 6, 7, 8, 10, 13, 18, 27, 29, 31})
@@ -53,9 +53,8 @@ class NamespaceGuard:
     """Makes processes inside one container; lives in its monitor."""
 
     def __init__(self, plan: Plan, abilities: Abilities, means: Means) -> None:
-        self._plan, self._abilities = plan, abilities
-        self._enforcement = limits.plan(plan.limits, means, plan.id)
-        self._group = limits.Group(self._enforcement)
+        self._plan, self._abilities, self._means = plan, abilities, means
+        self._group = limits.Group(limits.plan(plan.limits, means, plan.id))
         self._group.create()
         self.oom_killed = False
         self._first = 0
@@ -99,6 +98,10 @@ class NamespaceGuard:
         """All processes of the container, as the host numbers them."""
         return descendants(os.getpid())
 
+    def update(self, to: Limits) -> None:
+        """Other limits, for what runs and what is added. Raises OSError."""
+        self._group.update(limits.plan(to, self._means, self._plan.id), self.pids)
+
     def fileno(self) -> int | None:
         """None: SIGCHLD tells when `exits` has news."""
         return None
@@ -133,7 +136,7 @@ class NamespaceGuard:
             for fd in stdio:
                 os.fchown(fd, account.uid, account.gid)
         entry.change_directory(process)
-        entry.set_limits((*process.rlimits, *self._enforcement.rlimits))
+        entry.set_limits((*process.rlimits, *self._group.rlimits))
         entry.reset_signals()
         if process.job:
             os.closerange(3, _ALL_DESCRIPTORS)

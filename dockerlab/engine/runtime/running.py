@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from dockerlab.engine.runtime import lines
-from dockerlab.engine.runtime.plan import Plan, Process
+from dockerlab.engine.runtime.plan import Limits, Plan, Process
 from dockerlab.errors import EngineError
 
 OnEvent = Callable[[dict[str, Any]], None]
@@ -101,6 +101,10 @@ class Running:
     def resize(self, rows: int, columns: int, exec_id: str | None = None) -> None:
         """Sets the size of a terminal."""
         self._request({"op": "resize", "rows": rows, "columns": columns, "exec": exec_id})[0].close()
+
+    def update(self, limits: Limits) -> None:
+        """Other limits. Raises EngineError where they cannot be enforced on what runs."""
+        self._request({"op": "update", "limits": limits})[0].close()
 
     def pause(self) -> None:
         """Stops all processes."""

@@ -13,7 +13,7 @@ import socket
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from dockerlab.engine.runtime.plan import Process
+from dockerlab.engine.runtime.plan import Limits, Process
 from dockerlab.engine.runtime.session import Session
 
 
@@ -30,6 +30,9 @@ class Guard(Protocol):
 
     def pids(self) -> list[int]:
         """All processes of the container."""
+
+    def update(self, to: Limits) -> None:
+        """Other limits, for what runs and what is added. Raises OSError."""
 
     def fileno(self) -> int | None:
         """A descriptor that can be read when `exits` has news, besides SIGCHLD; or None."""

@@ -16,7 +16,7 @@ from typing import Any
 
 from dockerlab.engine.runtime import kernel
 from dockerlab.engine.runtime.namespaces import descendants
-from dockerlab.engine.runtime.plan import Plan, Process
+from dockerlab.engine.runtime.plan import Limits, Plan, Process
 from dockerlab.engine.runtime.supervisor.supervisor import Supervisor
 
 _MESSAGE = 1 << 16
@@ -84,6 +84,10 @@ class SupervisedGuard:
     def pids(self) -> list[int]:
         """All processes of the container."""
         return descendants(self._supervisor)
+
+    def update(self, to: Limits) -> None:
+        """How many tasks there may be: the one limit that a supervisor can hold."""
+        self._socket.send(json.dumps({"most": to.pids}).encode())
 
     def close(self) -> None:
         """Kills all that is left."""

@@ -6,6 +6,7 @@ their end. When it ends, the kernel kills them.
 Monitor and supervisor speak JSON on a SOCK_SEQPACKET socket:
 
     {"spawn": process}, with descriptors  →  {"pid": N}, or {"error": text}
+    {"most": N}                           →  that many tasks from now on, 0 for as many as without a limit
     {"end": true}                         →  everything is killed, the socket is closed
                                           ←  {"exit": [pid, code]} for each process that was asked for
 """
@@ -28,6 +29,7 @@ from typing import Any
 from dockerlab.engine.rootfs.tree import Tree
 from dockerlab.engine.rootfs.tree_snapshots import of
 from dockerlab.engine.runtime import kernel
+from dockerlab.engine.runtime.limits import processors
 from dockerlab.engine.runtime.plan import Network, Plan, process_from_json
 from dockerlab.engine.runtime.supervisor import filters, mounting, tracing
 from dockerlab.engine.runtime.supervisor.answers import Given, Handler, Later, Paths
@@ -84,12 +86,13 @@ class Supervisor:
         executables = Executables(_cache(tree, scratch), scratch + b"/exec", self._machine)
         self._stops = Stops(paths, self._machine, executables, _network(plan), tree.trees)
         self._program = filters.program(self._machine)
-        self._most = plan.limits.pids if plan.limits.pids > 0 else _MOST_TASKS
+        self._most = plan.limits.pids or _MOST_TASKS
         self._listeners: dict[int, Listener] = {}
         self._under_way: dict[int, Exchanged] = {}
         self._unknown: set[int] = set()  # new tasks that stopped before their parent's event came
         self._asked_for: set[int] = set()
         self._has_init = plan.init
+        self._processors = processors(plan.limits.cpuset) if plan.limits.cpuset else ()
         self._one_processor = 0 < plan.limits.cpus <= 1 or _quota() <= 1
         self._ending = False
         self._files = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -99,6 +102,8 @@ class Supervisor:
         """Serves until the monitor has gone or says so."""
         kernel.prctl(kernel.PR_SET_CHILD_SUBREAPER, 1)
         os.umask(0)
+        if self._processors:
+            os.sched_setaffinity(0, self._processors)
         if self._one_processor:
             # Question and answer on one processor take two thirds of the time, and there is no more than one to be had.
             allowed = sorted(os.sched_getaffinity(0))
@@ -305,6 +310,8 @@ class Supervisor:
         request = json.loads(message)
         if "end" in request:
             self._ending = True
+        elif "most" in request:
+            self._most = request["most"] or _MOST_TASKS
         elif "spawn" in request:
             try:
                 self._tell({"pid": self._spawn(request["spawn"], fds)})
