@@ -69,6 +69,12 @@ class Catalogue:
             if edit.records != contents.records:
                 records.write(self._root, edit.records, contents.records if records.stamp(self._root) else None)
 
+    def sweep(self) -> None:
+        """Removes what a process that was killed left of its changes."""
+        with self._lock.exclusive():
+            for path in records.half_written(self._root):
+                path.unlink()
+
     def forget(self) -> None:
         """Reads everything anew the next time: blobs were removed that documents were read from."""
         with self._guard:

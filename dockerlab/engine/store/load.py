@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from dockerlab import reference
 from dockerlab.engine.store import documents, layers
+from dockerlab.engine.store.blobs import digest_of
 from dockerlab.engine.store.catalogue import canonical
 from dockerlab.engine.store.documents import architecture
 from dockerlab.engine.store.layers import Content
@@ -162,7 +163,7 @@ def _with_manifest(archive: Archive, data: bytes, names: Sequence[str]) -> _Foun
 
 def _add(store: Store, archive: Archive, found: _Found) -> Iterator[dict[str, Any] | Image]:
     config = archive.document(found.config)
-    names = [canonical(name) for name in found.names]
+    names: list[str | None] = [canonical(name) for name in found.names]
     diff_ids = documents.diff_ids(documents.parse_config(config))
     if len(diff_ids) != len(found.layers):
         raise EngineError(f"invalid manifest, layers length mismatch: expected {len(found.layers)}, got {len(diff_ids)}")
@@ -184,16 +185,14 @@ def _add(store: Store, archive: Archive, found: _Found) -> Iterator[dict[str, An
             "progressDetail": {"current": member.size, "total": member.size},
             "id": short(diff_id),
         }
-    image = store.add(config, contents, manifest=found.manifest)
-    for name in names:
-        familiar = reference.parse(name).familiar
-        if (old := _named(store, name)) and old.id != image.id:
+    # With its name at once: one without would be a dangling image, for anybody to prune.
+    for name in names or [None]:
+        familiar = reference.parse(name).familiar if name else ""
+        if name and (old := _named(store, name)) and old.id != digest_of(config):
             text = f"The image {familiar} already exists, renaming the old one with ID {old.id} to empty string\n"
             yield {"stream": text}
         image = store.add(config, contents, name, manifest=found.manifest)
-        yield {"stream": f"Loaded image: {familiar}\n"}
-    if not names:
-        yield {"stream": f"Loaded image ID: {image.id}\n"}
+        yield {"stream": f"Loaded image: {familiar}\n" if name else f"Loaded image ID: {image.id}\n"}
     yield image
 
 

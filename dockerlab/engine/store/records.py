@@ -144,7 +144,7 @@ def _sizes(value: object) -> dict[str, int]:
 
 def half_written(root: Path) -> list[Path]:
     """What a process that was killed left of `write`."""
-    return [path for name in ("index.json", "images.json", "oci-layout") for path in root.glob(f".{name}.*")]
+    return [path for name in ("index.json", "images.json") for path in root.glob(f".{name}.*")]
 
 
 def write(root: Path, records: Records, before: Records | None = None) -> None:

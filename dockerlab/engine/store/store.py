@@ -52,6 +52,7 @@ class Store:
         for path in (folder, home.tmp):
             path.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.blobs = Blobs(folder, home.tmp)
+        self._owes = False  # garbage that could not be collected
         self._blob_lock = Lock(home.root / "blobs.lock")
         self._catalogue = Catalogue(home.root, self.blobs)
         if not (home.root / "oci-layout").exists():
@@ -111,7 +112,7 @@ class Store:
             found = find(image.id if isinstance(image, Image) else image, edit.contents)
             edit.records = _tagged(edit.records, found, wanted)
         self._tell("tag", found, reference.parse(wanted).familiar)
-        return self.get(found.id)
+        return self._current(found)
 
     def remove(self, name: str, *, force: bool = False, no_prune: bool = False, uses: Sequence[Use] = ()) -> list[dict[str, str]]:
         """Removes a name, and an image with its last name; the API's records of it. uses: by containers. Raises NotFound, Conflict."""
@@ -159,6 +160,8 @@ class Store:
             with suppress(DockerlabError, OSError):  # the first error is the one to tell
                 self.collect()
             raise
+        if self._owes:
+            self.collect()
 
     def add_layer(self, tar: Readable) -> Content:
         """Writes a layer's tar, compressed or not. To be called within `adding`. Raises EngineError."""
@@ -197,7 +200,7 @@ class Store:
             if parent:
                 changed = replace(changed, parents={**changed.parents, image.id: parent})
             edit.records = _tagged(changed, known or image, wanted) if wanted else changed
-        return self.get(image.id)
+        return self._current(image)
 
     def commit(
         self,
@@ -280,17 +283,19 @@ class Store:
     def collect(self) -> int:
         """Removes blobs and unpacked layers that no image needs, and what a crash left; the bytes that became free.
 
-        While somebody adds images, nothing is garbage yet.
+        While somebody adds images, nothing is garbage yet: it is done afterwards.
         """
         freed = 0
         with self._blob_lock.attempt() as alone:
+            self._owes = not alone
             if alone:
                 contents = self._catalogue.contents()
                 for digest in check.unreferenced(self.blobs, contents):
                     freed += self.blobs.remove(digest)
-                for path in [*self.home.tmp.glob(f"{TEMPORARY}*"), *records.half_written(self.home.root)]:
+                for path in self.home.tmp.glob(f"{TEMPORARY}*"):
                     freed += path.stat().st_size
                     path.unlink()
+                self._catalogue.sweep()
                 if self.snapshots:
                     self.snapshots.collect({layer.chain_id for image in contents.images.values() for layer in image.layers})
         freed += self.snapshots.sweep() if self.snapshots else 0
@@ -307,6 +312,10 @@ class Store:
         if repair:
             self.collect()
         return found
+
+    def _current(self, image: Image) -> Image:
+        """With what the records say of it; as it was, if somebody has removed it meanwhile."""
+        return self._catalogue.contents().images.get(image.id, image)
 
     def _removed(self, steps: Sequence[Step]) -> None:
         for step in steps:
