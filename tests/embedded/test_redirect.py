@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import socket
 import struct
+from typing import Literal
 
 import pytest
 
-from dockerlab.engine.runtime.kernel import is_datagram
-from dockerlab.engine.runtime.redirect import gateway, is_any, is_inet, rewrite
+from dockerlab.engine.runtime.kernel import protocol
+from dockerlab.engine.runtime.redirect import gateway, is_any, is_inet, restore, rewrite
 
 OWN = "127.18.0.2"
 
@@ -58,11 +59,35 @@ def test_what_a_client_binds_before_it_sends() -> None:
     assert not is_any(b"")
 
 
-def test_datagram_sockets_are_told_from_others() -> None:
-    with socket.socket(type=socket.SOCK_DGRAM) as one, socket.socket() as other:
-        assert [is_datagram(os.getpid(), found.fileno()) for found in (one, other)] == [True, False]
-    with open(os.devnull) as none, pytest.raises(OSError, match="Socket operation on non-socket"):
-        is_datagram(os.getpid(), none.fileno())
+def test_kinds_of_sockets_are_told_apart() -> None:
+    with socket.socket(type=socket.SOCK_DGRAM) as one, socket.socket(socket.AF_INET6) as other:
+        assert [protocol(os.getpid(), found.fileno()) for found in (one, other)] == ["UDP", "TCPv6"]
+    with open(os.devnull) as none, pytest.raises(OSError, match="Operation not supported"):
+        protocol(os.getpid(), none.fileno())
+
+
+@pytest.mark.parametrize("asked", ["0.0.0.0", "127.0.0.1", OWN])
+@pytest.mark.parametrize("operation", ["bind", "connect"])
+def test_a_port_that_the_kernel_refuses_is_moved(asked: str, operation: Literal["bind", "connect"]) -> None:
+    assert rewrite(v4(asked, 80), OWN, operation, 1024) == v4(OWN, 64592)
+    assert rewrite(v6(f"::ffff:{asked}", 80), OWN, operation, 1024) == v6(f"::ffff:{OWN}", 64592)
+    assert rewrite(v4(asked, 80), OWN, operation, 80) in (v4(OWN, 80), None)
+
+
+def test_it_is_moved_for_other_containers_and_not_for_the_host_and_the_world() -> None:
+    assert rewrite(v4("127.19.0.7", 80), OWN, "connect", 1024) == v4("127.19.0.7", 64592)
+    assert rewrite(v4("127.18.0.1", 80), OWN, "connect", 1024) == v4("127.0.0.1", 80)
+    for address in ("127.0.0.53", "10.1.2.3", "127.19.0.1"):
+        assert rewrite(v4(address, 80), OWN, "connect", 1024) is None
+
+
+@pytest.mark.parametrize("port", [1, 80, 1023, 1024, 5000, 64512, 64592])
+def test_names_of_sockets_say_the_port_that_was_asked_for(port: int) -> None:
+    bound = rewrite(v4("0.0.0.0", port), OWN, "bind", 1024)
+    assert bound is not None
+    assert restore(bound, 1024) == v4(OWN, port if port != 64592 else 80)
+    assert restore(v4("10.1.2.3", 64592), 1024) == v4("10.1.2.3", 64592)
+    assert restore(bound, 0) == bound
 
 
 @pytest.mark.parametrize("raw", [b"", b"\x02", v4("0.0.0.0")[:7], v6("::")[:20], struct.pack("=H", socket.AF_UNIX) + b"/run/x"])

@@ -213,13 +213,14 @@ def drain(stream: socket.socket) -> bytes:
         stream.settimeout(SECONDS)
 
 
-def test_three_listen_on_one_port_and_each_is_reached(box: Rig) -> None:
-    script = "mkdir /w; hostname > /w/index.html; exec httpd -f -p 5000 -h /w"
-    addresses = [Network("loopback", f"127.98.{os.getpid() % 250}.{last}") for last in (2, 3, 4)]
+@pytest.mark.parametrize(("port", "first_port"), [(5000, 0), (80, 1024)])
+def test_three_listen_on_one_port_and_each_is_reached(box: Rig, port: int, first_port: int) -> None:
+    script = f"mkdir /w; hostname > /w/index.html; exec httpd -f -p {port} -h /w"
+    addresses = [Network("loopback", f"127.98.{os.getpid() % 250}.{last}", first_port) for last in (2, 3, 4)]
     listeners = [socket.create_server(("127.0.0.1", 0)) for _ in addresses]
     ports = [listener.getsockname()[1] for listener in listeners]
     plans = [
-        box.plan("sh", "-c", script, network=network, hostname=f"web{number}", ports=(Forward(5000),))
+        box.plan("sh", "-c", script, network=network, hostname=f"web{number}", ports=(Forward(port),))
         for number, network in enumerate(addresses)
     ]
     with (
@@ -231,7 +232,7 @@ def test_three_listen_on_one_port_and_each_is_reached(box: Rig) -> None:
             listener.close()
         assert [fetch(port) for port in ports] == [b"web0\n", b"web1\n", b"web2\n"]
         # Inside, 127.0.0.1 is the container itself, and the others are reached by their addresses.
-        _, stream = first.exec("wget", "-qO-", "http://127.0.0.1:5000/", f"http://{addresses[1].address}:5000/")
+        _, stream = first.exec("wget", "-qO-", f"http://127.0.0.1:{port}/", f"http://{addresses[1].address}:{port}/")
         with stream:
             assert read_all(stream)[1] == b"web0\nweb1\n"
 

@@ -141,6 +141,24 @@ def test_a_socket_that_is_bound_before_it_sends_into_the_world(docker: Docker) -
     assert docker.ok("run --rm python:3.10 python -c", program) in ("0", str(errno.ENETUNREACH))
 
 
+def test_a_low_port_is_what_a_server_and_its_client_are_told(docker: Docker) -> None:
+    program = """
+import socket
+server = socket.create_server(("", 80))
+client = socket.create_connection(("127.0.0.1", 80))
+print(server.getsockname()[1], client.getpeername()[1], server.accept()[0].getsockname()[1])
+"""
+    assert docker.ok("run --rm python:3.10 python -c", program) == "80 80 80"
+
+
+def test_a_server_with_any_port_is_out_of_reach_where_it_is_not_published(docker: Docker) -> None:
+    program = "import socket, time; s = socket.create_server(('', 0)); print(s.getsockname()[1], flush=True); time.sleep(60)"
+    docker.ok(f"run -d --name {docker.name()} python:3.10 python -c", program)
+    port = until(lambda: docker.ok(f"logs {docker.name()}"))
+    with socket.socket() as client:
+        assert client.connect_ex(("127.0.0.1", int(port))) == errno.ECONNREFUSED
+
+
 def test_prune(docker: Docker) -> None:
     name = docker.name("net")
     docker.ok(f"network create --label {docker.label} {name}")

@@ -6,6 +6,7 @@ import io
 import socket
 import tarfile
 import urllib.request
+from collections.abc import Mapping
 from typing import Any
 
 import docker.errors
@@ -147,34 +148,54 @@ def test_networks(client: Client, kind: Kind, prefix: str) -> None:
         assert pruned["NetworksDeleted"] == [f"{prefix}n"]
 
 
-def test_a_container_in_a_network_of_its_own(client: Client, kind: Kind, prefix: str) -> None:
+@pytest.mark.parametrize("port", [5000, 80])
+def test_a_container_in_a_network_of_its_own(client: Client, kind: Kind, prefix: str, port: int) -> None:
     differs(kind, podman="needs a name server of its own, which is not here")
     client.networks.create(f"{prefix}n")
-    serve = ["sh", "-c", "mkdir /w; echo found > /w/index.html; exec httpd -f -p 5000 -h /w"]
-    client.containers.run("busybox", serve, detach=True, name=f"{prefix}server", network=f"{prefix}n")
-    fetch = ["timeout", "10", "sh", "-c", f"until wget -q -O - http://{prefix}server:5000/; do sleep 0.1; done"]
+    client.containers.run("busybox", serve(port), detach=True, name=f"{prefix}server", network=f"{prefix}n")
+    fetch = ["timeout", "10", "sh", "-c", f"until wget -q -O - http://{prefix}server:{port}/; do sleep 0.1; done"]
     assert client.containers.run("busybox", fetch, network=f"{prefix}n", labels=label(prefix)) == b"found\n"
 
 
-def test_ports(client: Client, kind: Kind, prefix: str) -> None:
-    containers: Any = client.containers
-    serve = ["sh", "-c", "mkdir /w; echo found > /w/index.html; exec httpd -f -p 5000 -h /w"]
-    container = containers.run("busybox", serve, detach=True, name=f"{prefix}c", ports={"5000/tcp": ("127.0.0.1", None)})
-    container.reload()
-    (binding,) = container.ports["5000/tcp"]
-    assert binding["HostIp"] == "127.0.0.1"
+def serve(port: int, page: str = "found") -> list[str]:
+    """A web server inside a container."""
+    return ["sh", "-c", f"mkdir /w; echo {page} > /w/index.html; exec httpd -f -p {port} -h /w"]
+
+
+def read(binding: Mapping[str, str]) -> bytes:
+    """Its page at a published port, as soon as there is one."""
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
-    def read() -> bytes:
+    def fetch() -> bytes:
         try:
             return bytes(opener.open(f"http://127.0.0.1:{binding['HostPort']}/index.html", timeout=5).read())
         except OSError:
             return b""
 
-    assert until(read) == b"found\n"
+    return until(fetch)
+
+
+def test_ports(client: Client, kind: Kind, prefix: str) -> None:
+    containers: Any = client.containers
+    container = containers.run("busybox", serve(5000), detach=True, name=f"{prefix}c", ports={"5000/tcp": ("127.0.0.1", None)})
+    container.reload()
+    (binding,) = container.ports["5000/tcp"]
+    assert binding["HostIp"] == "127.0.0.1"
+    assert read(binding) == b"found\n"
     assert client.api.port(container.id, 5000) == [binding]
     container.stop(timeout=0)
     with pytest.raises(OSError, match=r"refused|reset"):
         socket.create_connection(("127.0.0.1", int(binding["HostPort"])), timeout=5).close()
     container.reload()
     assert not container.ports.get("5000/tcp") or kind == "podman"
+
+
+def test_three_on_port_80_are_published_at_once(client: Client, prefix: str) -> None:
+    containers: Any = client.containers
+    pages = []
+    for name in ("a", "b", "c"):
+        ports = {"80/tcp": ("127.0.0.1", None)}
+        container = containers.run("busybox", serve(80, name), detach=True, name=prefix + name, ports=ports)
+        container.reload()
+        pages.append(container.ports["80/tcp"][0])
+    assert [read(binding) for binding in pages] == [b"a\n", b"b\n", b"c\n"]

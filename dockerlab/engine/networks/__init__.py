@@ -31,7 +31,7 @@ from dockerlab.engine.networks.endpoint import Endpoint, Member
 from dockerlab.engine.networks.links import Link
 from dockerlab.engine.networks.network import Network
 from dockerlab.engine.networks.registry import Registry
-from dockerlab.engine.runtime import claims, plan
+from dockerlab.engine.runtime import claims, kernel, plan
 from dockerlab.errors import Conflict, EngineError, NotFound, UsageError
 
 __all__ = ["Endpoint", "Link", "Member", "Network", "Networks"]
@@ -179,7 +179,7 @@ class Networks:
                 raise
             for name in ends:
                 self._emit(self._registry.get(name), "connect", id)
-            return network
+            return replace(network, first_port=kernel.first_port())
 
     def stop(self, id: str) -> None:
         """Takes a container's address back. One that does not run is left alone."""

@@ -20,17 +20,20 @@ _AUDIT = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
 # The calls that this rung answers itself; on arm64 the old ones without `at` do not exist.
 _NUMBERS = {
     "x86_64": {
-        "connect": 42, "bind": 49, "chown": 92, "fchown": 93, "lchown": 94, "fchownat": 260, "setuid": 105, "setgid": 106,
+        "connect": 42, "bind": 49, "getsockname": 51, "getpeername": 52,
+        "chown": 92, "fchown": 93, "lchown": 94, "fchownat": 260, "setuid": 105, "setgid": 106,
         "setreuid": 113, "setregid": 114, "setgroups": 116, "setresuid": 117, "setresgid": 119, "setfsuid": 122, "setfsgid": 123,
         "capset": 126,
     },
     "aarch64": {
-        "connect": 203, "bind": 200, "fchown": 55, "fchownat": 54, "setuid": 146, "setgid": 144, "setreuid": 145, "setregid": 143,
+        "connect": 203, "bind": 200, "getsockname": 204, "getpeername": 205,
+        "fchown": 55, "fchownat": 54, "setuid": 146, "setgid": 144, "setreuid": 145, "setregid": 143,
         "setgroups": 159, "setresuid": 147, "setresgid": 149, "setfsuid": 151, "setfsgid": 152, "capset": 91,
     },
 }  # fmt: skip
 
 SOCKETS = ("bind", "connect")
+NAMES_OF_SOCKETS = ("getsockname", "getpeername")
 # What a root with a single id cannot do, and installers do all the time: it is told that it was done.
 OWNERSHIP = (
     *("chown", "fchown", "lchown", "fchownat", "setuid", "setgid", "setreuid", "setregid", "setgroups", "setresuid", "setresgid"),
@@ -60,11 +63,10 @@ def assemble(actions: Mapping[int, int]) -> bytes:
     return b"".join([*lines, _line(_RETURN, ALLOW)])
 
 
-def namespace_filter(redirect: bool, fake_root: bool) -> bytes | None:
-    """The filter of the namespace rung, or None where none is needed. redirect: bind and connect are reported."""
+def namespace_filter(reported: Sequence[str], fake_root: bool) -> bytes | None:
+    """The filter of the namespace rung, or None where none is needed. reported: calls that its listener answers."""
     actions = dict.fromkeys(numbers(OWNERSHIP), ERRNO) if fake_root else {}
-    if redirect:
-        actions |= dict.fromkeys(numbers(SOCKETS), USER_NOTIF)
+    actions |= dict.fromkeys(numbers(reported), USER_NOTIF)
     return assemble(actions) if actions else None
 
 

@@ -11,6 +11,7 @@ import platform
 import re
 import socket
 import struct
+from contextlib import suppress
 
 CLONE_NEWNS, CLONE_NEWUTS, CLONE_NEWIPC = 0x00020000, 0x04000000, 0x08000000
 CLONE_NEWUSER, CLONE_NEWPID, CLONE_NEWNET = 0x10000000, 0x20000000, 0x40000000
@@ -29,6 +30,8 @@ SECCOMP_FILTER_FLAG_NEW_LISTENER, SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV = 8, 32
 _CALLS = {"x86_64": {"pivot_root": 155, "seccomp": 317}, "aarch64": {"pivot_root": 41, "seccomp": 277}}
 _PIDFD_GETFD = 438  # on every architecture
 _CAPABILITY_VERSION_3 = 0x20080522
+_PRIVILEGED_PORTS = 1024
+_LONGEST_ADDRESS = 128  # sizeof(struct sockaddr_storage)
 _PIECE = 65536
 
 # Loaded once; a handle to the C library of this very process, not state.
@@ -142,8 +145,13 @@ def seccomp(program: bytes, flags: int = 0) -> int:
     return _check(result, "seccomp")
 
 
-def is_datagram(task: int, fd: int) -> bool:
-    """Whether a file descriptor of another process is a datagram socket. Raises OSError, also where the process may not be asked."""
+def protocol(task: int, fd: int) -> str:
+    """Of a socket of another process: "TCP", "UDPv6". Raises OSError, also where it is no socket."""
+    return os.getxattr(f"/proc/{task}/fd/{fd}", "system.sockprotoname").rstrip(b"\0").decode()
+
+
+def borrow_socket(task: int, fd: int) -> socket.socket:
+    """Another process's socket, to be closed. Raises OSError where there is none, or the process may not be asked."""
     tgid = re.search(r"^Tgid:\s*(\d+)", open_text(f"/proc/{task}/status"), re.MULTILINE)
     process = os.pidfd_open(int(tgid[1]) if tgid else task)
     try:
@@ -152,12 +160,32 @@ def is_datagram(task: int, fd: int) -> bool:
     finally:
         os.close(process)
     try:
-        copied = socket.socket(fileno=copy)
+        return socket.socket(fileno=copy)
     except OSError:
         os.close(copy)
         raise
-    with copied:
-        return copied.type == socket.SOCK_DGRAM
+
+
+def socket_name(fd: int, *, is_own: bool) -> bytes:
+    """What getsockname(2) says, or getpeername(2), as the kernel writes it. Raises OSError."""
+    buffer, size = ctypes.create_string_buffer(_LONGEST_ADDRESS), ctypes.c_uint(_LONGEST_ADDRESS)
+    call = _libc.getsockname if is_own else _libc.getpeername
+    _check(call(ctypes.c_int(fd), buffer, ctypes.byref(size)), "getsockname" if is_own else "getpeername")
+    return buffer.raw[: size.value]
+
+
+def first_port() -> int:
+    """The lowest port that the kernel gives to this process where it refuses one, else 0."""
+    with socket.socket() as tried:
+        try:
+            tried.bind(("127.0.0.1", 1))
+        except PermissionError:
+            with suppress(OSError):  # this kernel has no such setting
+                return int(open_text("/proc/sys/net/ipv4/ip_unprivileged_port_start"))
+            return _PRIVILEGED_PORTS
+        except OSError:
+            return 0  # somebody has it, and so could we
+    return 0
 
 
 def open_text(path: str) -> str:

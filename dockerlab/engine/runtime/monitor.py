@@ -110,7 +110,7 @@ class Monitor:
         if fds:
             self._forwarder = Forwarder(self._selector)
             for fd, forward in zip(fds, self._plan.ports, strict=True):
-                self._forwarder.add(socket.socket(fileno=fd), (self._plan.network.address, forward.port))
+                self._forwarder.add(socket.socket(fileno=fd), self._plan.network.target(forward.port))
 
         def told(result: dict[str, Any]) -> None:
             answer(connection, result)
@@ -242,7 +242,7 @@ class Monitor:
         begin(process, session, self._guard, self._selector, self._take_redirection, started)
 
     def _take_redirection(self, fd: int) -> None:
-        redirection.Listener(fd, self._plan.network.address, self._selector)
+        redirection.Listener(fd, self._plan.network, self._selector)
 
     def _take_exits(self) -> None:
         sessions = {"": self._main} | self._execs

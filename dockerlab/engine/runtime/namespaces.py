@@ -58,7 +58,8 @@ class NamespaceGuard:
         self._group.create()
         self.oom_killed = False
         self._first = 0
-        self._filter = bpf.namespace_filter(plan.network.mode == "loopback", not abilities.is_root)
+        names = bpf.NAMES_OF_SOCKETS if plan.network.first_port else ()
+        self._filter = bpf.namespace_filter((*bpf.SOCKETS, *names) if self.redirects else (), not abilities.is_root)
         self._enter()
 
     @property

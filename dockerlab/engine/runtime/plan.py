@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from dockerlab.engine.rootfs import Root
+from dockerlab.engine.runtime.redirect import moved_port
 
 Isolation = Literal["namespaces", "supervised"]
 
@@ -52,10 +53,16 @@ class Process:
 
 @dataclass(frozen=True)
 class Network:
-    """mode "loopback": the host's network, with an address of 127.0.0.0/8 in place of all local ones. "host": without that. "none"."""
+    """mode "loopback": the host's network, with an address of 127.0.0.0/8 in place of all local ones. "host": without that. "none".
+    first_port: see `redirect`."""
 
     mode: Literal["none", "host", "loopback"] = "loopback"
     address: str = ""
+    first_port: int = 0
+
+    def target(self, port: int) -> tuple[str, int]:
+        """Where the kernel has a port of the container."""
+        return self.address, moved_port(port, self.first_port)
 
 
 @dataclass(frozen=True)

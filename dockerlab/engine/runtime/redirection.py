@@ -1,8 +1,8 @@
 """Answers bind and connect for the processes of one container: seccomp notifications, read in its monitor.
 
 The address is rewritten in the caller's memory, through /proc/PID/mem, and the call goes on as if it had been made so
-(seccomp_unotify(2), `struct seccomp_notif`). This is no boundary: it gives each container its place on the host's network, it does not
-keep a hostile one from anything.
+(seccomp_unotify(2), `struct seccomp_notif`). Where ports are moved, getsockname and getpeername are answered, too. This is no boundary:
+it gives each container its place on the host's network, it does not keep a hostile one from anything.
 """
 
 from __future__ import annotations
@@ -13,23 +13,25 @@ import selectors
 import struct
 from contextlib import suppress
 
-from dockerlab.engine.runtime import bpf
-from dockerlab.engine.runtime.kernel import is_datagram
-from dockerlab.engine.runtime.redirect import is_any, rewrite
+from dockerlab.engine.runtime import bpf, kernel
+from dockerlab.engine.runtime.plan import Network
+from dockerlab.engine.runtime.redirect import is_any, restore, rewrite
 
 _RECEIVE, _SEND = 0xC0502100, 0xC0182101
 _REQUEST = struct.Struct("=QIIiIQ6Q")  # id, pid, flags, then seccomp_data: number, architecture, instruction pointer, arguments
 _ANSWER = struct.Struct("=QqiI")
+_LENGTH = struct.Struct("=I")
 _CONTINUE = 1
 _LONGEST = 128  # sizeof(struct sockaddr_storage)
+_CLIENTS = ("UDP", "UDPv6")
 
 
 class Listener:
     """fd: of the notifications; registered in `selector` until the last process that could send one has ended."""
 
-    def __init__(self, fd: int, address: str, selector: selectors.BaseSelector) -> None:
-        self._fd, self._address, self._selector = fd, address, selector
-        self._bind = bpf.number("bind")
+    def __init__(self, fd: int, network: Network, selector: selectors.BaseSelector) -> None:
+        self._fd, self._network, self._selector = fd, network, selector
+        self._bind, self._getsockname, self._getpeername = (bpf.number(name) for name in ("bind", *bpf.NAMES_OF_SOCKETS))
         os.set_inheritable(fd, False)
         selector.register(fd, selectors.EVENT_READ, lambda mask: self._serve())
 
@@ -45,10 +47,15 @@ class Listener:
         except OSError:
             return  # the caller was killed before it was heard
         identifier, pid, _, number, _, _, fd, place, length, *_ = _REQUEST.unpack(request)
-        with suppress(OSError):  # killed meanwhile, or a bad pointer: the kernel says so to the caller itself
-            self._rewrite(pid, fd & 0xFFFFFFFF, place, min(length & 0xFFFFFFFF, _LONGEST), number == self._bind)
+        flags = _CONTINUE
+        with suppress(OSError):  # killed meanwhile, or a bad argument: the kernel says so to the caller itself
+            if number in (self._getsockname, self._getpeername):
+                self._name(pid, fd & 0xFFFFFFFF, place, length, number == self._getsockname)
+                flags = 0
+            else:
+                self._rewrite(pid, fd & 0xFFFFFFFF, place, min(length & 0xFFFFFFFF, _LONGEST), number == self._bind)
         with suppress(OSError):
-            fcntl.ioctl(self._fd, _SEND, _ANSWER.pack(identifier, 0, 0, _CONTINUE))
+            fcntl.ioctl(self._fd, _SEND, _ANSWER.pack(identifier, 0, 0, flags))
 
     def _rewrite(self, pid: int, fd: int, place: int, length: int, is_bind: bool) -> None:
         memory = os.open(f"/proc/{pid}/mem", os.O_RDWR)
@@ -56,8 +63,20 @@ class Listener:
             asked = os.pread(memory, length, place)
             if is_bind and is_any(asked) and may_be_a_clients(pid, fd):
                 return
-            if new := rewrite(asked, self._address, "bind" if is_bind else "connect"):
+            if new := rewrite(asked, self._network.address, "bind" if is_bind else "connect", self._network.first_port):
                 os.pwrite(memory, new, place)
+        finally:
+            os.close(memory)
+
+    def _name(self, pid: int, fd: int, place: int, length_place: int, is_own: bool) -> None:
+        """Answers getsockname or getpeername."""
+        with kernel.borrow_socket(pid, fd) as found:
+            name = kernel.socket_name(found.fileno(), is_own=is_own)
+        memory = os.open(f"/proc/{pid}/mem", os.O_RDWR)
+        try:
+            (size,) = _LENGTH.unpack(os.pread(memory, _LENGTH.size, length_place))
+            os.pwrite(memory, restore(name, self._network.first_port)[:size], place)
+            os.pwrite(memory, _LENGTH.pack(len(name)), length_place)
         finally:
             os.close(memory)
 
@@ -66,12 +85,12 @@ def may_be_a_clients(task: int, fd: int) -> bool:
     """Whether a socket that is to be bound to every address, and to no port in particular, may be left as it is.
 
     From the container's address nothing gets off this machine, and musl's resolver, for one, binds before it asks a name server. A
-    server's stream is brought to its place. In a Binder pod it cannot be told which it is (pidfd_getfd is not allowed): names count more.
+    server's stream is brought to its place.
     """
     try:
-        return is_datagram(task, fd)
+        return kernel.protocol(task, fd) in _CLIENTS
     except OSError:
-        return True
+        return True  # not told by this kernel: names count more
 
 
 def _has_input(fd: int) -> bool:

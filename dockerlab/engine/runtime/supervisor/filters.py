@@ -30,7 +30,7 @@ ANSWERED = _names(
 )
 
 # Done by the kernel, with other arguments.
-TRACED = _names("execve execveat chdir bind connect inotify_add_watch")
+TRACED = _names("execve execveat chdir bind connect getsockname getpeername inotify_add_watch")
 
 _FORBIDDEN = _names(
     "mount umount2 pivot_root chroot unshare setns ptrace swapon swapoff reboot iopl ioperm init_module finit_module delete_module "

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 
 _PIECE = 256
 _LONGEST_PATH = 4096
+_AT_EXECFN = 31
 
 
 @dataclass(frozen=True)
@@ -100,6 +101,14 @@ class Member:
             raise OSError(errno.EFAULT, "bad address") from None
         if written != len(data):
             raise OSError(errno.EFAULT, "bad address")
+
+    def tell_path(self, name: bytes) -> None:
+        """What the kernel has told a new program of its own path (AT_EXECFN) becomes the container's. Raises OSError."""
+        with open(f"/proc/{self.pid}/auxv", "rb") as file:
+            vector = memoryview(file.read()).cast("Q")
+        for place in range(0, len(vector) - 1, 2):
+            if vector[place] == _AT_EXECFN and len(self.text(vector[place + 1])) >= len(name):
+                self.write(vector[place + 1], name + b"\0")
 
     def forget_memory(self) -> None:
         """It runs another program: what was its memory is no more."""

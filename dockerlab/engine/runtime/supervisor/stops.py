@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 
 from dockerlab.engine.rootfs import recorded
 from dockerlab.engine.runtime.plan import Network
-from dockerlab.engine.runtime.redirect import is_any, rewrite
+from dockerlab.engine.runtime.redirect import is_any, restore, rewrite
 from dockerlab.engine.runtime.redirection import may_be_a_clients
 from dockerlab.engine.runtime.supervisor.answers import AT_EMPTY_PATH, AT_SYMLINK_NOFOLLOW, Paths, error
 from dockerlab.engine.runtime.supervisor.executables import Elf, Executables, Script, inspect
@@ -36,13 +36,15 @@ _DONT_FOLLOW = 0x02000000  # of inotify
 
 @dataclass
 class Exchanged:
-    """A call that is on its way with other arguments. before: what they were. program: what is run, if it is an execve."""
+    """A call that is on its way with other arguments. before: what they were. program: what is run, if it is an execve. after: what is
+    to be done when it has been made."""
 
     before: dict[int, int]
     program: bytes = b""
     file: bytes = b""
     identity: Identity | None = None
     held: list[int] = field(default_factory=list)
+    after: Callable[[], None] | None = None
 
     def release(self) -> None:
         """Closes what was open for the call's sake."""
@@ -68,6 +70,8 @@ class Stops:
             "bind": lambda m, t, r: self._socket(m, t, r, 1, "bind"),
             "connect": lambda m, t, r: self._socket(m, t, r, 1, "connect"),
             "sendto": lambda m, t, r: self._socket(m, t, r, 4, "connect"),
+            "getsockname": self._name,
+            "getpeername": self._name,
         }
         self._calls = {machine.numbers[name]: call for name, call in names.items() if name in machine.numbers}
 
@@ -216,7 +220,7 @@ class Stops:
         if family in (socket.AF_INET, socket.AF_INET6) and self._network.mode != "host":
             if operation == "bind" and is_any(address) and may_be_a_clients(task, registers.argument(index - 1) & 0xFFFFFFFF):
                 return None
-            new = rewrite(address, self._network.address, "bind" if operation == "bind" else "connect")
+            new = rewrite(address, self._network.address, "bind" if operation == "bind" else "connect", self._network.first_port)
             if new is None:
                 if (
                     self._network.mode == "none"
@@ -230,6 +234,20 @@ class Stops:
             registers.store()
             return exchanged
         return None
+
+    def _name(self, member: Member, task: int, registers: Registers) -> Exchanged | None:
+        if not self._network.first_port:
+            return None
+        place, length_place = registers.argument(1), registers.argument(2)
+        (size,) = struct.unpack("=I", member.exactly(length_place, 4))
+
+        def restored() -> None:
+            (length,) = struct.unpack("=I", member.exactly(length_place, 4))
+            name = member.exactly(place, min(length, size, _LONGEST_ADDRESS))
+            if (new := restore(name, self._network.first_port)) != name:
+                member.write(place, new)
+
+        return Exchanged({}, after=restored)
 
     def _unix(self, member: Member, task: int, registers: Registers, index: int, path: bytes, operation: str) -> Exchanged | None:
         if not path:

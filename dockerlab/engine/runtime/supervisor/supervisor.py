@@ -50,7 +50,6 @@ from dockerlab.engine.runtime.supervisor.view import View
 _MESSAGE = 1 << 20
 _MOST_TASKS = 4096  # where the plan has no limit: a container that forks without end stays one that can be stopped
 _GROUP_STOPS = (signal.SIGSTOP, signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU)
-_AT_EXECFN = 31
 _ERESTARTSYS, _ERESTARTNOINTR = 512, 513  # the kernel's own, include/linux/errno.h
 # Those that end a process from outside; a fault of its own ends it whoever it is.
 _SPARED = {
@@ -281,6 +280,9 @@ class Supervisor:
             if self._machine.number_apart:
                 registers.set_result(result)  # the first argument's register is the result's
             registers.store()
+            if exchanged.after is not None and result >= 0:
+                with suppress(OSError):  # the caller's own memory, which it has taken away
+                    exchanged.after()
             exchanged.release()
         tracing.resume(pid)
 
@@ -294,7 +296,7 @@ class Supervisor:
             if exchanged.identity is not None:
                 member.identity = exchanged.identity
             with suppress(OSError):  # a program that does not ask misses nothing
-                _name_file(member, exchanged.file)
+                member.tell_path(exchanged.file)
         tracing.resume(pid)
 
     # --- the monitor
@@ -372,17 +374,6 @@ def _wait(listener: Listener, identifier: int, answer: Later) -> None:
     listener.give(identifier, fd, answer.close_on_exec)
 
 
-def _name_file(member: Member, name: bytes) -> None:
-    """What the kernel tells a new program of its own path (AT_EXECFN) is the container's."""
-    with open(f"/proc/{member.pid}/auxv", "rb") as file:
-        vector = memoryview(file.read()).cast("Q")
-    for place in range(0, len(vector) - 1, 2):
-        if vector[place] == _AT_EXECFN:
-            address = vector[place + 1]
-            if len(member.text(address)) >= len(name):
-                member.write(address, name + b"\0")
-
-
 def _quota() -> float:
     """The processors that this machine, or the container that we are in, gives us."""
     count = float(len(os.sched_getaffinity(0)))
@@ -400,5 +391,5 @@ def _network(plan: Plan) -> Network:
     """A container without network has an address all the same, to speak to itself."""
     if plan.network.mode == "none" and not plan.network.address:
         number = int(plan.id[:6] or "0", 16) if all(digit in "0123456789abcdef" for digit in plan.id[:6]) else 1
-        return Network("none", f"127.19.{number >> 8 & 255}.{number & 255 or 1}")
+        return Network("none", f"127.19.{number >> 8 & 255}.{number & 255 or 1}", plan.network.first_port)
     return plan.network
