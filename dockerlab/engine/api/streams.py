@@ -112,8 +112,8 @@ def _watch(container: Container) -> socket.socket | None:
 
 
 def _encoded(reader: log.Reader, *, tty: bool) -> Iterator[bytes]:
-    for stream, data in reader:
-        yield data if tty else frame(stream, data)
+    for batch in reader.batches():
+        yield b"".join(data if tty else frame(stream, data) for stream, data in batch)
 
 
 def size(request: Request) -> tuple[int, int]:

@@ -11,7 +11,7 @@ import os
 import select
 import socket
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +23,7 @@ from dockerlab.wire.multiplex import STDERR, STDOUT
 NAME = "log.jsonl"
 _BLOCK = 1 << 16
 _STREAMS = {"stdout": STDOUT, "stderr": STDERR}
+_NONE_YET = b""  # in place of a line: the next one is waited for
 _WORKABLE = (ValueError, KeyError, TypeError)  # what a line that a crash cut raises
 
 
@@ -40,7 +41,10 @@ class Options:
 
 
 class Reader:
-    """Iterate over it for (stream, bytes). watch: a monitor's connection to follow the log by; it belongs to the reader then."""
+    """Iterate over it for (stream, bytes), or over its `batches`.
+
+    watch: a monitor's connection to follow the log by; it belongs to the reader then.
+    """
 
     def __init__(self, directory: Path, options: Options, watch: socket.socket | None = None) -> None:
         self._path = directory / NAME
@@ -56,28 +60,46 @@ class Reader:
                 self._watch.shutdown(socket.SHUT_RDWR)
 
     def __iter__(self) -> Iterator[tuple[int, bytes]]:
+        for batch in self.batches():
+            yield from batch
+
+    def batches(self) -> Iterator[list[tuple[int, bytes]]]:
+        """The same in lists: what is there without waiting, a block at a time."""
+        since, until = self._options.since, self._options.until
+        is_timed = since is not None or until is not None
+        batch: list[tuple[int, bytes]] = []
+        size = 0
         try:
             for line in self._lines():
                 if self._cancelled:
                     return
+                if batch and (line == _NONE_YET or size >= _BLOCK):
+                    yield batch
+                    batch, size = [], 0
                 entry = _parsed(line)
                 if entry is None:
                     continue
-                when = timestamps.nanoseconds(entry["time"])
-                if self._options.until is not None and when > self._options.until:
-                    return
-                if self._options.since is None or when >= self._options.since:
-                    yield from self._shown(entry)
+                if is_timed:
+                    when = _when(entry)
+                    if until is not None and when > until:
+                        break
+                    if since is not None and when < since:
+                        continue
+                batch += self._shown(entry)
+                size += len(line)
+            if batch:
+                yield batch
         finally:
             if self._watch is not None:
                 self._watch.close()
 
-    def _shown(self, entry: dict[str, Any]) -> Iterator[tuple[int, bytes]]:
+    def _shown(self, entry: dict[str, Any]) -> list[tuple[int, bytes]]:
         stream = _STREAMS[entry["stream"]]
-        if self._options.stdout if stream == STDOUT else self._options.stderr:
-            details = " " if self._options.details else ""
-            when = f"{entry['time']} " if self._options.timestamps else ""
-            yield stream, (when + details + entry["log"]).encode("utf-8", "surrogatepass")
+        if not (self._options.stdout if stream == STDOUT else self._options.stderr):
+            return []
+        details = " " if self._options.details else ""
+        when = f"{entry['time']} " if self._options.timestamps else ""
+        return [(stream, (when + details + entry["log"]).encode("utf-8", "surrogatepass"))]
 
     def _lines(self) -> Iterator[bytes]:
         left = self._options.tail
@@ -108,6 +130,7 @@ class Reader:
 
     def _follow(self, current: IO[bytes], rest: bytes) -> Generator[bytes, None, IO[bytes]]:
         while not self._cancelled:
+            yield _NONE_YET
             is_over = self._is_over()
             while True:
                 rest = yield from _whole_lines(current, rest)
@@ -135,15 +158,19 @@ class Reader:
 
 
 def _parsed(line: bytes) -> dict[str, Any] | None:
+    """None for what is no entry: a line that a crash cut."""
     try:
         entry: dict[str, Any] = json.loads(line)
-        _STREAMS[entry["stream"]]
-        timestamps.nanoseconds(entry["time"])
-        if not isinstance(entry["log"], str):
-            return None
+        is_whole = entry["stream"] in _STREAMS and isinstance(entry["log"], str) and isinstance(entry["time"], str)
     except _WORKABLE:
         return None
-    return entry
+    return entry if is_whole else None
+
+
+def _when(entry: Mapping[str, Any]) -> int:
+    with suppress(ValueError):  # cut by a crash, and yet JSON
+        return timestamps.nanoseconds(entry["time"])
+    return 0
 
 
 def _opened(path: Path) -> IO[bytes] | None:
