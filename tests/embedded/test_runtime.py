@@ -264,6 +264,11 @@ def test_an_init_reaps_and_hands_signals_on(box: Rig) -> None:
         assert container.await_event("exit")["code"] == 9
 
 
+def test_an_init_has_a_name(box: Rig) -> None:
+    ran = box.run("sh", "-c", "cat /proc/1/comm; tr '\\0' ' ' < /proc/1/cmdline", init=True)
+    assert ran.out.split()[:4] == [b"docker-init", b"/sbin/docker-init", b"--", b"sh"]
+
+
 def test_jobs_run_in_a_stopped_and_in_a_running_container(box: Rig) -> None:
     plan = box.plan("sleep", "60")
     job = box.runtime.job(plan, "archive_stat", {"path": "/etc/passwd"})

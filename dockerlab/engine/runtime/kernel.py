@@ -11,6 +11,7 @@ import platform
 import re
 import socket
 import struct
+from collections.abc import Sequence
 from contextlib import suppress
 
 CLONE_NEWNS, CLONE_NEWUTS, CLONE_NEWIPC = 0x00020000, 0x04000000, 0x08000000
@@ -32,6 +33,7 @@ _PIDFD_GETFD = 438  # on every architecture
 _CAPABILITY_VERSION_3 = 0x20080522
 _PRIVILEGED_PORTS = 1024
 _LONGEST_ADDRESS = 128  # sizeof(struct sockaddr_storage)
+_ARG_START = 45  # arg_start of /proc/PID/stat, counted from the state
 _PIECE = 65536
 
 # Loaded once; a handle to the C library of this very process, not state.
@@ -113,6 +115,19 @@ def prctl(option: int, *arguments: int) -> int:
     """prctl(2) with numbers."""
     padded = [ctypes.c_ulong(value) for value in (*arguments, 0, 0, 0, 0)[:4]]
     return _check(_libc.prctl(ctypes.c_int(option), *padded), f"prctl {option}")
+
+
+def set_title(name: str, argv: Sequence[str]) -> None:
+    """What `ps` shows of this process, as far as there is room. Raises OSError."""
+    write_text("/proc/self/comm", name)
+    fields = open_text("/proc/self/stat").rpartition(")")[2].split()
+    start, end = int(fields[_ARG_START]), int(fields[_ARG_START + 1])
+    text = b"".join(os.fsencode(word) + b"\0" for word in argv)[: end - start - 1].ljust(end - start, b"\0")
+    memory = os.open("/proc/self/mem", os.O_WRONLY | os.O_CLOEXEC)
+    try:
+        os.pwrite(memory, text, start)
+    finally:
+        os.close(memory)
 
 
 def keep_capabilities(numbers: frozenset[int]) -> None:

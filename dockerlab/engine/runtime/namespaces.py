@@ -143,7 +143,7 @@ class NamespaceGuard:
             os.closerange(3, _ALL_DESCRIPTORS)
             return jobs.run(process.job, process.arguments)
         if self._plan.init and is_first:
-            self._leave_an_init()
+            self._leave_an_init(process.argv)
         entry.execute(process.argv, entry.environment(process, account), lambda: self._become(account, process, channel))
         return entry.NOT_RUNNABLE
 
@@ -194,12 +194,14 @@ class NamespaceGuard:
         # Without its monitor nobody would know of it. A change of user has taken back what was set before.
         kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
 
-    def _leave_an_init(self) -> None:
+    def _leave_an_init(self, argv: tuple[str, ...]) -> None:
         """Forks: the child goes on as the command, this process stays as PID 1, reaps, and hands signals on."""
         child = os.fork()
         if not child:
             return
         os.closerange(3, _ALL_DESCRIPTORS)
+        with suppress(OSError):  # where /proc is not what it should be, it goes by another name
+            kernel.set_title("docker-init", ("/sbin/docker-init", "--", *argv))
         for number in set(signal.Signals) - {signal.SIGKILL, signal.SIGSTOP, signal.SIGCHLD}:
             signal.signal(number, lambda number, _: os.kill(child, number))
         while True:
