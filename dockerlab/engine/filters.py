@@ -64,7 +64,7 @@ def parse(text: str, accepted: Collection[str] | None = None) -> Filters:
         return Filters()
     try:
         value = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise UsageError("invalid filter") from None
     if value is None:
         return Filters()

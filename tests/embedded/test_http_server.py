@@ -240,9 +240,10 @@ def test_a_quiet_stream_ends_when_the_client_leaves(path: Path) -> None:
 
 
 def test_a_quiet_stream_ends_when_the_server_does(path: Path) -> None:
-    left = threading.Event()
+    begun, left = threading.Event(), threading.Event()
 
     def pieces() -> Iterator[bytes]:
+        begun.set()
         left.wait()
         yield from ()
 
@@ -251,6 +252,7 @@ def test_a_quiet_stream_ends_when_the_server_does(path: Path) -> None:
         talk = stack.enter_context(Talk(path))
         talk.send("GET / HTTP/1.1\r\nHost: d\r\n\r\n")
         talk.head()
+        assert begun.wait(10)
         assert server.idle_seconds == 0
         server.close()
         assert left.wait(10)

@@ -184,7 +184,9 @@ class ClientConnection:
     def _refuse(self, error: h11.RemoteProtocolError) -> None:
         """Answers what is not HTTP."""
         if self._http.our_state in (h11.IDLE, h11.SEND_RESPONSE):
-            self._answer(encoded(refusal(UsageError(f"malformed HTTP: {error}", status=error.error_status_hint))))
+            # What h11 quotes, it quotes in Python's way.
+            reason = str(error).partition(": bytearray(")[0]
+            self._answer(encoded(refusal(UsageError(f"malformed HTTP: {reason}", status=error.error_status_hint))))
 
     def _stream(self, stream: Stream) -> None:
         close = getattr(stream.chunks, "close", None)

@@ -17,6 +17,8 @@ from dockerlab.errors import DockerlabError, UsageError
 _FIELD_LIMIT = 10_000
 _TEXT = "text/plain; charset=utf-8"
 _WITHOUT_BODY = (204, 304)
+_VERSIONS = (b"1.0", b"1.1")
+_NO_ESCAPE = re.compile("%(?![0-9A-Fa-f]{2})")
 _AUTHORITY = re.compile(r"https?://[^/?]*", re.IGNORECASE)
 
 
@@ -36,6 +38,10 @@ def request_of(head: h11.Request, pull: Callable[[], bytes]) -> Request:
     path, _, query = target.partition("?")
     if not path.startswith("/"):
         raise UsageError(f"malformed HTTP: {target!r} is not a path")
+    if _NO_ESCAPE.search(path):
+        raise UsageError(f"malformed HTTP: invalid URL escape in {path!r}")
+    if head.http_version not in _VERSIONS:
+        raise UsageError("malformed HTTP: unsupported protocol version", status=505)
     headers: dict[str, str] = {}
     for raw_name, raw_value in head.headers:
         name, value = raw_name.decode("latin-1"), raw_value.decode("latin-1")

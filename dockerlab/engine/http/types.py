@@ -70,7 +70,7 @@ class Query:
             return default
         try:
             return json.loads(text)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise UsageError(f"invalid JSON in {name}: {error}") from None
 
     def filters(self, name: str = "filters") -> dict[str, list[str]]:
