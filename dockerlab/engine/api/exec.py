@@ -66,7 +66,7 @@ def _converse(engine: Engine, found: Exec, console: tuple[int, int] | None, fram
             stream,
             gives_input=bool(found.asked.get("AttachStdin")),
             keys=keys,
-            framed=framed and found.tty,
+            coding=streams.Framed() if framed and found.tty else None,
             # Who has read to the end asks for the exit code at once.
             ended=lambda: found.ended.wait(_TOLD_SECONDS),
         )

@@ -1,4 +1,4 @@
-"""Attach, logs and resize of a container.
+"""Attach (also over a WebSocket), logs and resize of a container.
 
 docker 28 attaches, waits, and only then starts. So an attachment is there before its answer is sent: a start that follows at once must
 not print past it.
@@ -7,7 +7,7 @@ not print past it.
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing
 from typing import TYPE_CHECKING
 
@@ -19,16 +19,43 @@ from dockerlab.engine.containers.parts import Parts
 from dockerlab.engine.events import parse_time
 from dockerlab.engine.http.types import MULTIPLEXED, RAW, Answer, Connection, Hijack, Request, Response, Route, Stream
 from dockerlab.errors import Conflict, EngineError, UsageError
+from dockerlab.wire import websocket
 from dockerlab.wire.multiplex import frame
 
 if TYPE_CHECKING:
     from dockerlab.engine.core import Engine
 
 _MULTIPLEXED_SINCE = (1, 42)
+_STREAMS = ("stdin", "stdout", "stderr")
+_WEBSOCKET_VERSION = "13"
+# Of attach by a WebSocket: since then it has messages of bytes, and only the streams that are asked for.
+_BINARY_SINCE, _CHOSEN_SINCE = (1, 28), (1, 42)
 
 
 def attach(engine: Engine, request: Request) -> Response:
     """POST /containers/{id}/attach"""
+    conversation = _conversation(engine, request, {name: request.query.flag(name) for name in _STREAMS})
+    return Hijack(conversation.run, multiplexed=not conversation.tty)
+
+
+def attach_websocket(engine: Engine, request: Request) -> Response:
+    """GET /containers/{id}/attach/ws: standard output and error as one stream of messages, standard input as messages from the client."""
+    find(engine, request)
+    key = request.headers.get("sec-websocket-key", "")
+    if request.headers.get("upgrade", "").lower() != "websocket" or not key:
+        raise UsageError("not websocket protocol")
+    if request.headers.get("sec-websocket-version") != _WEBSOCKET_VERSION:
+        raise UsageError("missing or bad WebSocket Version")
+    is_chosen = request.version >= _CHOSEN_SINCE
+    conversation = _conversation(engine, request, {name: request.query.flag(name) or not is_chosen for name in _STREAMS})
+    opcode = websocket.BINARY if request.version >= _BINARY_SINCE else websocket.TEXT
+    conversation.coding = streams.Messages(opcode, tty=conversation.tty)
+    accept = {"Upgrade": "websocket", "Connection": "Upgrade", "Sec-WebSocket-Accept": websocket.accept(key)}
+    return Hijack(conversation.run, multiplexed=False, upgrade=accept)
+
+
+def _conversation(engine: Engine, request: Request, wanted: Mapping[str, bool]) -> _Conversation:
+    """wanted: which of the streams. Raises NotFound, UsageError, Conflict."""
     container, query = find(engine, request), request.query
     try:
         keys = streams.parse_keys(query.text("detachKeys") or streams.DETACH_KEYS)
@@ -39,17 +66,15 @@ def attach(engine: Engine, request: Request) -> Response:
         raise Conflict(f"container {called} is paused, unpause the container before attach")
     if container.record.state.status == "restarting":
         raise Conflict(f"container {called} is restarting, wait until the container is running")
-    stdin = query.flag("stdin") and bool(container.record.config.get("OpenStdin"))
-    stdout, stderr = query.flag("stdout"), query.flag("stderr")
+    stdin = wanted["stdin"] and bool(container.record.config.get("OpenStdin"))
+    stdout, stderr = wanted["stdout"], wanted["stderr"]
     past = log.Reader(container.directory, log.Options(stdout, stderr)) if query.flag("logs") else None
-    parts = engine.containers.parts
     attachment = None
     if query.flag("stream"):
         attachment = Attachment(stdin=stdin, stdout=stdout, stderr=stderr)
         container.attach(attachment)
-    parts.emit(container, "attach")
-    conversation = _Conversation(parts, container, past, attachment, keys if container.record.tty else b"")
-    return Hijack(conversation.run, multiplexed=not container.record.tty)
+    engine.containers.parts.emit(container, "attach")
+    return _Conversation(engine.containers.parts, container, past, attachment, keys if container.record.tty else b"")
 
 
 class _Conversation:
@@ -60,18 +85,26 @@ class _Conversation:
     ) -> None:
         self._parts, self._container = parts, container
         self._past, self._attachment, self._keys = past, attachment, keys
+        self.coding = streams.Plain()
+
+    @property
+    def tty(self) -> bool:
+        """Whether the container has a terminal."""
+        return self._container.record.tty
 
     def run(self, connection: Connection) -> None:
         if self._past is not None:
-            for data in _encoded(self._past, tty=self._container.record.tty):
-                connection.sendall(data)
+            for data in _encoded(self._past, tty=self.tty):
+                connection.sendall(self.coding.encode(data))
         if self._attachment is None:
+            connection.sendall(self.coding.end())
             return
         with closing(self._attachment) as attachment:
             try:
                 if not streams.await_start(connection, attachment) or attachment.stream is None:
                     return
-                if streams.join(connection, attachment.stream, gives_input=attachment.stdin, keys=self._keys):
+                given = attachment.stdin
+                if streams.join(connection, attachment.stream, gives_input=given, keys=self._keys, coding=self.coding):
                     self._parts.emit(self._container, "detach")
             finally:
                 self._container.detach(attachment)
@@ -136,6 +169,7 @@ def resize(engine: Engine, request: Request) -> Response:
 
 ROUTES = (
     Route("POST", "/containers/{id}/attach", attach),
+    Route("GET", "/containers/{id}/attach/ws", attach_websocket),
     Route("GET", "/containers/{id}/logs", logs),
     Route("POST", "/containers/{id}/resize", resize),
 )

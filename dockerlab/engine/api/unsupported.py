@@ -12,7 +12,6 @@ _PLUGINS = "plugins are not supported by dockerlab's engine: volumes are local, 
 _BUILD = "build is not supported by dockerlab's engine yet: it runs images that are loaded, imported or committed"
 _SESSION = "BuildKit sessions are not supported by dockerlab's engine yet: it has no builder"
 _REGISTRY = "registries are not supported by dockerlab's engine yet: images come by load, import or `dockerlab images prepare`"
-_WEBSOCKET = "attach over a WebSocket is not supported by dockerlab's engine: use POST /containers/{id}/attach"
 
 _ENDPOINTS: dict[str, tuple[tuple[Method, str], ...]] = {
     _SWARM: (
@@ -66,7 +65,6 @@ _ENDPOINTS: dict[str, tuple[tuple[Method, str], ...]] = {
         ("POST", "/auth"),
         ("GET", "/distribution/{name:path}/json"),
     ),
-    _WEBSOCKET: (("GET", "/containers/{id}/attach/ws"),),
 }
 
 

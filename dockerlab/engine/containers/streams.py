@@ -11,15 +11,78 @@ import select
 import socket
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
 
 from dockerlab.engine.containers.container import Attachment
 from dockerlab.engine.http.types import Connection
-from dockerlab.wire.multiplex import STDOUT, frame
+from dockerlab.wire import websocket
+from dockerlab.wire.multiplex import STDOUT, Demultiplexer, Raw, frame
 
 _CHUNK = 1 << 16
 _AHEAD = 1 << 18
 DETACH_KEYS = "ctrl-p,ctrl-q"
 _GONE = select.POLLHUP | select.POLLERR | select.POLLNVAL
+
+
+@dataclass(frozen=True)
+class Given:
+    """What a client has sent. data: input of the process. reply: for the client, at once. ends: it will send no more."""
+
+    data: bytes = b""
+    reply: bytes = b""
+    ends: bool = False
+
+
+class Plain:
+    """How the two streams go over a client's connection: as they are."""
+
+    def encode(self, data: bytes) -> bytes:
+        """What the monitor sends, as the client reads it."""
+        return data
+
+    def decode(self, data: bytes) -> Given:
+        """What the client sends."""
+        return Given(data)
+
+    def end(self) -> bytes:
+        """What the client reads last."""
+        return b""
+
+
+class Framed(Plain):
+    """A terminal's output in frames, for a client that does not know that there is a terminal."""
+
+    def encode(self, data: bytes) -> bytes:
+        return frame(STDOUT, data)
+
+
+class Messages(Plain):
+    """Messages of a WebSocket: both outputs are one stream."""
+
+    def __init__(self, opcode: int, *, tty: bool) -> None:
+        self._opcode = opcode
+        self._reader = websocket.Reader()
+        self._output: Demultiplexer | Raw = Raw() if tty else Demultiplexer()
+
+    def encode(self, data: bytes) -> bytes:
+        return b"".join(websocket.frame(self._opcode, payload) for _, payload in self._output.feed(data))
+
+    def decode(self, data: bytes) -> Given:
+        given, reply = b"", b""
+        try:
+            for opcode, payload in self._reader.feed(data):
+                if opcode == websocket.CLOSE:
+                    return Given(given, reply, ends=True)
+                if opcode == websocket.PING:
+                    reply += websocket.frame(websocket.PONG, payload)
+                elif opcode != websocket.PONG:
+                    given += payload
+        except websocket.ViolationError:
+            return Given(given, reply + websocket.close(websocket.PROTOCOL_ERROR), ends=True)
+        return Given(given, reply)
+
+    def end(self) -> bytes:
+        return websocket.close()
 
 
 class Keys:
@@ -76,19 +139,22 @@ def join(
     *,
     gives_input: bool,
     keys: bytes = b"",
-    framed: bool = False,
+    coding: Plain | None = None,
     ended: Callable[[], object] = lambda: None,
 ) -> bool:
     """Passes bytes both ways until the process ends or the client leaves. keys: that detach. Whether the client detached.
 
-    framed: puts a terminal's output into frames, for a client that does not know that there is a terminal.
+    coding: of the client's connection, where the streams do not go over it as they are.
     ended: called when the process's stream is at its end, before the client sees that.
     """
     with socket.socket(fileno=os.dup(connection.fileno())) as client:
-        joined = _Join(connection, client, stream, gives_input, Keys(keys), framed)
+        coding = coding or Plain()
+        joined = _Join(connection, client, stream, gives_input, Keys(keys), coding)
         if joined.run():
             ended()
-        with suppress(OSError):
+        with suppress(OSError):  # it has gone
+            if joined.is_flushed:
+                connection.sendall(coding.end())
             connection.shutdown_write()
         return joined.detached
 
@@ -101,13 +167,18 @@ class _Join:
         stream: socket.socket,
         gives_input: bool,
         keys: Keys,
-        framed: bool,
+        coding: Plain,
     ) -> None:
         self._connection, self._client, self._stream = connection, client, stream
-        self._gives_input, self._keys, self._framed = gives_input, keys, framed
+        self._gives_input, self._keys, self._coding = gives_input, keys, coding
         self._output, self._input = bytearray(), bytearray()
-        self._input_ended = self._output_ended = self._input_passed = False
+        self._input_ended = self._output_ended = self._input_passed = self._left = False
         self.detached = False
+
+    @property
+    def is_flushed(self) -> bool:
+        """Whether the client has been sent all that there is for it."""
+        return not self._output
 
     def run(self) -> bool:
         """Whether it went on to the end of the process's stream."""
@@ -120,12 +191,12 @@ class _Join:
 
     def _round(self) -> bool:
         """Waits for one of the two, and passes on what is there. Whether there is more to come."""
-        if self.detached or (self._output_ended and not self._output):
+        if self.detached or (self._output_ended and not self._output) or (self._left and not self._input and not self._output):
             return False
         client, stream = self._client.fileno(), self._stream.fileno()
         poll = select.poll()
         takes_input = not self._input_ended and len(self._input) < _AHEAD
-        takes_output = not self._output_ended and len(self._output) < _AHEAD
+        takes_output = not self._output_ended and not self._left and len(self._output) < _AHEAD
         poll.register(client, (select.POLLIN if takes_input else 0) | (select.POLLOUT if self._output else 0))
         if not self._output_ended:
             poll.register(stream, (select.POLLIN if takes_output else 0) | (select.POLLOUT if self._input else 0))
@@ -149,7 +220,7 @@ class _Join:
         except ConnectionError:
             data = b""  # it ended without having read all its input
         if data:
-            self._output += frame(STDOUT, data) if self._framed else data
+            self._output += self._coding.encode(data)
             self._send_output()
         else:
             self._output_ended = True
@@ -164,10 +235,14 @@ class _Join:
         if not data:
             self._input_ended = True
             self._pass_end()
-        elif self._gives_input:
-            passed, self.detached = self._keys.feed(data)
+            return
+        given = self._coding.decode(data)
+        self._output += given.reply
+        if self._gives_input:
+            passed, self.detached = self._keys.feed(given.data)
             self._input += passed
-            self._send_input()
+        self._input_ended = self._left = given.ends
+        self._send_input()
 
     def _send_input(self) -> None:
         if self._input:

@@ -229,7 +229,9 @@ class ClientConnection:
         """The connection is no longer HTTP; the head is written by hand, since it announces no end."""
         while self._pull():
             pass
-        if request.wants_upgrade:
+        if hijack.upgrade:
+            lines = ["HTTP/1.1 101 Switching Protocols", *(f"{name}: {value}" for name, value in hijack.upgrade.items())]
+        elif request.wants_upgrade:
             kind = MULTIPLEXED if hijack.multiplexed else RAW
             lines = ["HTTP/1.1 101 UPGRADED", f"Content-Type: {kind}", "Connection: Upgrade", "Upgrade: tcp"]
             lines += [f"{name}: {value}" for name, value in self._service.headers.items()]

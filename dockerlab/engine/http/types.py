@@ -226,10 +226,12 @@ class Connection(Protocol):
 @dataclass(frozen=True)
 class Hijack:
     """Hands over the connection. run: called in the connection's thread once the head is sent. multiplexed: what is sent comes in frames
-    (`dockerlab.wire.multiplex`), not as a terminal's bytes; it is the handler that makes them."""
+    (`dockerlab.wire.multiplex`), not as a terminal's bytes; it is the handler that makes them. upgrade: the head's fields where the
+    connection goes on with a protocol of its own."""
 
     run: Callable[[Connection], None]
     multiplexed: bool = True
+    upgrade: Mapping[str, str] | None = None
 
 
 Response = Answer | Stream | Hijack
