@@ -13,6 +13,7 @@ import pytest
 
 from dockerlab.engine.rootfs import recorded
 from dockerlab.engine.rootfs.recorded import Recorded
+from dockerlab.engine.rootfs.removal import remove
 from dockerlab.engine.rootfs.tree import Tree, lower_of
 from dockerlab.engine.rootfs.tree_snapshots import of
 from tests.embedded.supervised import Box, as_user, box, layer
@@ -198,6 +199,32 @@ class TestContainer:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root to become somebody else")
+@pytest.mark.parametrize("depth", [1100, 5000])
+def test_directories_deeper_than_python_calls_itself(home: Box, depth: int) -> None:
+    container = home.container(home.prepare([BASE]))
+
+    def dig() -> None:
+        os.chdir(os.fsdecode(of(container.root).own(b"etc")))
+        for _ in range(depth):
+            os.mkdir("d")
+            os.chdir("d")
+        Path("f").write_bytes(b"12345")
+        os.chdir("/")
+
+    home.do(dig)
+    if depth < 2000:
+        assert len(container.changes()) == depth + 2
+        assert container.usage() == 5
+        top = home.prepare([BASE, container.diff()])[0]
+        assert (Path(top, "etc", *["d"] * depth) / "f").read_bytes() == b"12345"
+        home.do(lambda: remove(top))
+    else:
+        with pytest.raises(AssertionError, match="file name too long"):
+            container.changes()
+        assert container.usage() == 0
+    container.remove()
+
+
 def test_somebody_keeps_owners_too() -> None:
     with box(1000) as home:
         (bottom,) = home.prepare([BASE])

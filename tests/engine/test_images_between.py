@@ -32,7 +32,8 @@ def test_several_images_that_share_a_layer(client: Client, prefix: str, tmp_path
     ours, back = store(tmp_path / "ours"), store(tmp_path / "back")
     for image in made.values():
         load(ours, packed(image.docker()))
-    list(client.api.load_image(b"".join(ours.save(list(made)))))  # Podman says all names in one line, which docker-py cannot read
+    # Podman says all names in one line, which docker-py's `images.load` cannot read.
+    list(client.api.load_image(b"".join(ours.save(list(made)))))  # type: ignore[no-untyped-call]
     for name, image in made.items():
         assert client.images.get(name).id == image.id
         load(back, b"".join(client.api.get_image(name)))

@@ -18,6 +18,7 @@ from typing import IO, TYPE_CHECKING
 
 from dockerlab.engine.home import Home
 from dockerlab.engine.rootfs import Change, Kind, OpenLayer, Root, overlay_changes, overlay_layer
+from dockerlab.engine.rootfs.differences import listed, size
 from dockerlab.engine.rootfs.removal import remove
 from dockerlab.engine.rootfs.unpacked import Unpacked
 from dockerlab.engine.store.disk import Budget
@@ -58,7 +59,7 @@ class OverlaySnapshots:
 
     def changes(self, root: Root) -> list[Change]:
         """See `Snapshots`."""
-        return overlay_changes.changes(root)
+        return listed(overlay_changes.differences(root))
 
     def diff(self, root: Root, out: IO[bytes]) -> None:
         """See `Snapshots`."""
@@ -66,7 +67,7 @@ class OverlaySnapshots:
 
     def usage(self, root: Root) -> int:
         """See `Snapshots`."""
-        return overlay_changes.usage(root)
+        return size(overlay_changes.differences(root))
 
     def remove(self, container: Path) -> None:
         """See `Snapshots`."""

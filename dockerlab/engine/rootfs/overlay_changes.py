@@ -6,90 +6,26 @@ The container may run, and go on changing: what is gone when its turn comes is l
 
 from __future__ import annotations
 
-import errno
 import os
 import stat
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import IO
 
-from dockerlab.engine.rootfs import Change, ChangeKind, Root, recorded, regular
+from dockerlab.engine.rootfs import ChangeKind, Root, recorded, regular
+from dockerlab.engine.rootfs.differences import KINDS, Difference, Folder, walk
 from dockerlab.engine.rootfs.mount_points import is_mount_point
 from dockerlab.engine.rootfs.overlay_layer import is_opaque
 from dockerlab.engine.store.tar import OPAQUE as OPAQUE_NAME
-from dockerlab.engine.store.tar import WHITEOUT, Entry, Kind, Writer
-from dockerlab.errors import EngineError
+from dockerlab.engine.store.tar import WHITEOUT, Entry, Writer
 
-_KINDS: dict[int, Kind] = {
-    stat.S_IFREG: "file", stat.S_IFDIR: "directory", stat.S_IFLNK: "symlink", stat.S_IFIFO: "fifo", stat.S_IFCHR: "char",
-    stat.S_IFBLK: "block",
-}  # fmt: skip
 _OURS = ("user.overlay.", "user.dockerlab.")
-
-
-@dataclass(frozen=True)
-class Difference:
-    """path: relative. found: the new state; None for what is gone."""
-
-    path: bytes
-    kind: ChangeKind
-    found: os.stat_result | None
-    opaque: bool = False
 
 
 def differences(root: Root) -> Iterator[Difference]:
     """All differences, a directory before what is in it, by name. Raises EngineError for directories deeper than a path is long."""
-    # Not by recursion: a container may nest directories deeper than Python calls itself.
-    stack = [_inside(root, _Folder(b"", [os.fsencode(lower) for lower in root.lowers]))]
-    held: list[Difference | None] = [None]  # of each directory of the stack, until there is something to be said of what is in it
-    try:
-        while stack:
-            found = next(stack[-1], None)
-            if found is None:
-                stack.pop()
-                held.pop()
-            elif isinstance(found, _Folder):
-                stack.append(_inside(root, found))
-                held.append(found.own)
-                if not found.optional:
-                    yield from _released(held)
-            else:
-                yield from _released(held)
-                yield found
-    except OSError as error:
-        if error.errno == errno.ENAMETOOLONG:
-            raise EngineError(f"lstat {os.fsdecode(error.filename)}: file name too long") from error
-        raise
-    finally:
-        for unfinished in reversed(stack):
-            unfinished.close()
-
-
-def _released(held: list[Difference | None]) -> list[Difference]:
-    first = len(held)
-    while first and held[first - 1]:
-        first -= 1
-    found = [each for each in held[first:] if each]
-    held[first:] = [None] * len(found)
-    return found
-
-
-def changes(root: Root) -> list[Change]:
-    """For `docker diff`."""
-    return [Change("/" + os.fsdecode(each.path), each.kind) for each in differences(root)]
-
-
-def usage(root: Root) -> int:
-    """Bytes of the files that the container wrote, as far as they can be reached."""
-    seen = set()
-    total = 0
-    with suppress(EngineError):  # directories too deep: the size of one container is not to be in the way of all others'
-        for each in differences(root):
-            if each.found is not None and stat.S_ISREG(each.found.st_mode) and each.found.st_ino not in seen:
-                seen.add(each.found.st_ino)
-                total += each.found.st_size
-    return total
+    return walk(Folder(b"", [os.fsencode(lower) for lower in root.lowers]), lambda folder: _inside(root, folder))
 
 
 def write_layer(root: Root, out: IO[bytes]) -> None:
@@ -112,7 +48,7 @@ def write_layer(root: Root, out: IO[bytes]) -> None:
 
 
 def _write(writer: Writer, host: bytes, path: str, found: os.stat_result, links: dict[int, str]) -> None:
-    kind = _KINDS.get(stat.S_IFMT(found.st_mode))
+    kind = KINDS.get(stat.S_IFMT(found.st_mode))
     if kind is None:
         return  # a socket: an archive cannot hold one
     if kind == "symlink":
@@ -151,29 +87,18 @@ def _attributes(host: bytes) -> dict[str, bytes]:
     return {name: os.getxattr(host, name, follow_symlinks=False) for name in kept if name.startswith(("user.", "security.cap"))}
 
 
-@dataclass(frozen=True)
-class _Folder:
-    """A directory of the upper. lowers: its places in the layers that show through, the topmost first. own: what is to be said of it;
-    optional: only if there is something to be said of what is in it."""
-
-    path: bytes
-    lowers: list[bytes]
-    own: Difference | None = None
-    optional: bool = False
-
-
-def _inside(root: Root, folder: _Folder) -> Generator[Difference | _Folder]:
+def _inside(root: Root, folder: Folder[list[bytes]]) -> Generator[Difference | Folder[list[bytes]]]:
     """What differs in a directory, and the directories in it that are to be looked into."""
     here = os.fsencode(root.upper) + (b"/" + folder.path if folder.path else b"")
     with suppress(FileNotFoundError), _readable(here, os.lstat(here), 0o500):
         for name in sorted(os.listdir(here)):
             path = folder.path + b"/" + name if folder.path else name
             with suppress(FileNotFoundError):
-                if found := _difference(root, path, name, folder.lowers):
+                if found := _difference(root, path, name, folder.below):
                     yield found
 
 
-def _difference(root: Root, path: bytes, name: bytes, lowers: list[bytes]) -> Difference | _Folder | None:
+def _difference(root: Root, path: bytes, name: bytes, lowers: list[bytes]) -> Difference | Folder[list[bytes]] | None:
     host = os.fsencode(root.upper) + b"/" + path
     now = os.lstat(host)
     before, below = _below(name, lowers)
@@ -186,7 +111,7 @@ def _difference(root: Root, path: bytes, name: bytes, lowers: list[bytes]) -> Di
         opaque = before is not None and (not stat.S_ISDIR(before.st_mode) or is_opaque(host))
     is_copied_up = before is not None and not opaque and _looks_the_same(now, before)
     optional = is_copied_up or (before is None and is_mount_point(host))
-    return _Folder(path, [] if opaque else below, Difference(path, kind, now, opaque), optional)
+    return Folder(path, [] if opaque else below, Difference(path, kind, now, opaque), optional)
 
 
 def _below(name: bytes, lowers: list[bytes]) -> tuple[os.stat_result | None, list[bytes]]:

@@ -72,11 +72,16 @@ class Tree:
     def own(self, path: bytes) -> bytes:
         """Makes the directory `path` one of this level, with all above it; where it is then."""
         here, owned = self.locate(path)
-        if owned:
-            return here
-        if path:
-            self.own(path.rpartition(b"/")[0])
-        return self.merge(path)
+        missing = []
+        while not owned:
+            missing.append(path)
+            if not path:
+                break
+            path = path.rpartition(b"/")[0]
+            here, owned = self.locate(path)
+        for each in reversed(missing):
+            here = self.merge(each)
+        return here
 
     def merge(self, path: bytes) -> bytes:
         """Turns a placeholder into a merged directory; where it is. The directories above it are this level's already."""

@@ -8,41 +8,27 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import IO
 
-from dockerlab.engine.rootfs import Change, ChangeKind, recorded, regular
+from dockerlab.engine.rootfs import ChangeKind, recorded, regular
+from dockerlab.engine.rootfs.differences import KINDS, Difference, Folder, walk
 from dockerlab.engine.rootfs.mount_points import is_mount_point
 from dockerlab.engine.rootfs.tree import Tree, attributes, lower_of
 from dockerlab.engine.store.tar import WHITEOUT, Entry, Kind, Writer
 
-_KINDS: dict[int, Kind] = {stat.S_IFREG: "file", stat.S_IFDIR: "directory", stat.S_IFLNK: "symlink", stat.S_IFIFO: "fifo"}
-
-
-@dataclass(frozen=True)
-class Difference:
-    """path: relative. found: the new state, None for what is gone."""
-
-    path: bytes
-    kind: ChangeKind
-    found: os.stat_result | None
-
 
 def differences(tree: Tree, lowest: bytes | None) -> Iterator[Difference]:
-    """All differences, a directory before what is in it, by name. lowest: the name of the image's topmost tree."""
-    below: bytes | None = None
-    if lowest is not None:
-        below = _located(tree, lowest, b"")
-    if lower_of(tree.top) is None:
-        found = _compare(tree, b"", below)
-        yield from found
+    """All differences, a directory before what is in it, by name. lowest: the name of the image's topmost tree.
 
-
-def changes(tree: Tree, lowest: bytes | None) -> list[Change]:
-    """For `docker diff`."""
-    return [Change("/" + os.fsdecode(each.path), each.kind) for each in differences(tree, lowest) if each.path]
+    Raises EngineError for directories deeper than a path is long.
+    """
+    if lower_of(tree.top) is not None:
+        return iter(())
+    below = None if lowest is None else _followed(tree, b"", tree.lower_path(lowest, b""))
+    return walk(Folder(b"", below), lambda folder: _inside(tree, folder))
 
 
 def write_layer(tree: Tree, lowest: bytes | None, out: IO[bytes]) -> None:
@@ -59,19 +45,8 @@ def write_layer(tree: Tree, lowest: bytes | None, out: IO[bytes]) -> None:
     writer.close()
 
 
-def usage(tree: Tree, lowest: bytes | None) -> int:
-    """Bytes of the files that are not the image's."""
-    seen = set()
-    total = 0
-    for each in differences(tree, lowest):
-        if each.found is not None and stat.S_ISREG(each.found.st_mode) and each.found.st_ino not in seen:
-            seen.add(each.found.st_ino)
-            total += each.found.st_size
-    return total
-
-
 def _write(writer: Writer, host: bytes, path: str, found: os.stat_result, links: dict[tuple[int, int], str]) -> None:
-    kind = _KINDS.get(stat.S_IFMT(found.st_mode))
+    kind = KINDS.get(stat.S_IFMT(found.st_mode))
     if kind is None:
         return  # a socket: an archive cannot hold one
     shown = recorded.read(host, found)
@@ -91,53 +66,43 @@ def _write(writer: Writer, host: bytes, path: str, found: os.stat_result, links:
         regular.add(writer, host, replace(entry, xattrs=xattrs), found.st_size)
 
 
-def _compare(tree: Tree, path: bytes, below: bytes | None) -> list[Difference]:
-    """A directory of the upper level, and the lower's if it has one: the differences inside."""
-    here = tree.own_path(path)
-    old = {entry.name: entry for entry in _entries(below)} if below is not None else {}
-    found: list[Difference] = []
-    names = {entry.name for entry in _entries(here)}
+def _inside(tree: Tree, folder: Folder[bytes | None]) -> Generator[Difference | Folder[bytes | None]]:
+    """What differs in a directory of the upper level, and the directories in it. below: the lower's, None where there is none."""
+    old = {entry.name: entry.path for entry in _entries(folder.below)} if folder.below is not None else {}
+    names = {entry.name for entry in _entries(tree.own_path(folder.path))}
     for name in sorted(names | old.keys()):
-        child = path + b"/" + name if path else name
+        child = folder.path + b"/" + name if folder.path else name
         if name not in names:
-            found.append(Difference(child, ChangeKind.DELETED, None))
+            yield Difference(child, ChangeKind.DELETED, None)
             continue
         with suppress(FileNotFoundError):  # a container that runs removes what was listed
-            found += _difference(tree, child, old[name].path if name in old else None)
-    return found
+            if found := _difference(tree, child, old.get(name)):
+                yield found
 
 
-def _difference(tree: Tree, path: bytes, below: bytes | None) -> list[Difference]:
+def _difference(tree: Tree, path: bytes, below: bytes | None) -> Difference | Folder[bytes | None] | None:
     here = tree.own_path(path)
     now = os.lstat(here)
     before = os.lstat(below) if below is not None else None
     is_new = before is None
-    kind = ChangeKind.ADDED if is_new else ChangeKind.MODIFIED
+    own = Difference(path, ChangeKind.ADDED if is_new else ChangeKind.MODIFIED, now)
     if not stat.S_ISDIR(now.st_mode):
         if before is not None and (before.st_ino, before.st_dev) == (now.st_ino, now.st_dev):
-            return []
+            return None
         if is_new and stat.S_ISREG(now.st_mode) and not now.st_size and is_mount_point(here):
-            return []
-        return [Difference(path, kind, now)]
+            return None
+        return own
     if lower_of(here) is not None:
-        return []
+        return None
     was_directory = before is not None and stat.S_ISDIR(before.st_mode)
     below = _followed(tree, path, below) if was_directory and below is not None else None
-    inside = _compare(tree, path, below)
-    if is_new and not inside and is_mount_point(here):
-        return []
-    if below is not None and not inside and _looks_the_same(here, now, below):
-        return []
-    return [Difference(path, kind, now), *inside]
+    looks_the_same = below is not None and _looks_the_same(here, now, below)
+    return Folder(path, below, own, optional=looks_the_same or (is_new and is_mount_point(here)))
 
 
 def _looks_the_same(here: bytes, now: os.stat_result, below: bytes) -> bool:
     before = os.lstat(below)
     return recorded.read(here, now) == recorded.read(below, before)
-
-
-def _located(tree: Tree, lowest: bytes, path: bytes) -> bytes:
-    return _followed(tree, path, tree.lower_path(lowest, path))
 
 
 def _followed(tree: Tree, path: bytes, host: bytes) -> bytes:

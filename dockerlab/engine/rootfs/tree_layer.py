@@ -7,12 +7,12 @@ of root file system shows it. Nothing is written outside the tree: paths are cle
 from __future__ import annotations
 
 import os
-import shutil
 import stat
 from contextlib import suppress
 
 from dockerlab.engine.rootfs import recorded, regular
 from dockerlab.engine.rootfs.regular import is_directory
+from dockerlab.engine.rootfs.removal import remove
 from dockerlab.engine.rootfs.tree import Tree, origin_of
 from dockerlab.engine.rootfs.unpacked import carry_out
 from dockerlab.engine.store.disk import Budget
@@ -160,7 +160,7 @@ class _Layer:
 def _remove(host: bytes) -> None:
     with suppress(FileNotFoundError):
         if is_directory(host):
-            shutil.rmtree(host)
+            remove(os.fsdecode(host))
         else:
             os.unlink(host)
 

@@ -14,6 +14,7 @@ from typing import IO, TYPE_CHECKING
 
 from dockerlab.engine.home import Home
 from dockerlab.engine.rootfs import Change, Kind, OpenLayer, Root, tree_changes, tree_layer
+from dockerlab.engine.rootfs.differences import listed, size
 from dockerlab.engine.rootfs.removal import remove
 from dockerlab.engine.rootfs.tree import Tree, make_placeholder
 from dockerlab.engine.rootfs.unpacked import Unpacked
@@ -53,7 +54,7 @@ class TreeSnapshots:
 
     def changes(self, root: Root) -> list[Change]:
         """See `Snapshots`."""
-        return tree_changes.changes(of(root), _topmost(root))
+        return listed(tree_changes.differences(of(root), _topmost(root)))
 
     def diff(self, root: Root, out: IO[bytes]) -> None:
         """See `Snapshots`."""
@@ -61,7 +62,7 @@ class TreeSnapshots:
 
     def usage(self, root: Root) -> int:
         """See `Snapshots`."""
-        return tree_changes.usage(of(root), _topmost(root))
+        return size(tree_changes.differences(of(root), _topmost(root)))
 
     def remove(self, container: Path) -> None:
         """See `Snapshots`."""

@@ -112,82 +112,54 @@ def _before(start: bytes, rest: Iterable[bytes]) -> Iterator[bytes]:
     yield from rest
 
 
-class _Decompressor(Protocol):
-    """What is common to the decompressors: bounded output, and what is left of the input."""
-
-    def feed(self, data: bytes) -> bytes: ...
-    @property
-    def hungry(self) -> bool: ...
-    @property
-    def eof(self) -> bool: ...
-    @property
-    def unused_data(self) -> bytes: ...
-
-
 class _Gzip:
     def __init__(self) -> None:
-        self._inner = zlib.decompressobj(31)
+        self.inner = zlib.decompressobj(31)
 
     def feed(self, data: bytes) -> bytes:
-        return self._inner.decompress(self._inner.unconsumed_tail + data, CHUNK)
+        return self.inner.decompress(self.inner.unconsumed_tail + data, CHUNK)
 
     @property
     def hungry(self) -> bool:
-        return not self._inner.unconsumed_tail
-
-    @property
-    def eof(self) -> bool:
-        return self._inner.eof
-
-    @property
-    def unused_data(self) -> bytes:
-        return self._inner.unused_data
+        return not self.inner.unconsumed_tail
 
 
 class _Limited:
     def __init__(self, inner: lzma.LZMADecompressor | bz2.BZ2Decompressor) -> None:
-        self._inner = inner
+        self.inner = inner
 
     def feed(self, data: bytes) -> bytes:
-        return self._inner.decompress(data, CHUNK)
+        return self.inner.decompress(data, CHUNK)
 
     @property
     def hungry(self) -> bool:
-        return self._inner.needs_input
-
-    @property
-    def eof(self) -> bool:
-        return self._inner.eof
-
-    @property
-    def unused_data(self) -> bytes:
-        return self._inner.unused_data
+        return self.inner.needs_input
 
 
-def _members(source: Iterator[bytes], new: Callable[[], _Decompressor], name: str) -> Iterator[bytes]:
+def _members(source: Iterator[bytes], new: Callable[[], _Gzip | _Limited], name: str) -> Iterator[bytes]:
     """One compressed stream after the other, as these formats allow; zeros after the last are padding."""
-    inner = new()
+    decompressor = new()
     fresh = True
     try:
         for chunk in source:
             data = chunk
             while True:
                 if fresh:
-                    data = data.lstrip(b"\0") if inner.eof else data
+                    data = data.lstrip(b"\0") if decompressor.inner.eof else data
                     if not data:
                         break
-                    inner, fresh = new(), False
-                output = inner.feed(data)
+                    decompressor, fresh = new(), False
+                output = decompressor.feed(data)
                 data = b""
                 if output:
                     yield output
-                if inner.eof:
-                    data, fresh = inner.unused_data, True
-                elif inner.hungry and len(output) < CHUNK:
+                if decompressor.inner.eof:
+                    data, fresh = decompressor.inner.unused_data, True
+                elif decompressor.hungry and len(output) < CHUNK:
                     break
     except (zlib.error, lzma.LZMAError, OSError, EOFError) as error:
         raise EngineError(f"the archive is damaged: {name}: {error}") from error
-    if not inner.eof:
+    if not decompressor.inner.eof:
         raise EngineError("unexpected EOF", hint="The archive is not whole.")
 
 
