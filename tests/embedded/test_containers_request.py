@@ -172,7 +172,10 @@ _POLICY = "invalid restart policy: "
         ({"PidMode": "foo"}, 400, "invalid PID mode: foo"),
         ({"IpcMode": "foo"}, 400, "invalid IPC mode: foo"),
         ({"SecurityOpt": ["foo"]}, 500, 'invalid --security-opt 1: "foo"'),
-        ({"LogConfig": {"Type": "foo"}}, 500, "logger: no log driver named 'foo' is registered"),
+        ({"PidMode": "container:"}, 400, "invalid PID mode: container:"),
+        ({"NetworkMode": "container:"}, 400, "invalid network mode: invalid container format container:<name|id>"),
+        ({"Isolation": "hyperv"}, 400, "invalid isolation (hyperv): linux only supports 'default'"),
+        ({"LogConfig": {"Type": "foo"}}, 400, 'error looking up logging plugin foo: plugin "foo" not found'),
         ({"LogConfig": {"Config": {"foo": "1"}}}, 400, "unknown log opt 'foo' for json-file log driver"),
         ({"LogConfig": {"Type": "local", "Config": {"tag": "1"}}}, 400, "unknown log opt 'tag' for log driver local"),
         ({"LogConfig": {"Config": {"mode": "x"}}}, 400, "logger: logging mode not supported: x"),
@@ -194,6 +197,8 @@ def test_refused_host_configs(given: dict[str, Any], status: int, text: str) -> 
         ({"NanoCpus": 10**11}, "range of CPUs is from 0.01 to 2.00, as there are only 2 CPUs available"),
         ({"CpusetCpus": "77"}, "Requested CPUs are not available - requested 77, available: 0-1"),
         ({"CpusetCpus": "a"}, "Invalid value a for cpuset cpus: invalid format: a"),
+        ({"CpusetMems": "9"}, "Requested memory nodes are not available - requested 9, available: 0"),
+        ({"CpusetMems": "a"}, "Invalid value a for cpuset mems: invalid format: a"),
         ({"Memory": 104857600, "MemorySwap": 50000000}, "Minimum memoryswap limit should be larger than memory limit, see usage"),
         ({"MemorySwap": 50000000}, "You should always set the Memory limit when using Memoryswap limit, see usage"),
         ({"MemoryReservation": 5000}, "Minimum memory reservation allowed is 6MB"),
@@ -305,6 +310,13 @@ def test_one_place_is_mounted_once() -> None:
 )
 def test_tmpfs_options(text: str, options: dict[str, str]) -> None:
     assert mounting.tmpfs_options(text) == options
+
+
+@pytest.mark.parametrize("text", ["foo", "foo=1", "nr_inodes"])
+def test_tmpfs_options_that_there_are_not(text: str) -> None:
+    with pytest.raises(EngineError) as caught:
+        mounting.tmpfs_options(text)
+    assert caught.value.message == f'invalid tmpfs option "{text.partition("=")[0]}"'
 
 
 @pytest.mark.parametrize(

@@ -40,8 +40,11 @@ def create(parts: Parts, body: Mapping[str, Any], name: str = "", platform: str 
         raise UsageError("config cannot be empty in order to create a container")
     config, host = configuration.parse(body)
     validation.check(config, host)
-    resources.check(host, cpus())
+    resources.check(host, cpus(), memory_nodes())
     others = {spec.partition(":")[0]: _other(parts, spec.partition(":")[0]) for spec in host["VolumesFrom"] or ()}
+    for mode in (host["PidMode"], host["IpcMode"]):
+        if joined := mode.partition("container:")[2]:
+            _other(parts, joined)
     if not config["Image"]:
         raise UsageError("no command specified")
     image = parts.store.get(config["Image"])
@@ -104,6 +107,11 @@ def warnings(host: Mapping[str, Any], isolation: Isolation, means: Means) -> lis
 def cpus() -> int:
     """How many this machine has."""
     return os.cpu_count() or 1
+
+
+def memory_nodes() -> int:
+    """How many this machine has."""
+    return len(list(Path("/sys/devices/system/node").glob("node[0-9]*"))) or 1
 
 
 def _supervised_warnings(host: Mapping[str, Any]) -> list[str]:

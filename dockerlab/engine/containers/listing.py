@@ -133,9 +133,7 @@ def _ports(term: str, values: Iterable[str]) -> Iterable[tuple[int, str]]:
 def _has_ports(asked: Mapping[str, frozenset[tuple[int, str]]], record: Record) -> bool:
     listed = publishing.ports_list(record)
     if "publish" in asked:
-        published = {
-            (port, one["Type"]) for one in listed for port in (one.get("PublicPort"), one["PrivatePort"]) if "PublicPort" in one
-        }
+        published = {(one["PublicPort"], one["Type"]) for one in listed if "PublicPort" in one}
         if not published & asked["publish"]:
             return False
     if "expose" in asked:

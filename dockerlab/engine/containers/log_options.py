@@ -28,7 +28,7 @@ _FAILED = "failed to create task for container: failed to initialize logging dri
 def check(driver: str, options: Mapping[str, str]) -> None:
     """What a create request may say. Raises UsageError, EngineError."""
     if driver not in DRIVERS:
-        raise EngineError(f"logger: no log driver named '{driver}' is registered", status=500)
+        raise UsageError(f'error looking up logging plugin {driver}: plugin "{driver}" not found')
     if driver == "none":
         return
     if (mode := options.get("mode", "")) not in ("", "blocking", "non-blocking"):

@@ -20,6 +20,12 @@ _PROPAGATIONS = frozenset(("shared", "rshared", "slave", "rslave", "private", "r
 _OTHERS = frozenset(("ro", "rw", "nocopy", "consistent", "cached", "delegated"))
 _VOLUME_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]*")
 _TMPFS_SIZE = re.compile(r"(\d+)([kmgt]?)b?", re.IGNORECASE)
+# What is accepted; what of it has an effect is in `tmpfs_options`.
+_TMPFS_VALUES = frozenset(("size", "mode", "uid", "gid", "nr_inodes", "nr_blocks", "mpol"))
+_TMPFS_FLAGS = frozenset(
+    "defaults ro rw suid nosuid dev nodev exec noexec sync async dirsync remount mand nomand atime noatime diratime nodiratime "
+    "relatime norelatime strictatime nostrictatime bind rbind unbindable runbindable private rprivate shared rshared slave rslave".split()
+)
 _UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
 
 
@@ -145,7 +151,10 @@ def _from_other(spec: str, others: Mapping[str, Record]) -> Iterable[Wanted]:
 
 
 def tmpfs_options(text: str) -> dict[str, str]:
-    """`--tmpfs /run:size=64m,mode=1777` to a mount's options, the size in bytes. "ro" stays in it as itself."""
+    """`--tmpfs /run:size=64m,mode=1777` to a mount's options, the size in bytes. "ro" stays in it as itself.
+
+    Raises UsageError, EngineError.
+    """
     found: dict[str, str] = {}
     for word in filter(None, text.split(",")):
         name, _, value = word.partition("=")
@@ -156,6 +165,8 @@ def tmpfs_options(text: str) -> dict[str, str]:
         elif name == "size" and not re.fullmatch(r"\d+%", value):
             text = f'error mounting "tmpfs" to rootfs: data={word}: invalid argument'
             raise UsageError(f"failed to create task for container: {text}")
+        elif name not in _TMPFS_FLAGS and (name not in _TMPFS_VALUES or not value):
+            raise EngineError(f'invalid tmpfs option "{name}"', status=500)
     return found
 
 

@@ -21,8 +21,8 @@ FIELDS = (
 )
 
 
-def check(host: Mapping[str, Any], cpus: int) -> None:
-    """Raises UsageError for limits that make no sense. cpus: how many this machine has."""
+def check(host: Mapping[str, Any], cpus: int, memory_nodes: int = 1) -> None:
+    """Raises UsageError for limits that make no sense. cpus, memory_nodes: how many this machine has."""
     memory, swap, reserved = host["Memory"], host["MemorySwap"], host["MemoryReservation"]
     if memory and memory < _LEAST_MEMORY:
         raise UsageError("Minimum memory limit allowed is 6MB")
@@ -46,7 +46,8 @@ def check(host: Mapping[str, Any], cpus: int) -> None:
         raise UsageError("CPU cfs period can not be less than 1ms (i.e. 1000) or larger than 1s (i.e. 1000000)")
     if 0 < host["CpuQuota"] < 1000:
         raise UsageError("CPU cfs quota can not be less than 1ms (i.e. 1000)")
-    _check_set(host["CpusetCpus"], cpus)
+    _check_set(host["CpusetCpus"], cpus, "cpus", "CPUs")
+    _check_set(host["CpusetMems"], memory_nodes, "mems", "memory nodes")
 
 
 def limits(host: Mapping[str, Any]) -> Limits:
@@ -91,11 +92,13 @@ def changed(host: Mapping[str, Any], asked: Mapping[str, Any]) -> dict[str, Any]
     return result
 
 
-def _check_set(text: str, cpus: int) -> None:
+def _check_set(text: str, count: int, name: str, word: str) -> None:
     if not text:
         return
     if not re.fullmatch(r"\d+(-\d+)?(,\d+(-\d+)?)*", text):
-        raise UsageError(f"Invalid value {text} for cpuset cpus: invalid format: {text}")
+        raise UsageError(f"Invalid value {text} for cpuset {name}: invalid format: {text}")
     last = max((int(number) for number in re.findall(r"\d+", text)), default=-1)
-    if last >= cpus:
-        raise UsageError(f"Requested CPUs are not available - requested {text}, available: {f'0-{cpus - 1}' if cpus > 1 else '0'}")
+    if last >= count:
+        raise UsageError(
+            f"Requested {word} are not available - requested {text}, available: {f'0-{count - 1}' if count > 1 else '0'}"
+        )

@@ -116,7 +116,11 @@ def _check_ports(bindings: Mapping[str, Any], mode: str) -> None:
 
 
 def _check_modes(host: Mapping[str, Any]) -> None:
-    if (pid := host["PidMode"]) not in ("", "host") and not pid.startswith("container:"):
+    if host["NetworkMode"] == "container:":
+        raise UsageError("invalid network mode: invalid container format container:<name|id>")
+    if host["Isolation"] not in ("", "default"):
+        raise UsageError(f"invalid isolation ({host['Isolation']}): linux only supports 'default'")
+    if (pid := host["PidMode"]) not in ("", "host") and not pid.partition("container:")[2]:
         raise UsageError(f"invalid PID mode: {pid}")
     if (ipc := host["IpcMode"]) not in ("none", "private", "shareable", "host") and not ipc.startswith("container:"):
         raise UsageError(f"invalid IPC mode: {ipc}")

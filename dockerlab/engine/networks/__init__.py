@@ -80,6 +80,9 @@ class Networks:
             network = requests.new_network(body, secrets.token_hex(32), timestamps.now(), block or 0)
             if network.name in self._registry.by_name:
                 raise Conflict(f"network with name {network.name} already exists")
+            others = [subnet for other in self._registry.by_name.values() for subnet in requests.subnets(other)]
+            if any(subnet.overlaps(other) for subnet in requests.subnets(network) for other in others):
+                raise EngineError("invalid pool request: Pool overlaps with other one on this address space", status=_FORBIDDEN)
             if block is None:
                 raise EngineError("all predefined address pools have been fully subnetted", status=_FORBIDDEN)
             self._registry.add(network)
@@ -298,7 +301,7 @@ class Networks:
             try:
                 ends[network.name if network else key] = requests.endpoint(settings, network)
             except UsageError as error:
-                raise UsageError(f"invalid config for network {key}: {error.message}") from None
+                raise UsageError(f"invalid config for network {network.name if network else key}: {error.message}") from None
         if member.mode in ("host", "none") or not ends:
             return {member.mode: ends.get(member.mode, Endpoint())}
         return dict(sorted(ends.items(), key=lambda item: item[0] != member.mode))
@@ -306,7 +309,10 @@ class Networks:
     def _network_of(self, member: Member) -> plan.Network:
         """What network a container that starts has, its address taken."""
         if member.mode.startswith(_JOINED):
-            other = self._known(member.mode.removeprefix(_JOINED))
+            try:
+                other = self._known(member.mode.removeprefix(_JOINED))
+            except NotFound as error:
+                raise EngineError(f"joining network namespace of container: {error.message}", status=500) from None
             if not other.is_running:
                 raise Conflict(f"cannot join network of a non running container: {other.id}")
             if other.address:

@@ -15,6 +15,7 @@ from dockerlab.errors import EngineError, NotFound, UsageError
 
 _FORBIDDEN = 403
 _USER_ADDRESS = "user specified IP address is supported only when connecting to networks with user configured subnets"
+_OWN_ADDRESS = "user specified IP address is supported on user defined networks only"
 _ALIAS = "network-scoped alias is supported only for containers in user defined networks"
 _NO_MANAGER = (
     'This node is not a swarm manager. Use "docker swarm init" or "docker swarm join" to connect this node to swarm and try again.'
@@ -86,13 +87,18 @@ def new_network(body: Mapping[str, Any], id: str, created: str, block: int) -> N
     )
 
 
+def subnets(network: Network) -> list[ipaddress.IPv4Network | ipaddress.IPv6Network]:
+    """The subnets that were asked for."""
+    configs = network.ipam.get("Config") or ()
+    return [ipaddress.ip_network(config["Subnet"], strict=False) for config in configs if config.get("Subnet")]
+
+
 def warnings(network: Network) -> list[str]:
     """What a new network does not do although it was asked for."""
     found = []
-    subnets = [str(config.get("Subnet")) for config in network.ipam.get("Config") or () if config.get("Subnet")]
-    if subnets:
+    if asked := subnets(network):
         own = addresses.subnet(network.block)
-        found.append(f"containers of this network have addresses of {own}, not of {', '.join(subnets)}")
+        found.append(f"containers of this network have addresses of {own}, not of {', '.join(map(str, asked))}")
     if network.internal:
         found.append("an internal network is not isolated: its containers share the host's network")
     if network.ipv6:
@@ -138,7 +144,9 @@ def endpoint(settings: Mapping[str, Any] | None, network: Network | None) -> End
         address = str((ipam or {}).get(key) or "")
         if address and not _is_address(address):
             wrong.append(f"invalid {label} address: {address}")
-        if address and network and not (network.ipam.get("Config") or ()):
+        if address and network and network.is_predefined:
+            wrong += [_OWN_ADDRESS, f"no configured subnet or ip-range contain the IP address {address}"]
+        elif address and network and not (network.ipam.get("Config") or ()):
             wrong.append(_USER_ADDRESS)
     if network and network.is_predefined and aliases:
         wrong.append(_ALIAS)
