@@ -27,6 +27,15 @@ _LEFT_OUT = re.compile(r"/usr/share/(?:man|info|groff|lintian|linda|locale|doc-b
 _ALTERNATIVES = Path("/etc/alternatives")
 _MASTERS = Path("/usr/share/base-passwd")
 _APT_USER = "_apt:x:42:65534::/nonexistent:/usr/sbin/nologin\n"
+_TEMPLATES = Path("/usr/share/pam")
+# What libpam-runtime puts into its templates of /etc/pam.d/common-*, as it is installed: passwords, and nothing else.
+_LOGINS = {
+    ("auth", "primary"): "auth\t[success=1 default=ignore]\tpam_unix.so nullok",
+    ("account", "primary"): "account\t[success=1 new_authtok_reqd=done default=ignore]\tpam_unix.so",
+    ("password", "primary"): "password\t[success=1 default=ignore]\tpam_unix.so obscure yescrypt",
+    ("session", "primary"): "session\t[default=1]\t\t\tpam_permit.so",
+    ("session", "additional"): "session\trequired\tpam_unix.so",
+}
 _SOURCES = """\
 deb http://deb.debian.org/debian {codename} main
 deb http://deb.debian.org/debian {codename}-updates main
@@ -124,9 +133,14 @@ def _add_system(tree: Tree) -> None:
     tree.file("/etc/gshadow", "".join(f"{_first(line)}:*::\n" for line in groups.splitlines()).encode(), 0o640)
     tree.file("/etc/apt/sources.list", _SOURCES.format(codename=_os_release().get("VERSION_CODENAME", "stable")).encode())
     tree.file("/etc/nsswitch.conf", b"passwd: files\ngroup: files\nshadow: files\nhosts: files dns\n")
+    for template in _TEMPLATES.glob("common-*[!s]"):
+        text = template.read_text(encoding="utf-8")
+        done = re.sub(r"^\$([a-z]+)\w*_([a-z]+)$", lambda found: _LOGINS.get((found[1], found[2]), ""), text, flags=re.MULTILINE)
+        tree.file(f"/etc/pam.d/{template.name}", done.encode())
     bundle = machine.certificates()
     if bundle:
         tree.file(machine.CERTIFICATES, bundle.resolve())
+        tree.file("/etc/ca-certificates.conf", b"# Nothing is added to the bundle that is there.\n")
     tree.link("/var/run", "/run")
     tree.link("/etc/os-release", "../usr/lib/os-release")
     tree.file("/usr/lib/os-release", machine.os_release("debian"))

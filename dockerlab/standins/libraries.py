@@ -42,16 +42,19 @@ def closure(programs: Sequence[Path]) -> dict[str, Path]:
     return {m["name"] if m["name"] and m["name"][0] != "/" else m["path"]: Path(m["path"]) for m in _LINE.finditer(answer.stdout)}
 
 
-def add_libraries(tree: Tree, programs: Iterable[Path], present: Tree | None = None) -> None:
-    """Puts the libraries of `programs` into `tree`, without those that `present`, a layer below, has."""
+def add_libraries(tree: Tree, programs: Iterable[Path], present: Tree | None = None, also: Sequence[str] = ()) -> None:
+    """Puts the libraries of `programs` into `tree`, without those that `present`, a layer below, has.
+
+    also: libraries by name that are taken where they lie beside the C library.
+    """
     found = closure([path for path in programs if is_program(path)])
     c_library = next((path for name, path in found.items() if name.startswith("libc.so.")), None)
     if c_library is None:
         return
     folder = c_library.parent
     # Names are looked up through modules that the C library loads by itself, so that ldd does not list them.
-    name_service = [folder / name for name in _NAME_SERVICE if (folder / name).exists()]
-    found |= {path.name: path for path in name_service} | closure(name_service)
+    beside = [folder / name for name in (*_NAME_SERVICE, *also) if (folder / name).exists()]
+    found |= {path.name: path for path in beside} | closure(beside)
     for name, path in found.items():
         place = name if name.startswith("/") else f"{folder}/{name}"
         if present is None or place not in present:

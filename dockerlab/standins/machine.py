@@ -21,7 +21,9 @@ _COMMANDS = """
     pr printenv printf ps pwd readlink realpath renice rm rmdir sed seq setsid sha1sum sha224sum sha256sum sha384sum sha512sum shred
     shuf sleep sort split stat stdbuf stty sum sync tac tail tar tee test timeout top touch tr true truncate tsort tty umount uname
     unexpand uniq unlink uptime users vdir wc which who whoami xargs yes
+    groupadd groupdel groupmod useradd userdel usermod
 """
+_ACCOUNTS = b"UID_MIN 1000\nUID_MAX 60000\nGID_MIN 1000\nGID_MAX 60000\nUSERGROUPS_ENAB yes\n"
 
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "i686": "386", "ppc64le": "ppc64le", "s390x": "s390x",
                   "riscv64": "riscv64"}  # fmt: skip
@@ -102,6 +104,7 @@ def add_system(tree: Tree, stand_in_for: str) -> None:
     tree.file("/etc/passwd", b"root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/nonexistent:/bin/false\n")
     tree.file("/etc/group", b"root:x:0:\ntty:x:5:\nnogroup:x:65534:\n")
     tree.file("/etc/shells", b"/bin/sh\n")
+    tree.file("/etc/login.defs", _ACCOUNTS)
     tree.file("/etc/nsswitch.conf", b"passwd: files\ngroup: files\nhosts: files dns\n")
     tree.file("/etc/os-release", os_release(stand_in_for))
 
@@ -116,7 +119,7 @@ def add_commands(tree: Tree) -> int:
     """The shell and the usual commands of this machine, with the libraries that they need. Gives how many there are."""
     programs: dict[str, Path] = {}
     for name in _COMMANDS.split():
-        found = shutil.which(name)
+        found = shutil.which(name, path=f"{os.environ.get('PATH', PATH)}:{PATH}")
         if found and is_program(Path(found)):
             programs[name] = Path(found).resolve()
     if "sh" not in programs:

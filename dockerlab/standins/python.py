@@ -26,6 +26,11 @@ NAME = "python:3.10"
 _LEAVE_OUT = (
     "__pycache__ site-packages dist-packages test tests idlelib idle_test tkinter turtledemo turtle.py lib2to3 EXTERNALLY-MANAGED"
 )
+# What a wheel with compiled modules counts on besides the C library: PEP 600, manylinux.
+_FOR_WHEELS = (
+    *("libm.so.6", "libpthread.so.0", "libdl.so.2", "librt.so.1", "libutil.so.1", "libresolv.so.2", "libnsl.so.1"),
+    *("libgcc_s.so.1", "libstdc++.so.6"),
+)
 _LEAVE_OUT_MODULES = ("_tkinter", "_test", "_ctypes_test", "_xxtestfuzz", "_xxinterpchannels", "xxlimited")
 
 
@@ -78,7 +83,7 @@ def _add_python(tree: Tree, base: Tree) -> str:
     left_out = frozenset(path.name for path in modules if path.name.startswith(_LEAVE_OUT_MODULES))
     static = frozenset(path.name for path in library.glob("config-*"))
     tree.copy_folder(f"{prefix}/{sys.platlibdir}/python{version}", library, left_out | static | frozenset(_LEAVE_OUT.split()))
-    add_libraries(tree, [interpreter, *(path for path in modules if path.name not in left_out)], base)
+    add_libraries(tree, [interpreter, *(path for path in modules if path.name not in left_out)], base, _FOR_WHEELS)
     return _add_pip(tree, prefix, version)
 
 

@@ -111,6 +111,7 @@ def test_the_stand_in_for_debian_is_a_debian_that_apt_can_extend() -> None:
         "var/lib/dpkg/info/bash.list",
         "etc/apt/sources.list",
     } <= set(layer)
+    assert {f"etc/pam.d/common-{kind}" for kind in ("account", "auth", "password", "session")} <= set(layer)
     assert layer["bin"].linkname == "usr/bin"
     assert (layer["etc/shadow"].mode, layer["usr/bin/su"].mode) == (0o640, 0o4755)
     assert not [name for name in layer if name.startswith(("usr/share/man/", "usr/share/locale/")) and layer[name].isfile()]
