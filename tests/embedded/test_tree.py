@@ -198,7 +198,6 @@ class TestContainer:
         assert names(home.home.containers) == []
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="needs root to become somebody else")
 @pytest.mark.parametrize("depth", [1100, 5000])
 def test_directories_deeper_than_python_calls_itself(home: Box, depth: int) -> None:
     container = home.container(home.prepare([BASE]))
@@ -225,6 +224,7 @@ def test_directories_deeper_than_python_calls_itself(home: Box, depth: int) -> N
     container.remove()
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root to become somebody else")
 def test_somebody_keeps_owners_too() -> None:
     with box(1000) as home:
         (bottom,) = home.prepare([BASE])
