@@ -1,5 +1,4 @@
-"""Whatever comes in on the socket: an answer that says what is wrong, and an engine that goes on. No answer is
-Python's own, and the log stays clean."""
+"""Whatever comes in on the socket: an answer that says what is wrong, not in Python's words, an engine that goes on, and a clean log."""
 
 from __future__ import annotations
 
@@ -126,7 +125,9 @@ def belongs(value: Any, shape: Shape) -> bool:
     """Whether a value may have that type, looked at from outside."""
     match shape:
         case Scalar():
-            return isinstance(value, shape.of) and not (shape.of is int and (isinstance(value, bool) or abs(value) >= 2**63))
+            if shape.of is not int:
+                return isinstance(value, shape.of)
+            return isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**63
         case List():
             return (shape.words and isinstance(value, str)) or (
                 isinstance(value, list) and all(belongs(one, shape.of) for one in value)
