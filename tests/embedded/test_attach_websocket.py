@@ -18,7 +18,7 @@ from tests.embedded.serving import Talk
 
 KEY = "dGhlIHNhbXBsZSBub25jZQ=="
 ECHO = ("sh", "-c", "echo begun; while read line; do echo got $line; echo loud >&2; done; echo over")
-ALL = {"stream": 1, "stdin": 1, "stdout": 1, "stderr": 1}
+ALL: dict[str, Any] = {"stream": 1, "stdin": 1, "stdout": 1, "stderr": 1}
 
 
 class Socket:

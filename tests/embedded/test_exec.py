@@ -90,7 +90,7 @@ def test_a_terminal_and_its_size(api: Client, web: str) -> None:
             127,
             f'{FAILED}chdir to cwd ("/nosuch") set in config.json failed: no such file or directory\r\n',
         ),
-        ("true", {"WorkingDir": "nosuch"}, 127, "OCI runtime exec failed: exec failed: Cwd must be an absolute path\r\n"),
+        ("true", {"WorkingDir": "nosuch"}, 128, "OCI runtime exec failed: exec failed: Cwd must be an absolute path\r\n"),
     ],
 )
 def test_what_cannot_be_started_says_so_as_its_output(
@@ -180,3 +180,29 @@ def test_execs_go_with_their_container(api: Client, inside: Engine, web: str) ->
     run = made(api, "true")
     api.ask("DELETE", "/containers/web", force=1)
     assert api.ask("GET", f"/exec/{run}/json").status == 404
+
+
+@pytest.mark.parametrize(
+    ("user", "text"),
+    [
+        ("nosuch", "unable to find user nosuch: no matching entries in passwd file"),
+        ("0:nosuch", "unable to find group nosuch: no matching entries in group file"),
+        ("99999999999", "uids and gids must be in range 0-2147483647"),
+    ],
+)
+def test_a_user_that_is_not_there(api: Client, web: str, user: str, text: str) -> None:
+    assert api.message("POST", f"/containers/{web}/exec", {"Cmd": ["id"], "User": user}) == (400, text)
+    assert api.inspect(web)["ExecIDs"] is None
+
+
+def test_the_size_of_a_terminal_may_be_given_early(api: Client, web: str) -> None:
+    run = made(api, "stty", "size", Tty=True, ConsoleSize=[24, 80])
+    assert api.inspect(web)["ExecIDs"] == [run]
+    assert started(api, run, Tty=True) == b"24 80\r\n"
+    run = made(api, "stty", "size", Tty=True, ConsoleSize=[24, 80])
+    assert started(api, run, Tty=True, ConsoleSize=[5, 6]) == b"5 6\r\n"
+
+
+def test_whoever_says_that_there_is_a_terminal_gets_no_frames(api: Client, web: str) -> None:
+    assert started(api, made(api, "echo", "plain"), Tty=True) == b"plain\n"
+    assert by_stream(started(api, made(api, "echo", "tty", Tty=True))) == {1: b"tty\r\n", 2: b""}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from dockerlab.engine.api.containers import find
@@ -42,13 +43,13 @@ def start(engine: Engine, request: Request) -> Response:
     found = execs.get(request.params["id"])
     asked = read(request.body.json(), EXEC_START)
     detach = asked.get("Detach", False)
-    console = _console_size(asked)
+    console = _console_size(asked) or _console_size(found.asked)
     execs.claim(found)
     if detach:
         execs.start(found, detach=True, size=console).close()
         return Answer(status=200)
-    # Docker sends frames unless it is told here, once more, that there is a terminal.
-    framed = not (found.tty and asked.get("Tty"))
+    # Docker sends frames unless it is told here that there is a terminal, whether there is one or not.
+    framed = not asked.get("Tty")
     return Hijack(lambda connection: _converse(engine, found, console, framed, connection), multiplexed=framed)
 
 
@@ -66,12 +67,18 @@ def _converse(engine: Engine, found: Exec, console: tuple[int, int] | None, fram
             stream,
             gives_input=bool(found.asked.get("AttachStdin")),
             keys=keys,
-            coding=streams.Framed() if framed and found.tty else None,
+            coding=_coding(framed, found.tty),
             # Who has read to the end asks for the exit code at once.
             ended=lambda: found.ended.wait(_TOLD_SECONDS),
         )
         if detached:
             engine.containers.parts.emit(found.container, "exec_detach", execID=found.id)
+
+
+def _coding(framed: bool, tty: bool) -> streams.Plain:
+    if framed != tty:
+        return streams.Plain()
+    return streams.Framed() if framed else streams.Unframed()
 
 
 def _keys(asked: dict[str, Any] | Any) -> bytes:
@@ -82,7 +89,7 @@ def _keys(asked: dict[str, Any] | Any) -> bytes:
         raise EngineError(f"Invalid escape keys ({text}) provided", status=500) from None
 
 
-def _console_size(asked: dict[str, Any]) -> tuple[int, int] | None:
+def _console_size(asked: Mapping[str, Any]) -> tuple[int, int] | None:
     """[rows, columns] of the request; None where it is not given."""
     match asked.get("ConsoleSize"):
         case [int(rows), int(columns)] if rows > 0 and columns > 0:

@@ -5,6 +5,7 @@ An exec is created, then started once; it can be inspected for a while after it 
 
 from __future__ import annotations
 
+import re
 import secrets
 import socket
 import threading
@@ -93,6 +94,7 @@ class Execs:
         container.needs_running()
         if container.record.state.status == "paused":
             raise Conflict(f"Container {called or container.id} is paused, unpause the container before exec")
+        self._find_user(container, asked.get("User", ""))
         found = Exec(container, asked)
         with self._lock:
             self._sweep()
@@ -108,9 +110,9 @@ class Execs:
             return self._execs[identifier]
 
     def of(self, container: Container) -> list[str]:
-        """The ids of a container's execs that run."""
+        """The ids of a container's execs that run, or will."""
         with self._lock:
-            return [one.id for one in self._execs.values() if one.container is container and one.is_running]
+            return [one.id for one in self._execs.values() if one.container is container and one.exit_code is None]
 
     def claim(self, found: Exec) -> None:
         """Says that it is going to be started: nobody else may. Raises Conflict."""
@@ -173,6 +175,16 @@ class Execs:
         with self._lock:
             self._execs.pop(found.id, None)
 
+    def _find_user(self, container: Container, user: str) -> None:
+        """Raises EngineError where the container does not know the user; of numbers it need not."""
+        if re.fullmatch(r"\d{1,9}(:\d{1,9})?|", user):
+            return
+        job = self._parts.job(container, "find_user", {"user": user})
+        try:
+            job.wait()
+        finally:
+            job.close()
+
     def _finish(self, found: Exec, exit_code: int) -> bool:
         with self._lock:
             if found.exit_code is not None:
@@ -203,7 +215,7 @@ def _check(asked: Mapping[str, Any]) -> None:
 def _exec(running: Running, identifier: str, process: Any, detach: bool, stdout: bool, stderr: bool) -> tuple[int, socket.socket]:
     gone = Conflict(f"container {running.id} is not running")
     if process.cwd and not process.cwd.startswith("/"):
-        raise StartFailed("OCI runtime exec failed: exec failed: Cwd must be an absolute path", 127)
+        raise StartFailed("OCI runtime exec failed: exec failed: Cwd must be an absolute path", 128)
     try:
         return running.exec(identifier, process, detach=detach, stdout=stdout, stderr=stderr)
     except StartFailed as error:

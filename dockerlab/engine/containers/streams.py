@@ -56,6 +56,16 @@ class Framed(Plain):
         return frame(STDOUT, data)
 
 
+class Unframed(Plain):
+    """Output without its frames, for a client that takes it for a terminal's."""
+
+    def __init__(self) -> None:
+        self._frames = Demultiplexer()
+
+    def encode(self, data: bytes) -> bytes:
+        return b"".join(payload for _, payload in self._frames.feed(data))
+
+
 class Messages(Plain):
     """Messages of a WebSocket: both outputs are one stream."""
 

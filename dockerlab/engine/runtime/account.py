@@ -16,7 +16,7 @@ _HIGHEST = 2**31 - 1
 
 @dataclass(frozen=True)
 class Account:
-    """uid, gid: real and effective. groups: supplementary. home: "/" where passwd does not list the user."""
+    """uid, gid: real and effective. groups: supplementary, its own included. home: "/" where passwd does not list the user."""
 
     uid: int
     gid: int
@@ -43,7 +43,8 @@ def resolve(user: str, passwd: str, group: str, more_groups: Sequence[str] = ())
     else:
         groups = tuple(g for _, g, members in _groups(group) if found and found in members)
     added = tuple(_gid(g, group) for g in more_groups)
-    return Account(uid, gid, tuple(dict.fromkeys((*groups, *added))), home or "/")
+    # Its own one, too: who is among a group's members by any way is to have no less than the kernel would give by itself.
+    return Account(uid, gid, tuple(dict.fromkeys((gid, *groups, *added))), home or "/")
 
 
 def _passwd_entry(name: str, passwd: str) -> tuple[str, int, int, str] | None:

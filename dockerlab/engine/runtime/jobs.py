@@ -1,4 +1,4 @@
-"""Functions of ours that run inside a container's root instead of a command: `docker cp` and `docker export`.
+"""Functions of ours that run inside a container's root instead of a command: `docker cp`, `docker export`, the user of an exec.
 
 They see what the container sees, on every rung, and cannot leave it: the kernel (or the supervisor) resolves every path inside. Bytes come
 by standard input and go by standard output; what came out of it is one JSON object on standard error, with "error" and "status" (HTTP)
@@ -18,6 +18,10 @@ import tarfile
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import IO, Any
+
+from dockerlab.engine.runtime.entry import account_of
+from dockerlab.engine.runtime.plan import Process
+from dockerlab.errors import EngineError
 
 _CHUNK = 1 << 20
 _SKIPPED_BY_EXPORT = frozenset({"proc", "sys", "dev"})
@@ -120,11 +124,21 @@ def archive_put(arguments: Mapping[str, Any]) -> dict[str, Any]:
     return {}
 
 
+def find_user(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Looks up whom a command is to run as. Refused with Docker's words where there is no such user or group."""
+    try:
+        account_of(Process((), user=arguments["user"]))
+    except EngineError as error:
+        raise Refused(error.message, error.status or 400) from error
+    return {}
+
+
 JOBS: Mapping[str, Callable[[Mapping[str, Any]], dict[str, Any]]] = {
     "archive_stat": archive_stat,
     "archive_get": archive_get,
     "archive_put": archive_put,
     "export": export,
+    "find_user": find_user,
 }
 
 
