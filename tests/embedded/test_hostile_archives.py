@@ -169,6 +169,9 @@ def test_layers_that_stay_inside(own: OwnEngine, case: str) -> None:
     assert outcome(own, _filled(own, ACCEPTED[case])) == ""
     if case in ("absolute", "twice"):
         assert file(own, "/evil") == b"x"
+    exported = own.client.ask("GET", "/containers/hostile/export")
+    with tarfile.open(fileobj=io.BytesIO(exported.body)) as tar:
+        assert case != "a deep directory" or "d/" * 1100 + "f" in tar.getnames()
 
 
 def test_a_link_that_an_earlier_layer_planted(own: OwnEngine) -> None:

@@ -83,7 +83,7 @@ def archive_get(arguments: Mapping[str, Any]) -> dict[str, Any]:
         os.fdopen(1, "wb", buffering=_CHUNK, closefd=False) as out,
         tarfile.open(fileobj=out, mode="w|", format=tarfile.PAX_FORMAT) as tar,
     ):
-        _add(tar, os.path.realpath(path) if follow else path, name, set())
+        _add(tar, os.path.realpath(path) if follow else path, name)
     return {}
 
 
@@ -95,9 +95,9 @@ def export(_: Mapping[str, Any]) -> dict[str, Any]:
     ):
         for name in sorted(os.listdir("/")):
             if name in _SKIPPED_BY_EXPORT:
-                _add(tar, f"/{name}", name, set(), deep=False)
+                _add(tar, f"/{name}", name, deep=False)
             else:
-                _add(tar, f"/{name}", name, set())
+                _add(tar, f"/{name}", name)
     return {}
 
 
@@ -142,13 +142,29 @@ JOBS: Mapping[str, Callable[[Mapping[str, Any]], dict[str, Any]]] = {
 }
 
 
-def _add(tar: tarfile.TarFile, path: str, name: str, seen: set[tuple[int, int]], *, deep: bool = True) -> None:
+def _add(tar: tarfile.TarFile, path: str, name: str, *, deep: bool = True) -> None:
+    """Adds a file, or a directory with what is in it: not by recursion, for directories may lie deeper than Python calls itself."""
+    within: set[tuple[int, int]] = set()  # the directories that are being added: what is mounted in itself has no end
+    waiting: list[tuple[str, str, tuple[int, int] | None]] = [(path, name, None)]
+    while waiting:
+        path, name, left = waiting.pop()
+        if left:
+            within.discard(left)
+        elif (inner := _add_one(tar, path, name)) and deep and inner not in within:
+            within.add(inner)
+            waiting.append((path, name, inner))
+            children = sorted(os.listdir(path), reverse=True)
+            waiting += [(posixpath.join(path, child), posixpath.join(name, child), None) for child in children]
+
+
+def _add_one(tar: tarfile.TarFile, path: str, name: str) -> tuple[int, int] | None:
+    """Adds a file, or a directory without what is in it; device and inode of a directory."""
     try:
         found = os.lstat(path)
     except FileNotFoundError:
-        return  # ended while it was read, as with GNU tar
+        return None  # ended while it was read, as with GNU tar
     if stat.S_ISSOCK(found.st_mode):
-        return
+        return None
     info = tar.gettarinfo(path, arcname=name)
     info.uname = info.gname = ""
     for attribute in _attributes(path):
@@ -161,12 +177,9 @@ def _add(tar: tarfile.TarFile, path: str, name: str, seen: set[tuple[int, int]],
                 tar.addfile(info, _Exactly(file, info.size))  # type: ignore[arg-type]  # tarfile only reads from it
         except PermissionError as error:
             raise Refused(f"{path}: {_text(error)}", 500) from error
-        return
+        return None
     tar.addfile(info)
-    if info.isdir() and deep and (found.st_dev, found.st_ino) not in seen:
-        inside = seen | {(found.st_dev, found.st_ino)}
-        for child in sorted(os.listdir(path)):
-            _add(tar, posixpath.join(path, child), posixpath.join(name, child), inside)
+    return (found.st_dev, found.st_ino) if info.isdir() else None
 
 
 class _Exactly:
