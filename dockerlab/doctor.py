@@ -9,8 +9,10 @@ dockerlab.engine probe`), the rest here. The kernel's settings are read only to 
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -23,7 +25,7 @@ from typing import Any
 import requests
 
 from dockerlab import embedded, engines
-from dockerlab.client import Attempt, Endpoint, endpoints, reach
+from dockerlab.client import Attempt, Endpoint, endpoints, or_embedded, reach
 from dockerlab.errors import DockerlabError
 from dockerlab.faces import doctor as faces
 from dockerlab.faces.doctor import Finding
@@ -34,7 +36,18 @@ REGISTRY = "registry-1.docker.io"
 _REGISTRY_SECONDS = 5
 _ENOUGH = 2_000_000_000
 _ENGINE = "an engine"
-_INSTALL_DOT = {"darwin": "brew install graphviz", "win32": "winget install graphviz"}
+_ELSEWHERE = "export DOCKERLAB_ENGINE_ROOT=/a/directory/of/yours/on/ext4/or/xfs"
+_ERRNO = re.compile(r"^\[Errno \d+\] ")
+# The first package manager that is there → how it gets Graphviz, and an engine.
+_MANAGERS = (
+    ("brew", "brew install graphviz", "brew install --cask docker"),
+    ("winget", "winget install graphviz", "winget install Docker.DockerDesktop"),
+    ("apt-get", "sudo apt-get install graphviz", "sudo apt-get install docker.io"),
+    ("dnf", "sudo dnf install graphviz", "sudo dnf install podman && systemctl --user enable --now podman.socket"),
+    ("zypper", "sudo zypper install graphviz", "sudo zypper install podman && systemctl --user enable --now podman.socket"),
+    ("pacman", "sudo pacman -S graphviz", "sudo pacman -S podman && systemctl --user enable --now podman.socket"),
+    ("apk", "sudo apk add graphviz", "sudo apk add docker && sudo rc-update add docker && sudo service docker start"),
+)
 
 
 @dataclass(frozen=True, repr=False)
@@ -60,7 +73,7 @@ class Diagnosis(Shown):
 
 def examine() -> Diagnosis:
     """Tries everything. No engine is started."""
-    return Diagnosis((*_engines(os.environ), *_own(sys.platform), _registry(), _dot(sys.platform)))
+    return Diagnosis((*_engines(os.environ), *_own(sys.platform), _registry(), _dot()))
 
 
 def _engines(environ: Mapping[str, str]) -> list[Finding]:
@@ -69,17 +82,20 @@ def _engines(environ: Mapping[str, str]) -> list[Finding]:
         places = endpoints(None, environ)
     except DockerlabError as error:
         return [Finding(_ENGINE, False, error.message, "no cell of a notebook can run", error.hint or "")]
-    if found := [_engine(place) for place in places if len(places) == 1 or place.is_there]:
+    ours = embedded.address(environ, sys.platform)
+    there = [(place, _engine(place)) for place in places if len(places) == 1 or place.is_there]
+    # A socket that ours left when it was killed is none: the next cell starts it.
+    if found := [finding for place, finding in there if finding.works or len(places) == 1 or place.url != ours]:
         return found
     cost = "little, where dockerlab's own can run: it is started by the first cell that needs it"
-    return [Finding(_ENGINE, False, "no socket at any of the usual places", cost, "sudo apt-get install docker.io   (or Podman)")]
+    return [Finding(_ENGINE, False, "no socket at any of the usual places", cost, _manager()[2])]
 
 
 def _engine(place: Endpoint) -> Finding:
     reached = reach(place)
     if isinstance(reached, Attempt):
         cost = "the images and containers of this engine are not to be had"
-        return Finding(_ENGINE, False, str(reached), cost, reached.hint)
+        return Finding(_ENGINE, False, str(reached), cost, or_embedded(reached.hint))
     with closing(reached) as client:
         try:
             return Finding(_ENGINE, True, f"{engines.show(client=client).title} at {place.url} ({place.source})")
@@ -97,9 +113,13 @@ def _own(platform: str) -> list[Finding]:
         report: dict[str, Any] = json.loads(done.stdout)
     except (embedded.CannotStart, ValueError) as error:
         said = error.message if isinstance(error, embedded.CannotStart) else done.stderr.strip().rpartition("\n")[2]
-        return [Finding(embedded.NAME, False, said, "only an engine that runs already can be used")]
-    isolation = str(report["isolation"])
-    parts = [_part(name, str(reason), isolation) for name, reason in report["findings"].items() if name in _PARTS or reason]
+        return [Finding(embedded.NAME, False, said, "only an engine that runs already can be used", _ELSEWHERE)]
+    isolation, is_root = str(report["isolation"]), bool(report["is_root"])
+    said_of = {name: _ERRNO.sub("", str(reason)) for name, reason in report["findings"].items()}
+    first = said_of["namespaces"]
+    # What needs namespaces was not tried where there are none.
+    tried = {name: reason for name, reason in said_of.items() if name == "namespaces" or not first or reason != first}
+    parts = [_part(name, reason, isolation, is_root) for name, reason in tried.items()]
     return [_whole(report), *parts, _disk(Path(str(report["root"])))]
 
 
@@ -110,36 +130,39 @@ def _whole(report: Mapping[str, Any]) -> Finding:
             pids = "" if report["own_pids"] else ", but they see this machine's processes"
             return Finding(embedded.NAME, True, f"runs containers in namespaces on an {report['rootfs']}, {rights}{pids}")
         case "supervised":
-            said = f"runs containers under a supervisor, {rights}: their files are their own, processes and limits are not isolated"
+            found = report["findings"]
+            is_asked = "" if found["namespaces"] or found["overlay"] else ", as DOCKERLAB_ENGINE_ISOLATION asks"
+            said = f"runs containers under a supervisor, {rights}{is_asked}: files are their own, processes and limits are not isolated"
             return Finding(embedded.NAME, True, said)
     return Finding(embedded.NAME, False, "neither namespaces nor a supervisor are to be had", "only an engine elsewhere can be used",
                    "%engine use ssh://user@host")  # fmt: skip
 
 
 # The engine's name for a part → ours, and what its lack costs where containers run in namespaces, and where they are supervised.
-_SLOWER = "containers are supervised instead: they start slower, and processes and limits are not isolated"
+_SLOWER = "containers are supervised instead: they run slower, and processes and limits are not isolated"
 _PARTS: dict[str, tuple[str, str, str]] = {
     "namespaces": ("namespaces and mounts", _SLOWER, _SLOWER),
     "proc": ("a /proc of their own", "containers see this machine's processes", "containers see this machine's processes"),
     "overlay": ("overlay mounts", _SLOWER, _SLOWER),
     "supervisor": (
-        "ptrace and seccomp", "containers do not get addresses of their own: two cannot listen on one port", "no container can run"
+        "ptrace and seccomp", "little for want of ptrace; for want of seccomp notification, two containers cannot listen on one port",
+        "no container can run",
     ),
-    "ptrace": ("ptrace", "nothing here: it serves where namespaces are not to be had", "no container can run"),
-    "seccomp": ("seccomp notification", "two containers cannot listen on one port", "no container can run"),
 }  # fmt: skip
 
 
-def _part(name: str, reason: str, isolation: str) -> Finding:
-    title, cost, cost_supervised = _PARTS.get(name, (name, "", ""))
+def _part(name: str, reason: str, isolation: str, is_root: bool) -> Finding:
+    title, cost, cost_supervised = _PARTS[name]
     if not reason:
         return Finding(title, True, "tried, and it works")
-    return Finding(title, False, reason, cost if isolation == "namespaces" else cost_supervised, _mend(name))
+    return Finding(title, False, reason, cost if isolation == "namespaces" else cost_supervised, _mend(name, reason, is_root))
 
 
-def _mend(name: str) -> str:
+def _mend(name: str, reason: str, is_root: bool) -> str:
     """The command that is most likely to help. Only the choice of it is by what the kernel's settings say."""
     match name:
+        case "namespaces" if is_root:
+            return "in a container: start it with --cap-add SYS_ADMIN --security-opt apparmor=unconfined"
         case "namespaces" if _setting("kernel/unprivileged_userns_clone") == "0":
             return "sudo sysctl -w kernel.unprivileged_userns_clone=1"
         case "namespaces" if _setting("kernel/apparmor_restrict_unprivileged_userns") == "1":
@@ -150,11 +173,15 @@ def _mend(name: str) -> str:
             return "in a container: start it with --security-opt seccomp=unconfined --security-opt apparmor=unconfined"
         case "proc":
             return "in a container: start it with --security-opt systempaths=unconfined"
+        case "overlay" if os.strerror(errno.ENOSPC) in reason:
+            return "dockerlab engine prune"
         case "overlay":
-            return "export DOCKERLAB_ENGINE_ROOT=/a/directory/on/ext4/or/xfs"
-        case "supervisor" | "ptrace" if _setting("kernel/yama/ptrace_scope") in ("2", "3"):
+            return _ELSEWHERE
+        case "supervisor" if _setting("kernel/yama/ptrace_scope") == "2":
             return "sudo sysctl -w kernel.yama.ptrace_scope=1"
-        case "supervisor" | "ptrace" | "seccomp":
+        case "supervisor" if _setting("kernel/yama/ptrace_scope") == "3":
+            return "set kernel.yama.ptrace_scope to 1 in /etc/sysctl.d, and restart this machine: a running kernel keeps 3"
+        case "supervisor":
             return "in a container: start it with --cap-add SYS_PTRACE, or on Linux 5.9 or later"
     return ""
 
@@ -191,8 +218,14 @@ def _registry() -> Finding:
                    "dockerlab images prepare")  # fmt: skip
 
 
-def _dot(platform: str) -> Finding:
-    mend = _INSTALL_DOT.get(platform, "sudo apt-get install graphviz   (or dnf, apk, pacman)")
+def _manager() -> tuple[str, str, str]:
+    """Of `_MANAGERS`, the one of this machine."""
+    there = (manager for manager in _MANAGERS if shutil.which(manager[0]))
+    return next(there, ("", "see https://graphviz.org/download", "see https://docs.docker.com/get-docker"))
+
+
+def _dot() -> Finding:
+    mend = _manager()[1]
     cost = "graphs of layers and builds are not drawn"
     try:
         done = subprocess.run(["dot", "-V"], capture_output=True, text=True, check=False)

@@ -42,14 +42,18 @@ def html(findings: Sequence[Finding]) -> str:
         (
             markup.text(finding.name),
             markup.state("done", "works") if finding.works else markup.state("failed", "missing"),
-            markup.text(finding.said),
-            "" if finding.works else markup.text(finding.cost),
-            "" if finding.works or not finding.mend else markup.code(finding.mend),
+            markup.text(finding.said) + ("" if finding.works else _lack(finding)),
         )
         for finding in findings
     ]
     word = "all works" if not lacks else f"{lacks} of {len(findings)} missing"
     return markup.page(
         markup.head(markup.state("done", TEXT), markup.volatile(markup.text(word))),
-        markup.volatile(markup.table(("", "", "found", "what the lack costs", "what mends it"), rows, wrap=(2, 3, 4))),
+        markup.volatile(markup.table(("", "", "found"), rows, wrap=(2,))),
     )
+
+
+def _lack(finding: Finding) -> str:
+    """What a lack costs and what mends it, below what was found."""
+    cost = f'<div class="muted">costs: {markup.text(finding.cost)}</div>' if finding.cost else ""
+    return cost + (f"<div>→ {markup.code(finding.mend)}</div>" if finding.mend else "")

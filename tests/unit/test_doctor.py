@@ -14,14 +14,23 @@ import pytest
 import requests
 
 from dockerlab import doctor, embedded
+from dockerlab.client import Endpoint
 from dockerlab.doctor import Diagnosis
 from dockerlab.faces.doctor import Finding
 
 WORKS = {"namespaces": "", "proc": "", "overlay": "", "supervisor": ""}
 
 
-def own(monkeypatch: pytest.MonkeyPatch, findings: Mapping[str, str], isolation: str, root: Path) -> dict[str, Finding]:
-    report = {"isolation": isolation, "rootfs": "overlay", "is_root": False, "own_pids": not findings["proc"], "findings": findings}
+def own(
+    monkeypatch: pytest.MonkeyPatch, findings: Mapping[str, str], isolation: str, root: Path, is_root: bool = False
+) -> dict[str, Finding]:
+    report = {
+        "isolation": isolation,
+        "rootfs": "overlay",
+        "is_root": is_root,
+        "own_pids": not findings["proc"],
+        "findings": findings,
+    }
 
     def run(words: Any) -> subprocess.CompletedProcess[str]:
         assert words == ["probe"]
@@ -53,22 +62,45 @@ def test_where_all_works(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Non
 )
 def test_a_lack_of_namespaces(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, values: dict[str, str], command: str) -> None:
     settings(monkeypatch, **values)
-    refused = "unshare: Operation not permitted"
+    refused = "[Errno 1] unshare: Operation not permitted"
     found = own(monkeypatch, WORKS | {"namespaces": refused, "proc": refused, "overlay": refused}, "supervised", tmp_path)
     lack = found["namespaces and mounts"]
-    assert (lack.works, lack.said, lack.mend) == (False, refused, command)
+    assert (lack.works, lack.said, lack.mend) == (False, "unshare: Operation not permitted", command)
     assert "supervised" in lack.cost
     assert found[embedded.NAME].works
+    # What was not tried is not called missing.
+    assert not {"overlay mounts", "a /proc of their own"} & found.keys()
 
 
-def test_a_lack_of_everything(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    settings(monkeypatch, ptrace_scope="3")
-    found = own(monkeypatch, dict.fromkeys(WORKS, "no"), "", tmp_path)
+def test_root_in_a_container_lacks_a_capability_whatever_the_settings_say(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    settings(monkeypatch, unprivileged_userns_clone="0")
+    found = own(monkeypatch, WORKS | dict.fromkeys(("namespaces", "proc", "overlay"), "no"), "supervised", tmp_path, is_root=True)
+    assert "--cap-add SYS_ADMIN" in found["namespaces and mounts"].mend
+
+
+@pytest.mark.parametrize(
+    ("reason", "mend"), [("No space left on device", "dockerlab engine prune"), ("Invalid argument", "export DOCK")]
+)
+def test_a_lack_of_overlays(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, reason: str, mend: str) -> None:
+    found = own(monkeypatch, WORKS | {"overlay": reason}, "supervised", tmp_path)
+    assert found["overlay mounts"].mend.startswith(mend)
+    assert found["a /proc of their own"].works
+    assert "DOCKERLAB_ENGINE_ISOLATION" not in found[embedded.NAME].said
+
+
+def test_a_supervisor_that_was_asked_for(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    assert "as DOCKERLAB_ENGINE_ISOLATION asks" in own(monkeypatch, WORKS, "supervised", tmp_path)[embedded.NAME].said
+
+
+@pytest.mark.parametrize(
+    ("scope", "mend"), [("2", "sudo sysctl -w kernel.yama.ptrace_scope=1"), ("3", "restart"), ("1", "--cap-add SYS_PTRACE")]
+)
+def test_a_lack_of_everything(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, scope: str, mend: str) -> None:
+    settings(monkeypatch, ptrace_scope=scope)
+    found = own(monkeypatch, WORKS | {"namespaces": "no", "proc": "no", "overlay": "no", "supervisor": "neither"}, "", tmp_path)
     assert not Diagnosis(tuple(found.values())).can_run
-    assert (found["ptrace and seccomp"].cost, found["ptrace and seccomp"].mend) == (
-        "no container can run",
-        "sudo sysctl -w kernel.yama.ptrace_scope=1",
-    )
+    assert found["ptrace and seccomp"].cost == "no container can run"
+    assert mend in found["ptrace and seccomp"].mend
 
 
 def test_an_engine_that_cannot_be_asked(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -111,12 +143,14 @@ def test_the_registry(monkeypatch: pytest.MonkeyPatch, answer: int | Exception, 
 
 def test_dot(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert doctor._dot("darwin") == Finding(
-        "dot", False, "no such command", "graphs of layers and builds are not drawn", "brew install graphviz"
-    )
+    lack = doctor._dot()
+    assert (lack.works, lack.said, lack.mend) == (False, "no such command", "see https://graphviz.org/download")
+    for manager, command in (("apt-get", "sudo apt-get install graphviz"), ("brew", "brew install graphviz")):
+        (tmp_path / manager).touch(mode=0o755)
+        assert doctor._dot().mend == command
     (tmp_path / "dot").write_text("#!/bin/sh\necho 'dot - graphviz version 2.43.0 (0)' >&2\n")
     (tmp_path / "dot").chmod(0o755)
-    assert doctor._dot("linux").said == "dot - graphviz version 2.43.0 (0)"
+    assert doctor._dot().said == "dot - graphviz version 2.43.0 (0)"
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="sockets have other places there")
@@ -128,6 +162,18 @@ def test_engines_that_are_there_and_do_not_answer(monkeypatch: pytest.MonkeyPatc
     assert not finding.works
     assert finding.said == f"unix://{path}  (DOCKER_HOST): refused: nothing listens there"
     assert "not running" in finding.mend
+    assert "`%engine use embedded`" in finding.mend
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the engine runs on Linux only")
+def test_a_socket_that_our_own_engine_left_is_no_engine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as unheard:
+        unheard.bind(str(tmp_path / "engine.sock"))
+    monkeypatch.setattr(
+        "dockerlab.client._usual_sockets", lambda *_: [Endpoint(f"unix://{tmp_path}/{name}.sock", name) for name in ("engine", "x")]
+    )
+    [finding] = doctor._engines({"DOCKERLAB_ENGINE_RUNTIME": str(tmp_path), "HOME": str(tmp_path)})
+    assert finding.said == "no socket at any of the usual places"
 
 
 def test_a_context_that_is_not_there() -> None:
