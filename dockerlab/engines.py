@@ -23,7 +23,7 @@ from dockerlab.faces.shown import Shown
 _NAMES = {"Engine": "Docker Engine", "Podman Engine": "Podman"}
 _ISOLATION = {
     "namespaces": "namespaces: files, processes, hostname",
-    "supervised": "supervised: files; processes and limits are not isolated",
+    "supervised": "supervised: files, hostname",
 }
 _SNAPSHOTTER = "io.containerd.snapshotter"
 
@@ -60,7 +60,7 @@ class Engine(Shown):
 
     @property
     def facts(self) -> dict[str, str]:
-        """Everything else, as people read it."""
+        """Everything else but the warnings, as people read it."""
         return {
             "address": f"{self.url} ({self.source})",
             "host": "this machine" if self.is_local else "a remote machine",
@@ -72,17 +72,16 @@ class Engine(Shown):
             "cgroup": f"v{self.cgroup}" if self.cgroup else "unknown",
             "rights": "rootless" if self.is_rootless else "root",
             **({"isolation": _ISOLATION.get(self.isolation, self.isolation)} if self.isolation else {}),
-            **({"cannot": "; ".join(self.warnings)} if self.warnings else {}),
         }
 
     def _text(self) -> str:
         return faces.TEXT
 
     def _table(self) -> str:
-        return faces.table(self.title, self.facts)
+        return faces.table(self.title, self.facts, self.warnings)
 
     def _html(self) -> str:
-        return faces.html(self.title, self.facts)
+        return faces.html(self.title, self.facts, self.warnings)
 
 
 def show(*, client: Client | None = None) -> Engine:
@@ -133,15 +132,15 @@ def targets() -> list[str]:
 
 
 def _isolation(info: Mapping[str, Any]) -> str:
-    """dockerlab's own engine says it among the security options: `name=isolation,kind=namespaces`."""
-    for option in info.get("SecurityOptions") or []:
-        fields = dict(part.partition("=")[::2] for part in str(option).split(","))
-        if fields.get("name") == "isolation":
-            return fields.get("kind", "")
-    return ""
+    """What keeps containers apart: dockerlab's own engine says it with its driver, others do not."""
+    return _driver_status(info).get("Isolation", "")
+
+
+def _driver_status(info: Mapping[str, Any]) -> dict[str, str]:
+    return {str(pair[0]): str(pair[1]) for pair in info.get("DriverStatus") or [] if len(pair) == 2}
 
 
 def _image_store(info: Mapping[str, Any]) -> str:
-    status = dict(pair for pair in info.get("DriverStatus") or [] if len(pair) == 2)
-    kind = "containerd snapshotter" if str(status.get("driver-type", "")).startswith(_SNAPSHOTTER) else "graph driver"
+    status = _driver_status(info)
+    kind = "containerd snapshotter" if status.get("driver-type", "").startswith(_SNAPSHOTTER) else "graph driver"
     return f"{info.get('Driver', 'unknown')} ({kind})"

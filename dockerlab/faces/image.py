@@ -44,8 +44,8 @@ def image_html(image: Image) -> str:
 def _image_head(image: Image) -> str:
     facts = [_bytes(_size(image)), markup.text(_platform(image)), _id(str(image.id)), _time(image.attrs.get("Created"))]
     name = markup.text(image.name) if image.tags else markup.volatile(_NONE)
-    stand_in = ' <span class="muted">stand-in</span>' if image.stand_in is not None else ""
-    return markup.head(f"image {name}", markup.volatile(" · ".join(fact for fact in facts if fact) + stand_in))
+    facts += ["stand-in"] if image.stand_in is not None else []
+    return markup.head(f"image {name}", markup.volatile(" · ".join(fact for fact in facts if fact)))
 
 
 # a list of images
