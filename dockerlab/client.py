@@ -112,11 +112,13 @@ def connect(target: str | None = None) -> Client:
     ours = embedded.address(os.environ, sys.platform)
     # Ours ends by itself when it is idle, so that it is started again also where it was chosen (`use("embedded")`).
     others = [a for a in attempts if a.endpoint.url != ours]
-    if len(attempts) > len(others) and not any(a.endpoint.is_there for a in others):
+    # Where its directory is somebody else's, its start says so.
+    is_its_turn = len(attempts) > len(others) or (ours is None and sys.platform == "linux" and len(attempts) > 1)
+    if is_its_turn and not any(a.endpoint.is_there for a in others):
         return _connect_embedded(attempts)
     # The most telling advice comes from an endpoint that is there and refuses.
     telling = [a for a in attempts if a.answer != _NO_SOCKET] or attempts
-    raise NoEngine("no Docker engine answers", attempts=attempts, hint=_or_embedded(telling[0].hint))
+    raise NoEngine("no Docker engine answers", attempts=attempts, hint=or_embedded(telling[0].hint))
 
 
 def reach(endpoint: Endpoint) -> Client | Attempt:
@@ -139,7 +141,8 @@ def _connect_embedded(attempts: Sequence[Attempt]) -> Client:
     return reached
 
 
-def _or_embedded(hint: str) -> str:
+def or_embedded(hint: str) -> str:
+    """A hint about an engine that does not answer, which offers ours where it can run."""
     return f"{hint} Or use dockerlab's own engine: `%engine use embedded`." if sys.platform == "linux" else hint
 
 
@@ -196,7 +199,7 @@ def _tls(url: str, environ: Mapping[str, str]) -> TLSConfig | None:
     certificates = environ.get("DOCKER_CERT_PATH")
     if not url.startswith(("tcp://", "https://")) or not (verify or certificates):
         return None
-    folder = Path(certificates or Path.home() / ".docker")
+    folder = Path(certificates or os.path.expanduser("~/.docker"))
     pair = (str(folder / "cert.pem"), str(folder / "key.pem"))
     try:
         return TLSConfig(client_cert=pair, ca_cert=str(folder / "ca.pem") if verify else None, verify=verify)
@@ -226,7 +229,8 @@ def _context_endpoint(name: str, source: str) -> Endpoint:
     if context is None:
         raise UsageError(
             f"there is no docker context '{name}'",
-            hint=f"Known contexts: {', '.join(known)}. A URL starts with unix://, tcp:// or ssh://.",
+            hint=f"Known contexts: {', '.join(known)}; `{embedded.TARGET}` is {embedded.NAME}. "
+            "A URL starts with unix://, tcp:// or ssh://.",
         )
     return Endpoint(context.Host, label, context.TLSConfig)
 
@@ -239,7 +243,7 @@ def _usual_sockets(environ: Mapping[str, str], platform: str) -> list[Endpoint]:
             ("podman-machine-default", "Podman"),
         )
         return [Endpoint(f"npipe:////./pipe/{pipe}", source) for pipe, source in pipes]
-    home = Path(environ.get("HOME") or Path.home())
+    home = environ.get("HOME") or os.path.expanduser("~")  # a user without a home has "~", where nothing is
     found = [("/var/run/docker.sock", "default socket")]
     runtime = environ.get("XDG_RUNTIME_DIR") or (f"/run/user/{os.getuid()}" if platform == "linux" else None)
     if runtime:
@@ -366,6 +370,10 @@ def meaning(said: str, doing: str, status: int | None = None, missing: str | Non
         if match := pattern.search(said):
             value = next((v for v in match.groupdict().values() if v), "")
             return kind(message.format(value), evidence=[f"the engine says: {said}"], hint=advice.format(value), status=status)
+    if status == 501:
+        # Ours says what it has not got in one sentence, and in the next what does instead.
+        what, _, advice = said.partition(". ")
+        return EngineError(f"cannot {doing}: {what}", hint=advice or hint, status=status)
     if status == 404 and missing:
         return NotFound(f"no such {missing}", evidence=[f"the engine says: {said}"], hint=hint)
     kinds: dict[int | None, type[EngineError]] = {404: NotFound, 409: Conflict}

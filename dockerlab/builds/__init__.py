@@ -29,6 +29,7 @@ from dockerlab.stream import streaming
 __all__ = ["Build", "Context", "Step", "build"]
 
 _TICK = 0.1  # seconds between two reports: at most ten a second
+_NO_BUILDER = "Docker Engine and Podman have one: start either, then `%engine use <url or docker context>`."
 _REASON = "dockerlab speaks to an engine's classic builder through docker-py"
 
 
@@ -168,6 +169,8 @@ def _run(
         outcome = "interrupted"
         raise
     except EngineError as error:
+        if error.status == 501:
+            raise BuildError(error.message, build=trace.snapshot(time.time(), "failed"), hint=_NO_BUILDER) from error
         # Refused before the first step, as an HTTP answer.
         said = getattr(error.__cause__, "explanation", None) or error.message
         raise diagnose(str(said), None, parsed, trace.snapshot(time.time(), "failed"), source.paths()) from error

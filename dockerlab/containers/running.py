@@ -35,6 +35,7 @@ from dockerlab.containers.readiness import require_something, wait_ready
 from dockerlab.errors import CommandError, DockerlabError, EngineError, UsageError
 from dockerlab.faces import human
 from dockerlab.stream import streaming
+from dockerlab.wire.multiplex import STDERR
 
 TICK = 0.1
 _GRACE = 1.0  # seconds between SIGINT and SIGKILL
@@ -111,14 +112,14 @@ def run(
         label=label,
         restart=restart,
         platform=platform,
-        surroundings=Surroundings(os.environ, os.getcwd(), str(Path.home()), client.endpoint.is_local),
+        surroundings=Surroundings(os.environ, os.getcwd(), os.path.expanduser("~"), client.endpoint.is_local),
     )
     images.ensure(reference, platform=platform, progress=progress, client=client)
     if replace and name is not None:
         _remove(client, name, volumes=False)
     if detach:
         awaited = None if wait in (None, False) else (None if wait is True else wait,)
-        return _detached(client, config, awaited, wait_timeout)
+        return _detached(client, config, awaited, wait_timeout, output)
     given = stdin.encode() if isinstance(stdin, str) else stdin
     _foreground(client, config, (given or b"") if interactive or given is not None else None, rm, output)
     return None
@@ -148,9 +149,11 @@ def read_env_files(names: Iterable[str | os.PathLike[str]]) -> list[str]:
     return items
 
 
-def _detached(client: Client, config: CreateConfig, awaited: tuple[int | str | None] | None, timeout: float) -> Container:
+def _detached(
+    client: Client, config: CreateConfig, awaited: tuple[int | str | None] | None, timeout: float, output: Output | None
+) -> Container:
     """awaited: None for no waiting, or a port, or None for whatever tells that the container is ready."""
-    with _created(client, config) as container:
+    with _created(client, config, output or Console()) as container:
         if awaited is None:
             _start(container)
         else:
@@ -168,7 +171,7 @@ def _foreground(client: Client, config: CreateConfig, stdin: bytes | None, rm: b
     console = Console() if output is None else None
     write = output or console
     assert write is not None, "there is one or the other"
-    with _created(client, config) as container:
+    with _created(client, config, write) as container:
         with _attached(container, stdin=stdin is not None) as conversation:
             _start(container)
             try:
@@ -215,24 +218,27 @@ class _Interrupted(KeyboardInterrupt):
 
 
 @contextmanager
-def _created(client: Client, config: CreateConfig) -> Iterator[Container]:
-    """A container that is removed if the block fails."""
+def _created(client: Client, config: CreateConfig, output: Output) -> Iterator[Container]:
+    """A container that is removed if the block fails. output: gets what the engine warns of, a limit that it cannot keep."""
     image = image_name(config.body["Image"]) or "the image"
 
-    def create() -> str:
+    def create() -> Any:
         with engine_errors(f"create a container of {image}", f"image {image}"):
             api: Any = client.api
-            return str(api.create_container_from_config(dict(config.body), config.name, config.platform)["Id"])
+            return api.create_container_from_config(dict(config.body), config.name, config.platform)
 
     call = Call(create, "creates")
     try:
-        identity = call.result()
+        created = call.result()
     except KeyboardInterrupt:
         # The request is under way: what it makes is to go, too.
         with suppress(DockerlabError):
-            _remove(client, call.result(), volumes=True)
+            _remove(client, str(call.result()["Id"]), volumes=True)
         raise
+    identity = str(created["Id"])
     try:
+        for warning in created.get("Warnings") or ():
+            output(STDERR, f"WARNING: {warning}\n".encode())
         yield there.get(identity, client=client)
     except _Interrupted:
         raise KeyboardInterrupt from None

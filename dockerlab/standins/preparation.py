@@ -114,7 +114,8 @@ def _known(name: str) -> str:
     familiar = references.parse(name).familiar
     if familiar in NAMES:
         return familiar
-    near = nearest(familiar, NAMES)
+    near = nearest(familiar.partition(":")[0], [known.partition(":")[0] for known in NAMES])
+    near = next((known for known in NAMES if near and known.startswith(f"{near}:")), None)
     raise UsageError(
         f"no stand-in is known for '{name}'" + (f": did you mean '{near}'?" if near else ""),
         hint=f"There are: {', '.join(NAMES)}. Others: `%image pull {name}`.",
@@ -132,7 +133,7 @@ def _ready(name: str, known: str, progress: Callable[[PullProgress], object] | N
         reason = "the registry does not answer"
     except EngineError as error:
         # It is a well-known name: the registry has it, and yet does not give it to us.
-        reason = error.message
+        reason = "the engine cannot pull" if error.status == 501 else error.message
     _load(known, client)
     return Base(name, images.get(known, client=client), f"made from this machine's files: {reason}")
 

@@ -100,7 +100,7 @@ def test_versions_that_are_not_spoken(path: str, said: str) -> None:
         ("POST", "/services/create", "swarm mode is not supported"),
         ("GET", "/tasks/x/logs", "swarm mode is not supported"),
         ("GET", "/plugins/vieux/sshfs:latest/json", "plugins are not supported"),
-        ("POST", "/v1.41/build", "build is not supported by dockerlab's engine yet"),
+        ("POST", "/v1.41/build", "dockerlab's engine has no builder yet"),
         ("POST", "/session", "BuildKit sessions are not supported"),
         ("GET", "/distribution/docker.io/library/busybox/json", "registries are not supported"),
         ("GET", "/containers/web/attach/ws", "attach over a WebSocket"),
