@@ -1,5 +1,6 @@
 """The `dockerlab` command: each verb calls one function.
 
+    dockerlab                          what it can do
     dockerlab engine VERB …            the embedded engine; handed over to `python -m dockerlab.engine`
     dockerlab images prepare [NAME …]  base images: found, pulled, or made from this machine's files
     dockerlab doctor                   what works on this machine
@@ -24,7 +25,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if argv is None else argv)
     if words[:1] == ["engine"]:
         return _engine(words[1:])
-    arguments = _parser().parse_args(words)
+    arguments = _parser().parse_args(words or ["--help"])
     try:
         return int(arguments.verb(arguments))
     except DockerlabError as error:

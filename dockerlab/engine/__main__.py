@@ -1,7 +1,9 @@
 """`python -m dockerlab.engine VERB`: the engine's process, for people and for `dockerlab.client`.
 
 `start` and `status` print `DOCKER_HOST=unix://…` on standard output, and nothing else there: `export $(dockerlab engine start)`.
-What they have to say to people goes to standard error. Exit codes: 0; 1 for an error; 2 for a wrong argument; 3 where no engine runs.
+What they have to say to people goes to standard error. Without a verb, the verbs are shown.
+
+Exit codes: 0; 1 for an error; 2 for a wrong argument; 3 where no engine runs.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from dockerlab import __version__
 from dockerlab.errors import Conflict, DockerlabError
 
 if TYPE_CHECKING:
@@ -22,11 +25,18 @@ if TYPE_CHECKING:
     from dockerlab.engine.process import Served
 
 NOT_RUNNING = 3
+_VARIABLES = """\
+environment variables:
+  DOCKERLAB_ENGINE_ROOT       where its data is kept; ~/.local/share/dockerlab/engine if not set
+  DOCKERLAB_ENGINE_RUNTIME    where its socket is; a short path; dockerlab in XDG_RUNTIME_DIR if not set
+  DOCKERLAB_ENGINE_IDLE       after how many seconds without work it ends; 300 if not set, 0 for never
+  DOCKERLAB_ENGINE_ISOLATION  supervised: run containers under the supervisor, even where namespaces are to be had
+"""
 
 
 def main(argv: Sequence[str]) -> int:
     """Carries out a verb. Gives the exit code."""
-    arguments = _parser().parse_args(argv)
+    arguments = _parser().parse_args(argv or ["--help"])
     if sys.platform != "linux":
         print("dockerlab's engine runs on Linux only: a container needs a Linux kernel.", file=sys.stderr)
         print("\n→ Start Docker Desktop or Podman; dockerlab uses it.", file=sys.stderr)
@@ -50,7 +60,10 @@ def main(argv: Sequence[str]) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="dockerlab engine", description="The engine that dockerlab brings along: containers without Docker and without root."
+        prog="dockerlab engine",
+        description="The engine that dockerlab brings along: containers without Docker and without root.",
+        epilog=_VARIABLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     verbs = parser.add_subparsers(metavar="VERB", required=True)
 
@@ -59,12 +72,13 @@ def _parser() -> argparse.ArgumentParser:
         added.set_defaults(verb=action)
         return added
 
-    verb("start", _start, "Start it where it does not run yet, and print its DOCKER_HOST.")
-    stop = verb("stop", _stop, "Stop its containers, then the engine.")
+    verb("start", _start, "Start it where it does not run yet, and print its DOCKER_HOST: export $(dockerlab engine start)")
+    stop = verb("stop", _stop, "Stop its containers, then the engine; the next one starts those with a restart policy again.")
     stop.add_argument("--keep-containers", action="store_true", help="let containers run on; the next engine finds them again")
     verb("status", _status, "Print its DOCKER_HOST, and what it runs.")
     logs = verb("logs", _logs, "Print what it has logged.")
-    logs.add_argument("-n", "--tail", type=int, default=100, metavar="N", help="how many lines; 100 if not given")
+    logs.add_argument("-f", "--follow", action="store_true", help="go on with what it logs from now on")
+    logs.add_argument("-n", "--tail", type=_count, default=100, metavar="N", help="how many lines; 100 if not given")
     check = verb("check", _check, "Look for what a crash left behind.")
     check.add_argument("--repair", action="store_true", help="mend it")
     verb("df", _df, "Say what takes up how much disk.")
@@ -75,6 +89,12 @@ def _parser() -> argparse.ArgumentParser:
     serve = verb("serve", _serve, "Run it in this process, until it is interrupted.")
     serve.add_argument("--ready", type=int, metavar="FD", help=argparse.SUPPRESS)
     return parser
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"not a number of lines: '{text}'")
+    return int(text)
 
 
 def _say(text: str) -> None:
@@ -116,14 +136,19 @@ def _status(arguments: argparse.Namespace) -> int:
         f"The engine runs (process {instance.pid}, version {info['ServerVersion']}): {info['ContainersRunning']} of "
         f"{info['Containers']} containers run, {info['Images']} images.\nData: {place.root}"
     )
+    if info["ServerVersion"] != __version__:
+        _say(f"\n→ This is dockerlab {__version__}. `dockerlab engine stop --keep-containers`, then `start`, runs that version.")
     return 0
 
 
 def _logs(arguments: argparse.Namespace) -> int:
     from dockerlab.engine import control, home
 
-    for line in control.tail(control.log_path(home.find(os.environ)), max(arguments.tail, 0) or 1):
-        print(line)
+    path = control.log_path(home.find(os.environ))
+    if not path.exists():
+        _say("No engine has run here yet.")
+    for line in control.follow(path, arguments.tail) if arguments.follow else control.tail(path, arguments.tail):
+        print(line, flush=arguments.follow)
     return 0
 
 

@@ -14,10 +14,10 @@ import subprocess
 import sys
 import time
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, TypeVar
 
 import dockerlab.engine
 from dockerlab.engine.home import Home
@@ -28,9 +28,11 @@ START_SECONDS = 20.0
 _END_SECONDS = 30.0
 _ANSWER_SECONDS = 600.0
 _STEP = 0.02
+_FOLLOW_STEP = 0.2
 _LOG_LIMIT = 4 << 20
 _DESCRIPTORS = 4096
 _TAIL = 5
+T = TypeVar("T")
 
 
 def log_path(home: Home) -> Path:
@@ -225,6 +227,27 @@ def tail(path: Path, count: int) -> list[str]:
     try:
         with path.open("rb") as file:
             file.seek(max(0, path.stat().st_size - (1 << 20)))
-            return file.read().decode("utf-8", "replace").splitlines()[-count:]
+            return _last(file.read().decode("utf-8", "replace").splitlines(), count)
     except FileNotFoundError:
         return []
+
+
+def follow(path: Path, count: int) -> Iterator[str]:
+    """The last lines of a text file, then those that are added to it, without end; also to one that takes its place."""
+    inode, position, rest, is_first = 0, 0, b"", True
+    while True:
+        with suppress(FileNotFoundError), path.open("rb") as file:
+            found = os.fstat(file.fileno()).st_ino
+            if found != inode:
+                inode, position = found, 0
+            file.seek(position)
+            data = file.read()
+            position += len(data)
+            *lines, rest = (rest + data).split(b"\n")
+            yield from (line.decode("utf-8", "replace") for line in (_last(lines, count) if is_first else lines))
+        is_first = False
+        time.sleep(_FOLLOW_STEP)
+
+
+def _last(lines: list[T], count: int) -> list[T]:
+    return lines[len(lines) - min(count, len(lines)) :]

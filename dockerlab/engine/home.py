@@ -26,6 +26,8 @@ _RESERVE = "reserve"
 _RESERVE_SIZE = 1 << 20
 _PORTION = 1 << 16
 
+_PLACES = "DOCKERLAB_ENGINE_ROOT and DOCKERLAB_ENGINE_RUNTIME name directories of your own, for its data and for its sockets."
+
 
 @dataclass(frozen=True)
 class Home:
@@ -68,12 +70,15 @@ class Home:
         return self.monitors / identifier[:16]
 
     def create(self) -> None:
-        """Makes the directories. Raises EngineError where the runtime directory belongs to somebody else."""
+        """Makes the directories. Raises EngineError where that is not allowed, or the runtime directory is somebody else's."""
         for path in (self.runtime, self.monitors, self.root, self.tmp, self.containers):
-            path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            try:
+                path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            except OSError as error:
+                raise EngineError(f"cannot make {path}: {error.strerror}", hint=_PLACES) from error
         found = self.runtime.lstat()
         if found.st_uid != os.getuid() or not stat.S_ISDIR(found.st_mode):
-            raise EngineError(f"{self.runtime} belongs to another user", hint="Set XDG_RUNTIME_DIR to a directory of your own.")
+            raise EngineError(f"{self.runtime} belongs to another user", hint=_PLACES)
         # Images bring set-id programs that no other user of the machine must get at.
         for path in (self.runtime, self.root):
             if stat.S_IMODE(path.stat().st_mode) & 0o077:
@@ -90,9 +95,17 @@ class Home:
 
 def find(environ: Mapping[str, str]) -> Home:
     """The user's engine: DOCKERLAB_ENGINE_ROOT and DOCKERLAB_ENGINE_RUNTIME, else the XDG base directories, else /tmp for sockets."""
-    data = environ.get("XDG_DATA_HOME") or os.path.join(environ.get("HOME") or str(Path.home()), ".local", "share")
-    root = environ.get("DOCKERLAB_ENGINE_ROOT") or os.path.join(data, "dockerlab", "engine")
+    root = environ.get("DOCKERLAB_ENGINE_ROOT") or os.path.join(_data(environ), "dockerlab", "engine")
     return Home(Path(root).absolute(), Path(_runtime(environ)).absolute())
+
+
+def _data(environ: Mapping[str, str]) -> str:
+    if named := environ.get("XDG_DATA_HOME"):
+        return named
+    home = environ.get("HOME") or os.path.expanduser("~")
+    if not os.path.isabs(home):
+        raise EngineError("this user has no home directory", hint=_PLACES)
+    return os.path.join(home, ".local", "share")
 
 
 def _runtime(environ: Mapping[str, str]) -> str:

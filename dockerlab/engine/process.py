@@ -12,6 +12,7 @@ from __future__ import annotations
 import fcntl
 import json
 import logging
+import math
 import os
 import select
 import signal
@@ -64,6 +65,8 @@ def serve(
     Raises Conflict where another engine has the home; UsageError for a socket's path that is too long.
     """
     idle = _idle_seconds(environ)
+    if len(os.fsencode(home.monitor_socket("0" * 64))) > _LONGEST_PATH:  # the longest of its sockets
+        raise UsageError(f"too long for sockets: {home.runtime}", hint="Set DOCKERLAB_ENGINE_RUNTIME to a shorter path.")
     home.create()
     with ExitStack() as stack:
         stack.enter_context(locked(home))
@@ -139,9 +142,12 @@ def _idle_seconds(environ: Mapping[str, str]) -> float:
     """After how long without a connection and a running container the engine ends; 0 for never."""
     text = environ.get("DOCKERLAB_ENGINE_IDLE", "")
     try:
-        return float(text) if text else IDLE_SECONDS
+        seconds = float(text) if text else IDLE_SECONDS
     except ValueError:
-        raise UsageError(f"DOCKERLAB_ENGINE_IDLE is no number of seconds: {text!r}") from None
+        seconds = -1
+    if not 0 <= seconds < math.inf:
+        raise UsageError(f"DOCKERLAB_ENGINE_IDLE is no number of seconds: {text!r}", hint="0 is for never.")
+    return seconds
 
 
 def _headers() -> dict[str, str]:
@@ -159,10 +165,6 @@ def _headers() -> dict[str, str]:
 def _listener(path: Path) -> Iterator[socket.socket]:
     """The bound socket. It takes its name when it can be connected to, in place of one that a dead engine left."""
     beside = path.with_name(f"{path.name}.new")
-    if len(os.fsencode(beside)) > _LONGEST_PATH:
-        raise UsageError(
-            f"the path of the engine's socket is too long: {path}", hint="Set DOCKERLAB_ENGINE_RUNTIME to a shorter one."
-        )
     beside.unlink(missing_ok=True)
     with socket.socket(socket.AF_UNIX) as listener:
         try:

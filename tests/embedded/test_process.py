@@ -190,7 +190,7 @@ def test_an_engine_that_crashes_shows_the_end_of_its_log(home: Home, monkeypatch
     ("name", "value", "said"),
     [
         ("DOCKERLAB_ENGINE_IDLE", "soon", "DOCKERLAB_ENGINE_IDLE is no number of seconds: 'soon'"),
-        ("DOCKERLAB_ENGINE_RUNTIME", "x" * 120, "the path of the engine's socket is too long"),
+        ("DOCKERLAB_ENGINE_RUNTIME", "x" * 120, "too long for sockets: "),
     ],
 )
 def test_settings_that_cannot_be(

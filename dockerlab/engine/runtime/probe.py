@@ -18,6 +18,7 @@ from typing import Any
 from dockerlab.engine.home import spend_reserve
 from dockerlab.engine.runtime import kernel
 from dockerlab.engine.runtime.namespaces import Abilities, map_ids
+from dockerlab.errors import UsageError
 
 _NEEDED = 1 << 16  # bytes of disk to try an overlay
 
@@ -48,13 +49,15 @@ class Capabilities:
 
 def probe(root: Path, *, everything: bool = False) -> Capabilities:
     """Tries what there is until something works; with `everything`, the rest too. root: of the engine; an overlay must work just there."""
-    is_root = os.getuid() == 0
+    wanted, is_root = os.environ.get("DOCKERLAB_ENGINE_ISOLATION", ""), os.getuid() == 0
+    if wanted not in ("", "supervised"):
+        raise UsageError(f"DOCKERLAB_ENGINE_ISOLATION knows 'supervised' alone: {wanted!r}")
     root.mkdir(parents=True, exist_ok=True)
     findings = {"namespaces": _attempt(lambda: _namespaces(is_root))}
     usable = not findings["namespaces"]
     findings["proc"] = _attempt(lambda: _proc(is_root)) if usable else findings["namespaces"]
     findings["overlay"] = _attempt(lambda: _overlay(is_root, root)) if usable else findings["namespaces"]
-    is_named = os.environ.get("DOCKERLAB_ENGINE_ISOLATION") == "supervised"
+    is_named = wanted == "supervised"
     if everything or is_named or findings["overlay"]:
         findings["supervisor"] = _attempt(lambda: _supervisor(root))
     supervised = findings.get("supervisor") == ""
