@@ -80,7 +80,7 @@ def _expose(config: Config, text: str, flags: tuple[str, ...]) -> None:
     for word in text.split():
         port, _, protocol = word.partition("/")
         if not re.fullmatch(r"\d+(-\d+)?", port):
-            raise UsageError(f"invalid containerPort: {word}")
+            raise UsageError(f"Invalid containerPort: {word}")
         ports[f"{port}/{protocol or 'tcp'}"] = {}
     config["ExposedPorts"] = ports
 

@@ -67,7 +67,7 @@ def test_they_are_carried_out_in_order() -> None:
         ("ENV A", "ENV must have two arguments"),
         ("ENV =b", "ENV names can not be blank"),
         ("LABEL a=b c", 'Syntax error - can\'t find = in "c". Must be of the form: name=value'),
-        ("EXPOSE x", "invalid containerPort: x"),
+        ("EXPOSE x", "Invalid containerPort: x"),
         ("SHELL bash", "SHELL requires the arguments to be in JSON form"),
         ("ONBUILD ONBUILD RUN x", "Chaining ONBUILD via `ONBUILD ONBUILD` isn't allowed"),
         ("ONBUILD FROM x", "FROM isn't allowed as an ONBUILD trigger"),

@@ -228,11 +228,13 @@ def test_what_needs_a_running_container(api: Client) -> None:
         assert api.message("POST", f"/containers/{made}/{call}", body) == (409, f"container {made} is not running")
 
 
-@pytest.mark.parametrize(
-    "call", ["start", "stop", "restart", "kill", "pause", "unpause", "wait", "attach", "update", "rename?name=ab"]
-)
+@pytest.mark.parametrize("call", ["start", "stop", "restart", "pause", "unpause", "wait", "attach", "update", "rename?name=ab"])
 def test_a_container_that_is_not_there(api: Client, call: str) -> None:
     assert api.message("POST", f"/containers/nosuch/{call}") == (404, NO)
+
+
+def test_a_container_that_is_not_there_to_be_killed(api: Client) -> None:
+    assert api.message("POST", "/containers/nosuch/kill") == (404, f"cannot kill container: nosuch: {NO}")
 
 
 @pytest.mark.parametrize(

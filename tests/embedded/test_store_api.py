@@ -124,6 +124,10 @@ class TestList:
     def test_filters(self, call: Called, filters: dict[str, Any], names: list[str]) -> None:
         assert call.names(filters=filters) == names
 
+    @pytest.mark.parametrize("pattern", ["old[", "[]", "[a]b[^]", "old\\"])
+    def test_a_pattern_that_is_none(self, call: Called, pattern: str) -> None:
+        assert call("GET", "/images/json", filters={"reference": [pattern]}) == (500, "syntax error in pattern")
+
     @pytest.mark.parametrize(
         ("filters", "answer"),
         [
@@ -172,6 +176,7 @@ class TestOne:
             ({"repo": "a/b", "tag": "c"}, 201),
             ({"repo": "A", "tag": "c"}, (400, "invalid reference format: repository name (library/A) must be lowercase")),
             ({"repo": "a", "tag": "b c"}, (400, "invalid tag format")),
+            ({"repo": "sha256", "tag": "c"}, (400, "refusing to create an ambiguous tag using digest algorithm as name")),
             ({"repo": "a@sha256:" + "0" * 64}, (400, "refusing to create a tag with a digest reference")),
         ],
     )
@@ -214,6 +219,10 @@ class TestArchives:
             assert json.loads(unpacked(call("GET", path, **query))["manifest.json"])[0]["RepoTags"] == ["old:1"]
         assert call("GET", "/images/nope/get") == (404, "No such image: nope")
         assert call("GET", "/images/nope:1/get") == (404, "reference does not exist")
+        assert call("GET", "/images/get", names=["old:1"], platform='{"os":"linux","architecture":"none"}') == (
+            500,
+            "no suitable export target found for platform linux/none",
+        )
 
     def test_import(self, call: Called) -> None:
         [answer] = lines(call("POST", "/images/create", BASE, fromSrc="-", repo="in", tag="1", changes=["CMD x"], message="m"))

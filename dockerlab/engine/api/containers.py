@@ -11,7 +11,7 @@ from dockerlab.engine.api.networks import until_of
 from dockerlab.engine.containers import listing
 from dockerlab.engine.containers.container import Condition, Container, Waiter
 from dockerlab.engine.http.types import Answer, Request, Response, Route, Stream
-from dockerlab.errors import EngineError, UsageError
+from dockerlab.errors import EngineError, NotFound, UsageError
 
 if TYPE_CHECKING:
     from dockerlab.engine.core import Engine
@@ -80,7 +80,12 @@ def restart(engine: Engine, request: Request) -> Response:
 
 def kill(engine: Engine, request: Request) -> Response:
     """POST /containers/{id}/kill"""
-    engine.containers.life.kill(find(engine, request), request.query.text("signal"), request.params["id"])
+    called = request.params["id"]
+    try:
+        container = find(engine, request)
+    except NotFound as error:
+        raise NotFound(f"cannot kill container: {called}: {error.message}") from None
+    engine.containers.life.kill(container, request.query.text("signal"), called)
     return Answer(status=204)
 
 
@@ -165,5 +170,5 @@ ROUTES = (
     Route("POST", "/containers/{id}/rename", rename),
     Route("POST", "/containers/{id}/update", update),
     Route("POST", "/containers/{id}/wait", wait),
-    Route("DELETE", "/containers/{id}", remove),
+    Route("DELETE", "/containers/{id:path}", remove),
 )

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
 from dockerlab import reference
-from dockerlab.engine import timestamps
+from dockerlab.engine import json_shapes, timestamps
 from dockerlab.engine.api.networks import until_of
 from dockerlab.engine.filters import Filters, parse
 from dockerlab.engine.http.types import TAR, Answer, Request, Response, Route, Stream
+from dockerlab.engine.json_shapes import TEXT, Struct
 from dockerlab.engine.store import Image, Use
 from dockerlab.errors import DockerlabError, EngineError, UsageError
 
@@ -31,6 +33,9 @@ _SHOWN: Mapping[str, Any] = {
     **dict.fromkeys(("AttachStdin", "AttachStdout", "AttachStderr", "Tty", "OpenStdin", "StdinOnce"), False),
     **dict.fromkeys(("Env", "Cmd", "Volumes", "Entrypoint", "OnBuild", "Labels"), None),
 }
+_PLATFORM = Struct("platform", dict.fromkeys(("os", "architecture", "variant"), TEXT))
+# What Go's path.Match refuses: a class that is empty or has no end, a backslash with nothing behind it.
+_NO_PATTERN = re.compile(r"^(?:[^\\\[]|\\.|\[\^?+(?:[^\]\\]|\\.)+\])*+(?:\[|\\$)", re.DOTALL)
 # Since this version of the API there is no VirtualSize, which is the size once more.
 _WITHOUT_VIRTUAL_SIZE = (1, 44)
 
@@ -63,10 +68,19 @@ def _is_wanted(engine: Engine, image: Image, filters: Filters) -> bool:
     dangling = filters.flag("dangling")
     if dangling is not None and dangling != (not image.tags):
         return False
-    patterns = filters.values("reference")
+    patterns = _patterns(filters)
     if patterns and not any(_matches(name, pattern) for name in image.references for pattern in patterns):
         return False
     return filters.has_labels(image.labels) and filters.lacks_labels(image.labels)
+
+
+def _patterns(filters: Filters) -> list[str]:
+    """Those of the filter `reference`. Raises EngineError for one that is none."""
+    patterns = filters.values("reference")
+    for pattern in patterns:
+        if _NO_PATTERN.search(pattern):
+            raise EngineError("syntax error in pattern", status=500)
+    return list(patterns)
 
 
 def _matches(name: str, pattern: str) -> bool:
@@ -214,6 +228,11 @@ def save(engine: Engine, request: Request) -> Response:
     names = [request.params["name"]] if "name" in request.params else request.query.all("names")
     if not names:
         raise UsageError("names is required: which images to save")
+    asked = json_shapes.read(request.query.json("platform") or {}, _PLATFORM)
+    for image, _ in [found for name in names for found in engine.store.named(name)] if asked else ():
+        if any(asked.get(name) not in (None, "", image.config.get(name)) for name in asked):
+            platform = "/".join(asked[name] for name in ("os", "architecture", "variant") if asked.get(name))
+            raise EngineError(f"no suitable export target found for platform {platform}", status=500)
     return Stream(engine.store.save(names), TAR)
 
 

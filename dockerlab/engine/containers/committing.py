@@ -71,7 +71,7 @@ def commit(containers: Containers, container: Container, asked: Asked) -> str:
 
 def _config(own: Mapping[str, Any], asked: Asked) -> dict[str, Any]:
     """The image's configuration: what the client gives, completed by the container's, with the changes."""
-    given, _ = configuration.parse({**asked.config, "HostConfig": {}})
+    given, _ = configuration.parse({**(asked.config or own), "HostConfig": {}})
     changed = changes.apply({name: value for name, value in given.items() if value not in (None, "", False, {}, [])}, asked.changes)
     merged = configuration.merged({**dict.fromkeys(own), **changed}, own)
     return {name: value for name, value in merged.items() if name not in _OWN and value not in (None, "", {}, [])}

@@ -50,7 +50,7 @@ def inspected(
         "GraphDriver": {"Name": record.root.kind, "Data": _graph(record)},
         **size,
         "Mounts": [point.to_json() for point in record.mounts],
-        "Config": configuration.shown(record.config),
+        "Config": configuration.shown({**record.config, "Labels": dict(sorted(record.labels.items()))}),
         "NetworkSettings": network,
     }
 

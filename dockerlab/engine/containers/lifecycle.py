@@ -180,7 +180,6 @@ class Lifecycle:
 
     def _stop(self, container: Container, seconds: int | None, by: str) -> bool:
         config = container.record.config
-        number = signal_number(by or config.get("StopSignal") or "SIGTERM")
         if seconds is None:
             seconds = config.get("StopTimeout")
             seconds = _STOP_SECONDS if seconds is None else seconds
@@ -190,6 +189,7 @@ class Lifecycle:
                 return True
             if not container.record.state.is_alive:
                 return False
+            number = signal_number(by or config.get("StopSignal") or "SIGTERM")
             if not container.is_interrupted:
                 container.update(manually_stopped=True)
             waiter = container.waiter("next-exit")

@@ -68,7 +68,7 @@ def signal_number(text: str) -> int:
     if name.isdecimal() and name.isascii():
         if 0 < int(name) < signal.NSIG:
             return int(name)
-        raise UsageError(f"invalid signal: {text}")
+        raise UsageError(f"the linux daemon does not support signal {int(name)}" if int(name) else f"invalid signal: {text}")
     base, plus, offset = name.partition("+")
     if plus and base == "RTMIN" and offset.isdecimal() and int(offset) <= 30:
         return int(signal.SIGRTMIN) + int(offset)

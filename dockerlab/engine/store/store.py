@@ -108,6 +108,8 @@ class Store:
         wanted = canonical(name)
         if "@" in wanted:
             raise UsageError("refusing to create a tag with a digest reference")
+        if reference.parse(wanted).familiar_name == "sha256":
+            raise UsageError("refusing to create an ambiguous tag using digest algorithm as name")
         with self._catalogue.changing() as edit:
             found = find(image.id if isinstance(image, Image) else image, edit.contents)
             edit.records = _tagged(edit.records, found, wanted)
