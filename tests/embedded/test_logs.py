@@ -13,6 +13,7 @@ import pytest
 
 from dockerlab.engine.containers.logs import Options, Reader
 from dockerlab.engine.runtime.logfile import Log
+from dockerlab.engine.timestamps import nanoseconds
 from tests.embedded.containing import Client
 from tests.embedded.serving import Talk
 
@@ -37,6 +38,15 @@ def test_streams(tmp_path: Path) -> None:
     assert list(Reader(tmp_path, Options())) == [(1, b"a\n"), (2, b"b!\n"), (1, b"c\n")]
     assert read(tmp_path, stderr=False) == ["a", "c"]
     assert read(tmp_path, stdout=False) == ["b!"]
+
+
+def test_a_clock_that_was_set_back_changes_no_order(tmp_path: Path) -> None:
+    written(tmp_path, ["before"], "log.jsonl.1", first=50)
+    written(tmp_path, ["after", "later"])
+    assert read(tmp_path) == ["before", "after", "later"]
+    assert read(tmp_path, tail=2) == ["after", "later"]
+    assert read(tmp_path, since=nanoseconds("2026-01-01T00:00:01Z")) == ["before", "later"]
+    assert read(tmp_path, since=nanoseconds("2038-01-01T00:00:00Z")) == []
 
 
 def test_no_log_is_an_empty_one(tmp_path: Path) -> None:
