@@ -161,3 +161,11 @@ def test_a_name_that_is_taken(docker: Docker) -> None:
 def test_options_that_an_engine_refuses(docker: Docker, options: str, text: str) -> None:
     docker.differs(podman="takes some of these, and fails later")
     docker.fails(f"run {options} busybox true", code=125, text=text)
+
+
+def test_a_program_opens_a_terminal_for_another(docker: Docker) -> None:
+    # As dpkg does, for its log.
+    program = (
+        "import os, pty; master, slave = pty.openpty(); os.write(slave, b'x'); print(os.read(master, 9), os.ttyname(slave)[:8])"
+    )
+    assert docker.ok("run --rm python:3.10 python -c", program) == "b'x' /dev/pts"

@@ -56,7 +56,8 @@ class _Builder:
         self._mount(b"/dev", self._scratch + b"/dev", ours=True, make=lambda: self._fill_dev(devices))
         dev = self._view.folder(b"/dev", self._me)
         for name in devices:
-            self._view.mount(dev, name, b"/dev/" + name, is_file=True)
+            # In a container, which a pod is, /dev/ptmx is a link to pts/ptmx.
+            self._view.mount(dev, name, os.path.realpath(b"/dev/" + name), is_file=True)
         if os.path.isdir("/dev/pts"):
             self._view.mount(dev, b"pts", b"/dev/pts")
         self._view.mount(dev, b"shm", self._scratch + b"/shm", make=lambda: self._empty(b"shm"))
