@@ -1,8 +1,8 @@
 """What a container uses: processor time, memory, processes, disk. From its control group if it has one, else from its processes.
 
 A container has a control group only if it has limits (`runtime.limits`). From processes, processor time is that of those that live and of
-the children that they waited for, and memory is shared out among those that share it. The network is the host's, so that nothing is said
-of a container's part in it.
+the children that they waited for, and memory is shared out among those that share it. The network is the host's: of a container's part
+in it, what its published ports forward is counted, and nothing else.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import Any
 
 from dockerlab.engine import procfs, timestamps
 from dockerlab.engine.procfs import Machine
+from dockerlab.engine.runtime.forwarding import Traffic
 from dockerlab.engine.runtime.limits import Means, group_name
 
 _NANO = 1_000_000_000
@@ -33,7 +34,7 @@ _Transfer = tuple[int, int, str, int]
 class Usage:
     """read: nanoseconds since 1970. total, user, kernel: nanoseconds of processor time; machine: that of the whole machine. throttled:
     periods, those with throttling, nanoseconds. memory_stats: the kernel's counters. processes_limit: 0 for none. transfers: (major,
-    minor, "read" or "write", bytes)."""
+    minor, "read" or "write", bytes). traffic: None where it has no address of its own."""
 
     read: int
     total: int = 0
@@ -50,6 +51,7 @@ class Usage:
     processes: int = 0
     processes_limit: int = 0
     transfers: tuple[_Transfer, ...] = ()
+    traffic: Traffic | None = None
 
 
 def measure(id: str, pids: list[int], means: Means, now: int) -> Usage:
@@ -154,6 +156,7 @@ def stats_json(name: str, id: str, now: Usage | None, before: Usage | None = Non
         "cpu_stats": _cpu_json(now),
         "precpu_stats": _cpu_json(before),
         "memory_stats": _memory_json(now),
+        **({"networks": {"eth0": _traffic_json(now.traffic)}} if now and now.traffic else {}),
     }
 
 
@@ -179,6 +182,12 @@ def _memory_json(usage: Usage | None) -> dict[str, Any]:
         return {}
     peak = {"max_usage": usage.memory_peak} if usage.memory_peak else {}
     return {"usage": usage.memory, **peak, "stats": dict(usage.memory_stats), "limit": usage.memory_limit}
+
+
+def _traffic_json(traffic: Traffic) -> dict[str, int]:
+    counted = dict.fromkeys((f"{way}_{what}" for way in ("rx", "tx") for what in ("bytes", "packets", "errors", "dropped")), 0)
+    counted |= {"rx_bytes": traffic.bytes_in, "rx_packets": traffic.pieces_in}
+    return counted | {"tx_bytes": traffic.bytes_out, "tx_packets": traffic.pieces_out}
 
 
 def _counters(path: str) -> dict[str, int]:

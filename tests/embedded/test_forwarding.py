@@ -12,7 +12,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from dockerlab.engine.runtime.forwarding import Forwarder, Target
+from dockerlab.engine.runtime.forwarding import Forwarder, Target, Traffic
 
 HERE = "127.0.0.1"
 CONTAINER = "127.77.0.2"  # of no network
@@ -138,6 +138,7 @@ def test_both_ways_with_half_closes(loop: Loop) -> None:
         client.shutdown(socket.SHUT_WR)
         assert everything(client) == b"HELLO"
     loop.until(0)
+    assert loop.forwarder.traffic == Traffic(5, 1, 5, 1)
     assert loop.registered == 2  # the listener, and what wakes the loop
 
 

@@ -7,6 +7,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -151,4 +152,32 @@ def test_stats_show_what_it_uses(api: Client, inside: Engine, memory: int) -> No
     assert 0 < shown["memory_stats"]["usage"] < shown["memory_stats"]["limit"]
     if "memory" in inside.containers.parts.means.controllers and memory:
         assert shown["memory_stats"]["limit"] == memory
+    assert shown["networks"]["eth0"]["rx_bytes"] == 0
     assert json.dumps(shown)
+
+
+def test_stats_count_what_published_ports_forward(api: Client, inside: Engine) -> None:
+    host = {"PortBindings": {"80/tcp": [{"HostPort": "0"}]}}
+    made = api.run("sh", "-c", "while echo hello | nc -l -p 80; do :; done", name="web", host=host)
+    port = int(api.inspect(made)["NetworkSettings"]["Ports"]["80/tcp"][0]["HostPort"])
+
+    def heard() -> bytes:
+        with socket.create_connection(("127.0.0.1", port), WAIT) as client, suppress(ConnectionResetError):
+            client.sendall(b"hi")
+            client.shutdown(socket.SHUT_WR)
+            return client.recv(100)
+        return b""
+
+    # Between two of its clients nobody listens.
+    answers: list[bytes] = []
+    while answers[-1:] != [b"hello\n"] and len(answers) < 1000:
+        answers.append(heard())
+    counted = observed(inside, "/containers/web/stats", stream="0")["networks"]["eth0"]
+    assert counted["rx_bytes"] >= 2
+    assert counted["tx_bytes"] >= 6
+
+
+@pytest.mark.parametrize("mode", ["none", "host"])
+def test_stats_of_a_container_without_a_network_of_its_own(api: Client, inside: Engine, mode: str) -> None:
+    api.run("sleep", "600", name="web", host={"NetworkMode": mode})
+    assert "networks" not in observed(inside, "/containers/web/stats", stream="0")

@@ -24,6 +24,7 @@ from dockerlab.engine.home import Home
 from dockerlab.engine.http.router import Router
 from dockerlab.engine.http.types import Answer, Body, Query, Request, Stream
 from dockerlab.engine.networks import Networks
+from dockerlab.engine.runtime.forwarding import Traffic
 from dockerlab.engine.runtime.limits import Means
 from dockerlab.engine.runtime.probe import Capabilities
 from dockerlab.engine.store.values import Image, Layer
@@ -44,12 +45,15 @@ class FakeContainer:
     id: str
     name: str
     status: str = "running"
-    running: Any = field(default_factory=lambda: SimpleNamespace(pids=lambda: [os.getpid()]))
+    running: Any = field(
+        default_factory=lambda: SimpleNamespace(pids=lambda: [os.getpid()], measured=lambda: ([os.getpid()], Traffic(1, 2, 3, 4)))
+    )
     waiters: list[Waiter] = field(default_factory=list)
+    address: str = "127.18.0.2"
 
     @property
     def record(self) -> Any:
-        return SimpleNamespace(state=SimpleNamespace(status=self.status))
+        return SimpleNamespace(state=SimpleNamespace(status=self.status), address=self.address)
 
     def needs_running(self) -> Any:
         if self.running is None:
@@ -328,6 +332,8 @@ def test_stats_once(house: House) -> None:
     both = house.ask("GET", "/containers/web/stats", stream="false")
     assert both["cpu_stats"]["system_cpu_usage"] > both["precpu_stats"]["system_cpu_usage"] > 0
     assert both["memory_stats"]["usage"] > 0
+    counted = both["networks"]["eth0"]
+    assert (counted["rx_bytes"], counted["rx_packets"], counted["tx_bytes"], counted["tx_packets"]) == (1, 2, 3, 4)
     assert house.ask("GET", "/containers/old/stats", stream="0")["memory_stats"] == {}
     with pytest.raises(DockerlabError, match="cannot have stream=true and one-shot=true"):
         house.ask("GET", "/containers/web/stats", one_shot="1")

@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from dockerlab.engine import processes, procfs
@@ -74,7 +75,9 @@ class _Sampler:
         running = self._container.running
         if running is None:
             return None
-        return measure(self._container.id, running.pids(), self._engine.containers.parts.means, time.time_ns())
+        pids, traffic = running.measured()
+        found = measure(self._container.id, pids, self._engine.containers.parts.means, time.time_ns())
+        return replace(found, traffic=traffic) if self._container.record.address else found
 
     def samples(self) -> Iterator[bytes]:
         """One a second, until the container is removed or the client leaves."""

@@ -17,6 +17,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
 
 from dockerlab.engine.runtime.redirect import gateway
 
@@ -32,18 +33,38 @@ _RESET = struct.pack("ii", 1, 0)  # SO_LINGER without lingering: close() sends R
 _NO_MORE_FILES = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
 
+@dataclass
+class Traffic:
+    """What was forwarded so far: bytes, and the pieces in which they came, towards the container (in) and back (out)."""
+
+    bytes_in: int = 0
+    pieces_in: int = 0
+    bytes_out: int = 0
+    pieces_out: int = 0
+
+    def count(self, size: int, *, towards: bool) -> None:
+        """One piece more."""
+        if towards:
+            self.bytes_in += size
+            self.pieces_in += 1
+        else:
+            self.bytes_out += size
+            self.pieces_out += 1
+
+
 class Forwarder:
     """Forwards what arrives at listening sockets."""
 
     def __init__(self, selector: selectors.BaseSelector) -> None:
         self._selector = selector
+        self.traffic = Traffic()
         self._listeners: list[_TcpListener | _UdpListener] = []
 
     def add(self, listener: socket.socket, target: Target) -> None:
         """From now on `listener`, a TCP socket that listens or a UDP socket that is bound, is forwarded to `target`. Owns it."""
         listener.setblocking(False)
         kind = _UdpListener if listener.type == socket.SOCK_DGRAM else _TcpListener
-        self._listeners.append(kind(self._selector, listener, target))
+        self._listeners.append(kind(self._selector, listener, target, self.traffic))
 
     def close(self) -> None:
         """Closes the listeners and all that they forwarded."""
@@ -73,8 +94,8 @@ def _family(target: Target) -> socket.AddressFamily:
 
 
 class _TcpListener:
-    def __init__(self, selector: selectors.BaseSelector, listener: socket.socket, target: Target) -> None:
-        self._selector, self._listener, self._target = selector, listener, target
+    def __init__(self, selector: selectors.BaseSelector, listener: socket.socket, target: Target, traffic: Traffic) -> None:
+        self._selector, self._listener, self._target, self._traffic = selector, listener, target, traffic
         self._relays: set[_Relay] = set()
         self._is_waiting = False
         self._react: Callable[[int], None] = lambda mask: self._accept()
@@ -108,7 +129,7 @@ class _TcpListener:
             except OSError:
                 client.close()
                 continue
-            self._relays.add(_Relay(self._selector, client, server, self._target, self._ended))
+            self._relays.add(_Relay(self._selector, client, server, self._target, self._traffic, self._ended))
 
     def _ended(self, relay: _Relay) -> None:
         self._relays.discard(relay)
@@ -138,9 +159,10 @@ class _Relay:
         client: socket.socket,
         server: socket.socket,
         target: Target,
+        traffic: Traffic,
         ended: Callable[[_Relay], None],
     ) -> None:
-        self._selector, self._ended = selector, ended
+        self._selector, self._traffic, self._ended = selector, traffic, ended
         self._client, self._server = _End(client), _End(server)
         self._client.react = lambda mask: self._handle(self._client, self._server, mask)
         self._server.react = lambda mask: self._handle(self._server, self._client, mask)
@@ -201,6 +223,7 @@ class _Relay:
         data = end.socket.recv(_PIECE)
         if data:
             other.pending = memoryview(data)
+            self._traffic.count(len(data), towards=end is self._client)
         else:
             end.has_ended = True
         self._write(other, end)
@@ -234,8 +257,8 @@ class _Relay:
 
 
 class _UdpListener:
-    def __init__(self, selector: selectors.BaseSelector, listener: socket.socket, target: Target) -> None:
-        self._selector, self._listener, self._target = selector, listener, target
+    def __init__(self, selector: selectors.BaseSelector, listener: socket.socket, target: Target, traffic: Traffic) -> None:
+        self._selector, self._listener, self._target, self._traffic = selector, listener, target, traffic
         # By client, the longest silent first: its socket, and when it was last heard.
         self._clients: OrderedDict[tuple[str, int], tuple[socket.socket, float]] = OrderedDict()
         selector.register(listener, selectors.EVENT_READ, lambda mask: self._receive())
@@ -259,6 +282,7 @@ class _UdpListener:
             # A datagram that cannot be delivered is lost, as datagrams are.
             with suppress(OSError):
                 self._socket_for(client).send(data)
+                self._traffic.count(len(data), towards=True)
 
     def _socket_for(self, client: tuple[str, int]) -> socket.socket:
         now = time.monotonic()
@@ -292,6 +316,7 @@ class _UdpListener:
                 return
             with suppress(OSError):
                 self._listener.sendto(data, client)
+                self._traffic.count(len(data), towards=False)
 
     def _forget(self, client: tuple[str, int]) -> None:
         found, _ = self._clients.pop(client)

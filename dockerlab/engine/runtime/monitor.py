@@ -29,6 +29,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from dataclasses import astuple
 from pathlib import Path
 from typing import Any
 
@@ -160,7 +161,9 @@ class Monitor:
         self._keep(connection, self._subscribers)
 
     def _op_state(self, connection: socket.socket, request: Mapping[str, Any], fds: list[int]) -> None:
-        answer(connection, {"ok": True, **self._state(), "pids": self._guard.pids() if self._guard else []})
+        pids = self._guard.pids() if self._guard else []
+        traffic = astuple(self._forwarder.traffic) if self._forwarder else ()
+        answer(connection, {"ok": True, **self._state(), "pids": pids, "traffic": traffic})
         connection.close()
 
     def _op_signal(self, connection: socket.socket, request: Mapping[str, Any], fds: list[int]) -> None:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from dockerlab.engine.runtime import lines
+from dockerlab.engine.runtime.forwarding import Traffic
 from dockerlab.engine.runtime.plan import Limits, Plan, Process
 from dockerlab.errors import EngineError
 
@@ -116,12 +117,16 @@ class Running:
 
     def pids(self) -> list[int]:
         """The host's numbers of all processes of the container; none where it has ended."""
+        return self.measured()[0]
+
+    def measured(self) -> tuple[list[int], Traffic]:
+        """As `pids`, and what came and went by its published ports."""
         try:
             connection, state = self._request({"op": "state"})
         except OSError:
-            return []
+            return [], Traffic()
         connection.close()
-        return [int(pid) for pid in state["pids"]]
+        return [int(pid) for pid in state["pids"]], Traffic(*state["traffic"])
 
     def _take(self, state: Mapping[str, Any]) -> None:
         self.pid = int(state.get("pid") or 0)
