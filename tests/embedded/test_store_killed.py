@@ -78,6 +78,7 @@ def _until_killed(action: Callable[[OwnEngine, int], None], own: OwnEngine, numb
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(300)
 @pytest.mark.skipif(os.geteuid() != 0, reason="commits what a container's files are made to be, which needs root")
 def test_killed_at_random_points() -> None:
     rng = random.Random(20)
