@@ -34,8 +34,8 @@ _SHOWN: Mapping[str, Any] = {
     **dict.fromkeys(("Env", "Cmd", "Volumes", "Entrypoint", "OnBuild", "Labels"), None),
 }
 _PLATFORM = Struct("platform", dict.fromkeys(("os", "architecture", "variant"), TEXT))
-# What Go's path.Match refuses: a class that is empty or has no end, a backslash with nothing behind it.
-_NO_PATTERN = re.compile(r"^(?:[^\\\[]|\\.|\[\^?+(?:[^\]\\]|\\.)+\])*+(?:\[|\\$)", re.DOTALL)
+# What is whole in a pattern of Go's path.Match, which refuses what is left of a class or of a backslash without it.
+_ESCAPED, _CLASS = re.compile(r"\\.", re.DOTALL), re.compile(r"\[(?:\^[^\]]+|[^\]^][^\]]*)\]")
 # Since this version of the API there is no VirtualSize, which is the size once more.
 _WITHOUT_VIRTUAL_SIZE = (1, 44)
 
@@ -78,7 +78,7 @@ def _patterns(filters: Filters) -> list[str]:
     """Those of the filter `reference`. Raises EngineError for one that is none."""
     patterns = filters.values("reference")
     for pattern in patterns:
-        if _NO_PATTERN.search(pattern):
+        if re.search(r"[\[\\]", _CLASS.sub("", _ESCAPED.sub("", pattern))):
             raise EngineError("syntax error in pattern", status=500)
     return list(patterns)
 
