@@ -40,6 +40,13 @@ MAGICS = {
 }
 
 
+class Interrupted(KeyboardInterrupt):
+    """An interrupt of a magic, which IPython shows in one line: where in our code it hit tells a reader nothing."""
+
+    def _render_traceback_(self) -> list[str]:
+        return [f"\x1b[1;31mKeyboardInterrupt\x1b[0m: \x1b[1m{self}\x1b[0m"]
+
+
 def load(shell: InteractiveShell) -> None:
     """Registers the magics, their completion and, in a terminal, the full tables. Twice does no harm."""
     session: list[Session] = []
@@ -61,7 +68,10 @@ def load(shell: InteractiveShell) -> None:
 
 def _stub(name: str, about: str, get_session: Callable[[], Session]) -> Callable[..., Any]:
     def stub(line: str, cell: str | None = None) -> Any:
-        return import_module(f"dockerlab.notebook.{name}_magic").magic(get_session(), line, cell)
+        try:
+            return import_module(f"dockerlab.notebook.{name}_magic").magic(get_session(), line, cell)
+        except KeyboardInterrupt:
+            raise Interrupted(f"%{name} was interrupted") from None
 
     stub.__name__, stub.__doc__ = name, about
     marked: Callable[..., Any] = no_var_expand(stub)

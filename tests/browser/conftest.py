@@ -20,7 +20,8 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -54,6 +55,12 @@ _CELLS = """() => window.jupyterapp.shell.currentWidget.content.widgets
   .filter(cell => cell.model.type === "code")
   .map(cell => cell.model.toJSON())"""
 """A code cell's `execution_count`, `source` and `outputs`, as the page holds them now."""
+_RUN_CELL = """index => {
+  const notebook = window.jupyterapp.shell.currentWidget.content;
+  notebook.deselectAll();
+  notebook.activeCellIndex = index;
+  window.ran = window.jupyterapp.commands.execute("notebook:run-cell");
+}"""
 
 
 @dataclass(frozen=True)
@@ -102,6 +109,18 @@ class Lab:
         assert fails == bool(errors) == (not succeeded), errors or f"{name}: run all gave {succeeded}"
         return cells
 
+    def run_cell(self, page: Any, index: int, *, wait: bool = True) -> dict[str, Any]:
+        """Runs one cell of the open notebook, and gives it as it then is. wait: until it has ended."""
+        page.evaluate(_RUN_CELL, index)
+        if wait:
+            page.evaluate("() => window.ran")
+        return self.cells(page)[index]
+
+    def restart(self, page: Any) -> None:
+        """Restarts the open notebook's kernel."""
+        page.evaluate("() => window.jupyterapp.shell.currentWidget.sessionContext.restartKernel()")
+        page.wait_for_function(_READY, timeout=START_SECONDS * 1000)
+
     def cells(self, page: Any) -> list[dict[str, Any]]:
         """The code cells with their outputs, as the page holds them now."""
         found: list[dict[str, Any]] = page.evaluate(_CELLS)
@@ -117,14 +136,19 @@ class Lab:
 @pytest.fixture(scope="session")
 def lab(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     """A running JupyterLab whose kernels reach the engine under test."""
-    folder = tmp_path_factory.mktemp("lab")
+    environ = {**os.environ, **({"DOCKER_HOST": engine.url} if engine.url else {})}
+    with serving(tmp_path_factory.mktemp("lab"), environ) as lab:
+        yield lab
+
+
+@contextmanager
+def serving(folder: Path, environ: Mapping[str, str]) -> Iterator[Lab]:
+    """A running JupyterLab with all that it keeps in `folder`, whose kernels have this environment."""
     root = Path(shutil.copytree(ROOT / "notebooks", folder / "root", ignore=shutil.ignore_patterns(".*")))
-    environ = {name: value for name, value in os.environ.items() if not name.startswith(("JUPYTER", "IPYTHON", "PYTEST"))}
+    environ = {name: value for name, value in environ.items() if not name.startswith(("JUPYTER", "IPYTHON", "PYTEST"))}
     for name in ("CONFIG_DIR", "DATA_DIR", "RUNTIME_DIR"):
         environ[f"JUPYTER_{name}"] = str(folder / name.lower())
     environ |= {"IPYTHONDIR": str(folder / "ipython"), "JUPYTER_PREFER_ENV_PATH": "1"}
-    if engine.url:
-        environ["DOCKER_HOST"] = engine.url
     settings = (
         folder / "config_dir" / "lab" / "user-settings" / "@jupyterlab" / "apputils-extension" / "notification.jupyterlab-settings"
     )
