@@ -83,16 +83,18 @@ class Health:
         if container is None or healthcheck.check_of(container.record.config) is None:
             return
         if event.action == "start":
-            container.health = healthcheck.starting(container.health)
+            container.keep_health(healthcheck.starting(container.health))
         elif event.action == "die":
-            container.health = {**healthcheck.starting(None), **(container.health or {}), "Status": healthcheck.UNHEALTHY}
+            container.keep_health({**healthcheck.starting(None), **(container.health or {}), "Status": healthcheck.UNHEALTHY})
         self._tell(event)
 
     def restore(self) -> None:
-        """Takes up the containers that run already: an earlier engine started them."""
+        """Takes up the containers that run already, with the health that an earlier engine knew: it started them."""
         for container in self._parts.index.all():
-            if container.record.state.status == "running":
-                self.hear(Event("container", "start", container.id))
+            if container.record.state.status == "running" and healthcheck.check_of(container.record.config):
+                if container.health is None:
+                    container.keep_health(healthcheck.starting(None))
+                self._tell(Event("container", "start", container.id))
 
     def close(self) -> None:
         """Ends the thread; checks that run are left to end by themselves."""
@@ -224,7 +226,8 @@ class Health:
         if not self._is_current(watch) or container.record.state.status != "running":
             return
         before = container.health or healthcheck.starting(None)
-        container.health = after = healthcheck.judged(before, result, watch.check, watch.started_at)
+        after = healthcheck.judged(before, result, watch.check, watch.started_at)
+        container.keep_health(after)
         if after["Status"] != before["Status"]:
             self._parts.emit(container, f"health_status: {after['Status']}")
         self._next(watch)

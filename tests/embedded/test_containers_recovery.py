@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from dockerlab.engine.containers.logs import Options, Reader
+from dockerlab.engine.filters import Filters
 from dockerlab.engine.home import Home, read_json
 from dockerlab.engine.runtime import Runtime
 from dockerlab.engine.runtime.plan import Process
@@ -137,6 +138,17 @@ def test_a_monitor_that_is_killed_under_a_running_engine(life: Life) -> None:
     _kill_monitor(life, made)
     assert waiter.wait(20)
     assert status(life.engine, made) == ("exited", 137)
+
+
+def test_health_is_remembered(life: Life) -> None:
+    known = {"Status": "unhealthy", "FailingStreak": 3, "Log": [{"ExitCode": 1, "Output": "no"}]}
+    made = life.run(LOOP)
+    life.engine.containers.get(made).keep_health(known)
+    life.leave()
+    container = life.come_back().containers.get(made)
+    assert life.engine.containers.inspect(container)["State"]["Health"] == known
+    container.keep_health(known | {"Status": "healthy"})
+    assert life.engine.containers.listed(Filters())[0]["Status"].endswith("(healthy)")
 
 
 def test_policies_hold_when_the_engine_comes_back(life: Life) -> None:

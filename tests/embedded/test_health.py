@@ -153,6 +153,9 @@ class FakeContainer:
     health: Mapping[str, Any] | None = None
     running: FakeRunning = field(default_factory=FakeRunning)
 
+    def keep_health(self, health: Mapping[str, Any]) -> None:
+        self.health = health
+
 
 @dataclass(eq=False)
 class FakeExec:
@@ -307,9 +310,11 @@ def test_what_has_ended_or_is_paused_is_not_checked(house: House) -> None:
 
 
 def test_a_new_engine_takes_up_what_runs(house: House) -> None:
-    web = house.add("web", (0, b""))
+    web, fine = house.add("web", (0, b"")), house.add("fine", Interval=3600 * SECOND)
+    fine.keep_health(known := {"Status": "healthy", "FailingStreak": 0, "Log": []})
     house.health.restore()
     until(lambda: (web.health or {})["Status"] == "healthy")
+    assert fine.health is known
 
 
 def test_without_checks_there_is_no_thread(house: House) -> None:

@@ -160,6 +160,22 @@ class TestOne:
         assert found["Config"]["Hostname"] == ""
         assert found["Config"]["Volumes"] is None
         assert found["Size"] == 1005
+        assert "ContainerConfig" not in found
+
+    def test_older_versions_say_which_container_an_image_was(self, call: Called) -> None:
+        config = {"Image": "old:1", "Cmd": ["make"]}
+        call.images.commit(None, io.BytesIO(BASE), {"Cmd": ["x"]}, "made:1", container="c" * 64, container_config=config)
+        assert "Container" not in call("GET", "/images/made:1/json")
+        call.version = (1, 44)
+        found = call("GET", "/images/made:1/json")
+        assert (found["Container"], found["ContainerConfig"]["Image"], found["ContainerConfig"]["Cmd"]) == (
+            "c" * 64,
+            "old:1",
+            ["make"],
+        )
+        found = call("GET", "/images/old:1/json")
+        assert "Container" not in found
+        assert (found["ContainerConfig"]["Image"], found["ContainerConfig"]["Cmd"]) == ("", None)
 
     def test_history(self, call: Called) -> None:
         assert call("GET", "/images/registry.test:5000/a/new:2/history") == [

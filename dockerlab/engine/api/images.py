@@ -38,6 +38,7 @@ _PLATFORM = Struct("platform", dict.fromkeys(("os", "architecture", "variant"), 
 _ESCAPED, _CLASS = re.compile(r"\\.", re.DOTALL), re.compile(r"\[(?:\^[^\]]+|[^\]^][^\]]*)\]")
 # Since this version of the API there is no VirtualSize, which is the size once more.
 _WITHOUT_VIRTUAL_SIZE = (1, 44)
+_WITHOUT_CONTAINER = (1, 45)
 
 
 def list_(engine: Engine, request: Request) -> Response:
@@ -135,11 +136,20 @@ def inspect(engine: Engine, request: Request) -> Response:
             **({"Variant": config["variant"]} if config.get("variant") else {}),
             "Os": str(config.get("os") or ""),
             **_sizes(image, request.version),
+            **_origin(config, request.version),
             "GraphDriver": {"Data": {}, "Name": engine.runtime.capabilities.rootfs},
             "RootFS": {"Type": "layers", "Layers": [layer.diff_id for layer in image.layers]},
             "Metadata": {"LastTagTime": image.tagged or timestamps.ZERO},
         }
     )
+
+
+def _origin(config: Mapping[str, Any], version: tuple[int, int]) -> dict[str, Any]:
+    """The container that an image was committed of, as older versions of the API say it."""
+    if version >= _WITHOUT_CONTAINER:
+        return {}
+    named = {"Container": config["container"]} if config.get("container") else {}
+    return named | {"ContainerConfig": {**_SHOWN, **(config.get("container_config") or {})}}
 
 
 def _comment(config: Mapping[str, Any]) -> str:

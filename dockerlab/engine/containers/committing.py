@@ -63,6 +63,7 @@ def commit(containers: Containers, container: Container, asked: Asked) -> str:
             comment=asked.comment,
             created_by=" ".join(record.argv),
             container=record.id,
+            container_config=configuration.shown(record.config),
         )
     more = {"imageRef": reference.parse(name).familiar} if name else {}
     parts.emit(container, "commit", comment=asked.comment, imageID=image.id, **more)

@@ -6,6 +6,7 @@ value, replaced as a whole.
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
 import threading
@@ -17,12 +18,13 @@ from typing import Any, Literal
 
 from dockerlab.engine.containers import record as records
 from dockerlab.engine.containers.record import Record, State
-from dockerlab.engine.home import write_json
+from dockerlab.engine.home import read_json, write_json
 from dockerlab.engine.runtime import Running
 from dockerlab.errors import Conflict
 
 Condition = Literal["not-running", "next-exit", "removed"]
-CONFIG = "config.json"
+CONFIG, HEALTH = "config.json", "health.json"
+_LOG = logging.getLogger(__name__)
 _STATE = frozenset(one.name for one in fields(State))
 
 
@@ -111,7 +113,7 @@ class Container:
         self.restart_delay = 0.0
         self.is_kept = False  # restarted by a client: AutoRemove does not apply to this exit
         self.is_interrupted = False  # stopped by the engine's end
-        self.health: Mapping[str, Any] | None = None
+        self._health: Mapping[str, Any] | None = None
         self._record = record
         self._waiters: list[Waiter] = []
         self._attachments: list[Attachment] = []
@@ -130,6 +132,21 @@ class Container:
     def name(self) -> str:
         """Without a slash."""
         return self._record.name
+
+    @property
+    def health(self) -> Mapping[str, Any] | None:
+        """State.Health, None where it is not checked."""
+        return self._health
+
+    def keep_health(self, health: Mapping[str, Any]) -> None:
+        """What its checks make of it, kept beside the record: a result waits for nobody who changes the container."""
+        self._health = health
+        try:
+            write_json(self.directory / HEALTH, health)
+        except FileNotFoundError:
+            return  # it has just been removed
+        except OSError as error:
+            _LOG.warning("the next engine will not know the health of %s: %s", self.id[:12], error)
 
     def update(self, **changes: Any) -> None:
         """Changes fields of the record or of its state, and keeps it. The lock must be held."""
@@ -221,5 +238,8 @@ class Container:
 
 
 def load(directory: Path, value: Mapping[str, Any]) -> Container:
-    """A container from what its config.json holds. Raises KeyError, TypeError."""
-    return Container(records.from_json(value), directory)
+    """A container from what its config.json holds, and its health.json. Raises KeyError, TypeError."""
+    found = Container(records.from_json(value), directory)
+    with suppress(FileNotFoundError):
+        found._health = read_json(directory / HEALTH)
+    return found

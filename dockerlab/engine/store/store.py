@@ -215,19 +215,24 @@ class Store:
         comment: str = "",
         created_by: str = "",
         container: str = "",
+        container_config: Mapping[str, Any] | None = None,
     ) -> Image:
-        """Makes an image of another one and a layer on top of it. config: how containers of it run. A layer without entries is left out."""
+        """Makes an image of another one and a layer on top of it. config: how containers of it run. A layer without entries is left out.
+
+        container: the id of the one that the layer is from; container_config: how that ran.
+        """
         created = timestamps.now()
         with self.adding():
             content = self.add_layer(layer)
             below = self.contents_of(parent) if parent else []
             old: Mapping[str, Any] = parent.config if parent else {}
             line = {"created": created, "created_by": created_by, "author": author, "comment": comment}
+            said = {"author": author, "comment": comment, "container": container, "container_config": dict(container_config or {})}
             history = {key: value for key, value in line.items() if value} | ({} if content.count else {"empty_layer": True})
             whole = {
                 **_platform(old, ""),
                 "created": created,
-                **{key: value for key, value in (("author", author), ("comment", comment), ("container", container)) if value},
+                **{key: value for key, value in said.items() if value},
                 "config": dict(config),
                 "history": [*(old.get("history") or []), history],
             }
