@@ -204,6 +204,19 @@ def test_requests_with_changed_bytes(own: OwnEngine) -> None:
     own.client.post("/networks/prune")
 
 
+def test_who_leaves_in_the_middle_of_an_answer(own: OwnEngine) -> None:
+    made = own.client.run("sh", "-c", "dd if=/dev/zero of=/big bs=1M count=32; yes")
+    for path in (f"/containers/{made}/archive?path=/big", f"/containers/{made}/export", f"/containers/{made}/logs?stdout=1&follow=1",
+                 f"/containers/{made}/stats", "/events"):  # fmt: skip
+        with Talk(own.home.socket) as talk:
+            talk.send(f"GET {path}".encode() + HEAD + b"\r\n")
+            assert talk.head().status == 200
+            if path != "/events":
+                assert talk.chunk()
+    own.clear()
+    eventually(lambda: not own.leftovers(), f"left: {own.leftovers()}")
+
+
 def test_a_thousand_that_say_nothing(own: OwnEngine) -> None:
     before, threads = resident(own.pid), own.counts()
     silent = [Talk(own.home.socket) for _ in range(900)]

@@ -35,7 +35,7 @@ def get(engine: Engine, request: Request) -> Response:
     header = {_STAT: _stat(engine, request, container, path)}
     job = engine.containers.parts.job(container, "archive_get", {"path": path})
     engine.containers.parts.emit(container, "archive-path")
-    return Stream(_chunks(job), TAR, job.close, headers=header)
+    return Stream(_chunks(job), TAR, job.cancel, headers=header)
 
 
 def put(engine: Engine, request: Request) -> Response:
@@ -62,7 +62,7 @@ def export(engine: Engine, request: Request) -> Response:
     container = find(engine, request)
     job = engine.containers.parts.job(container, "export", {})
     engine.containers.parts.emit(container, "export")
-    return Stream(_chunks(job), "application/octet-stream", job.close)
+    return Stream(_chunks(job), "application/octet-stream", job.cancel)
 
 
 def changes(engine: Engine, request: Request) -> Response:

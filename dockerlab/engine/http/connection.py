@@ -220,7 +220,8 @@ class ClientConnection:
         except ClientLeft:
             raise
         except Exception as error:
-            LOG.exception("an answer broke off")
+            if not self._ended:  # else it was told to
+                LOG.exception("an answer broke off")
             raise ClientLeft from error  # no longer, and not whole: breaking off is how HTTP says so
         if self._ended:
             raise ClientLeft

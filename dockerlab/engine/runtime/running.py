@@ -208,6 +208,11 @@ class Job:
             raise EngineError(str(result["error"]), status=int(result.get("status", 500)))
         return result
 
+    def cancel(self) -> None:
+        """Ends it, wherever it is, from another thread: what it still says is not heard."""
+        with suppress(OSError):  # closed already
+            self.stdin.shutdown(socket.SHUT_RDWR)
+
     def close(self) -> None:
         """Ends it, wherever it is."""
         self.stdin.close()
