@@ -84,6 +84,32 @@ def test_a_linked_container_is_known_by_its_alias_and_in_the_environment(api: Cl
     ]
 
 
+def test_a_link_is_another_name(api: Client) -> None:
+    api.run("sleep", "100", name="db", Env=["GREETING=hello"])
+    web = api.run("sleep", "100", name="web", host={"Links": ["db:data"]})
+    made = api.post("/containers/web/exec", {"Cmd": ["env"], "AttachStdout": True}).json()["Id"]
+    assert b"DATA_ENV_GREETING=hello\n" in api.post(f"/exec/{made}/start", {}).body
+    assert {name for one in api.get("/containers/json") for name in one["Names"]} == {"/db", "/web", "/web/data"}
+    assert api.get("/containers/web/data/json")["Name"] == "/db"
+    api.post("/containers/db/rename", name="base")
+    assert api.inspect(web)["HostConfig"]["Links"] == ["/base:/web/data"]
+    for name in ("web", "base"):
+        text = "Conflict, cannot remove the default link name of the container"
+        assert api.message("DELETE", f"/containers/{name}", link=1) == (500, text)
+    assert api.ask("DELETE", "/containers/web/data", link=1).status == 204
+    assert api.message("DELETE", "/containers/web/data", link=1) == (404, "No such container: web/data")
+    assert api.inspect(web)["HostConfig"]["Links"] is None
+    assert api.post("/containers/web/restart", t=0).status == 204
+    assert api.inspect("base")["State"]["Running"]
+
+
+def test_links_that_cannot_be(api: Client) -> None:
+    body: dict[str, Any] = {"Image": "busybox", "HostConfig": {"Links": ["nosuch:x"]}}
+    assert api.message("POST", "/containers/create", body) == (400, "could not get container for nosuch: No such container: nosuch")
+    body["HostConfig"]["Links"] = ["a:b:c"]
+    assert api.message("POST", "/containers/create", body) == (500, "bad format for links: a:b:c")
+
+
 def test_the_host_is_reached_at_its_gateway(api: Client) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         listener.settimeout(WAIT)

@@ -138,9 +138,11 @@ def _result(container: Container, waiter: Waiter) -> Iterator[bytes]:
 
 def remove(engine: Engine, request: Request) -> Response:
     """DELETE /containers/{id}"""
-    query, container = request.query, find(engine, request)
+    query = request.query
     if query.flag("link"):
-        raise EngineError("Conflict, cannot remove the default link name of the container", status=500)
+        engine.containers.unlink(request.params["id"])
+        return Answer(status=204)
+    container = find(engine, request)
     engine.containers.remove(container, force=query.flag("force"), volumes=query.flag("v"), called=request.params["id"])
     return Answer(status=204)
 
@@ -160,7 +162,7 @@ ROUTES = (
     Route("GET", "/containers/json", list_),
     Route("POST", "/containers/create", create),
     Route("POST", "/containers/prune", prune),
-    Route("GET", "/containers/{id}/json", inspect),
+    Route("GET", "/containers/{id:path}/json", inspect),
     Route("POST", "/containers/{id}/start", start),
     Route("POST", "/containers/{id}/stop", stop),
     Route("POST", "/containers/{id}/restart", restart),

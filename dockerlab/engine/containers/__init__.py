@@ -7,6 +7,7 @@
     containers.execs.create(container, body), .start(…)
 
 - `record`: the values; `configuration`, `validation`, `resources`, `mounting`, `publishing`, `names`: PURE. what a request asks for
+- `linking`: containers that are known to others by a name of theirs
 - `planning`: PURE. record → the runtime's plan; `restarting`: PURE. restart policies; `inspection`, `listing`: what is shown
 - `container`, `index`: the live ones; `creation`, `filling`, `lifecycle`, `updating`, `execs`, `removal`: what happens to them
 - `logs`, `streams`: what they print, and clients that are attached to them
@@ -21,7 +22,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from dockerlab.engine.containers import container as live
-from dockerlab.engine.containers import creation, inspection, listing, updating
+from dockerlab.engine.containers import creation, inspection, linking, listing, updating
 from dockerlab.engine.containers.body import UPDATE
 from dockerlab.engine.containers.container import Container
 from dockerlab.engine.containers.creation import Created
@@ -64,8 +65,8 @@ class Containers:
     # Which there are
 
     def get(self, name: str) -> Container:
-        """By id, name, or the beginning of an id. Raises NotFound, UsageError."""
-        return self.parts.index.get(name)
+        """By id, name, the beginning of an id, or as one that links to it calls it. Raises NotFound, UsageError."""
+        return linking.find(self.parts.index, name) or self.parts.index.get(name)
 
     def all(self) -> list[Container]:
         """The newest first."""
@@ -104,6 +105,7 @@ class Containers:
             str(container.directory),
             network,
             execs=self.execs.of(container),
+            links=linking.shown(self.parts.index, record),
             health=container.health,
             sizes=self.sizes(container) if size else None,
         )
@@ -114,12 +116,15 @@ class Containers:
         running_only = not (all or limit > 0 or listing.shows_all(filters))
         found = []
         now = time.time_ns()
-        for container in self.all():
+        there = self.all()
+        linked = linking.names(self.parts.index, there)
+        for container in there:
             network = self._network(container)
             if listing.is_wanted(container, by, network.get("Networks") or {}, running_only=running_only):
                 sizes = self.sizes(container) if size else None
                 name = self._image_name(container)
-                found.append(inspection.listed(container.record, network, name, now, health=container.health, sizes=sizes))
+                names, health = linked.get(container.id, ()), container.health
+                found.append(inspection.listed(container.record, network, name, now, names=names, health=health, sizes=sizes))
         return found[:limit] if limit > 0 else found
 
     def sizes(self, container: Container) -> tuple[int, int]:
@@ -160,6 +165,10 @@ class Containers:
     def remove(self, container: Container, *, force: bool = False, volumes: bool = False, called: str = "") -> None:
         """Removes a container. volumes: its anonymous ones, too. Raises Conflict, EngineError."""
         self._removal.remove(container, force=force, volumes=volumes, called=called)
+
+    def unlink(self, name: str) -> None:
+        """Takes a link away: "web/data". Raises NotFound, EngineError."""
+        linking.remove(self.parts, name)
 
     def prune(self, filters: Filters, until: int | None = None) -> tuple[list[str], int]:
         """Removes all that do not run; their ids, and the bytes that became free."""

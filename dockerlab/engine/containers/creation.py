@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from dockerlab.engine import timestamps
-from dockerlab.engine.containers import configuration, mounting, names, resources, validation
+from dockerlab.engine.containers import configuration, linking, mounting, names, resources, validation
 from dockerlab.engine.containers.container import Container
 from dockerlab.engine.containers.filling import fill
 from dockerlab.engine.containers.mounting import Wanted
@@ -47,6 +47,8 @@ def create(parts: Parts, body: Mapping[str, Any], name: str = "", platform: str 
             _other(parts, joined)
     if not config["Image"]:
         raise UsageError("no command specified")
+    if host["Links"] and host["NetworkMode"] == "bridge":
+        host["Links"] = linking.resolved(parts.index, host["Links"])
     image = parts.store.get(config["Image"])
     _check_platform(platform, image.config, config["Image"])
     config = configuration.merged(config, image.run)
@@ -61,7 +63,7 @@ def create(parts: Parts, body: Mapping[str, Any], name: str = "", platform: str 
     parts.index.expect(identifier, image.id)
     try:
         image = parts.store.get(image.id)  # removed until a moment ago
-        parts.networks.add(identifier, chosen, config, host, configuration.endpoints(body))
+        of_network = parts.networks.add(identifier, chosen, config, host, configuration.endpoints(body))
         # Until the record says which layers it stands on, nobody knows.
         with parts.store.adding():
             directory.mkdir(mode=0o700)
@@ -83,7 +85,7 @@ def create(parts: Parts, body: Mapping[str, Any], name: str = "", platform: str 
         raise
     parts.index.expect_no_more(identifier)
     parts.emit(container, "create")
-    return Created(container, tuple(warnings(host, parts.isolation, parts.means)))
+    return Created(container, (*warnings(host, parts.isolation, parts.means), *of_network))
 
 
 def warnings(host: Mapping[str, Any], isolation: Isolation, means: Means) -> list[str]:

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from dockerlab.engine.containers import planning
+from dockerlab.engine.containers import linking, planning
 from dockerlab.engine.containers.body import EXEC
 from dockerlab.engine.containers.container import Container
 from dockerlab.engine.containers.parts import Parts
@@ -129,7 +129,8 @@ class Execs:
     def start(self, found: Exec, *, detach: bool, size: tuple[int, int] | None = None) -> socket.socket:
         """Runs what was claimed; gives its stream, which is at its end if detached. Raises StartFailed, Conflict."""
         asked = found.asked
-        process = planning.exec_process(found.container.record, asked, size)
+        links = linking.variables(self._parts, found.container)
+        process = planning.exec_process(found.container.record, asked, size, links)
         self._emit(found, f"exec_start: {found.command}")
         both = bool(asked.get("AttachStdout")), bool(asked.get("AttachStderr"))
         try:

@@ -19,6 +19,7 @@ def inspected(
     network: Mapping[str, Any],
     *,
     execs: Sequence[str] = (),
+    links: Sequence[str] | None = None,
     health: Mapping[str, Any] | None = None,
     sizes: tuple[int, int] | None = None,
 ) -> dict[str, Any]:
@@ -46,7 +47,7 @@ def inspected(
         "ProcessLabel": "",
         "AppArmorProfile": "",
         "ExecIDs": list(execs) or None,
-        "HostConfig": configuration.shown(record.host_config),
+        "HostConfig": configuration.shown({**record.host_config, "Links": links}),
         "GraphDriver": {"Name": record.root.kind, "Data": _graph(record)},
         **size,
         "Mounts": [point.to_json() for point in record.mounts],
@@ -61,14 +62,15 @@ def listed(
     image: str,
     now: int,
     *,
+    names: Sequence[str] = (),
     health: Mapping[str, Any] | None = None,
     sizes: tuple[int, int] | None = None,
 ) -> dict[str, Any]:
-    """An entry of `GET /containers/json`. image: what its image is called now. now: nanoseconds since 1970."""
+    """An entry of `GET /containers/json`. image: what its image is called now. now: nanoseconds since 1970. names: others' for it."""
     size = {name: value for name, value in zip(("SizeRw", "SizeRootFs"), sizes or (), strict=False) if value}
     return {
         "Id": record.id,
-        "Names": [f"/{record.name}"],
+        "Names": [f"/{record.name}", *names],
         "Image": image,
         "ImageID": record.image,
         "Command": command_line(record.argv),

@@ -7,15 +7,13 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Iterator
 from dataclasses import dataclass
 
-from dockerlab.engine.containers import publishing, resources
+from dockerlab.engine.containers import linking, publishing, resources
 from dockerlab.engine.containers.container import Container
 from dockerlab.engine.containers.parts import Parts
 from dockerlab.engine.containers.planning import Surroundings, plan
 from dockerlab.engine.containers.record import Published
-from dockerlab.engine.networks import links
 from dockerlab.engine.runtime import Running, StartFailed
 from dockerlab.engine.runtime.plan import Network
 from dockerlab.engine.runtime.redirect import gateway
@@ -81,7 +79,7 @@ def _run(
         parts.isolation,
         network,
         resources.limits(container.record.host_config),
-        links=tuple(_link_variables(parts, container)),
+        links=tuple(linking.variables(parts, container)),
     )
     running = parts.runtime.monitor(plan(container.record, around, [one for one, _ in opened]), on_event)
     try:
@@ -91,12 +89,6 @@ def _run(
         running.close()
         raise
     return running
-
-
-def _link_variables(parts: Parts, container: Container) -> Iterator[str]:
-    for link in parts.networks.links(container.id):
-        other = parts.index.get(link.other).record.config
-        yield from links.environment(link, container.name, other.get("ExposedPorts") or (), other.get("Env") or ())
 
 
 def _make_source(path: str) -> None:

@@ -56,13 +56,18 @@ def plan(record: Record, around: Surroundings, published: Iterable[Published] = 
     )
 
 
-def exec_process(record: Record, asked: Mapping[str, Any], size: tuple[int, int] | None = None) -> Process:
-    """The process that `POST /containers/{id}/exec` asks for, with the container's environment and, unless given, directory and user."""
+def exec_process(
+    record: Record, asked: Mapping[str, Any], size: tuple[int, int] | None = None, links: Iterable[str] = ()
+) -> Process:
+    """The process that `POST /containers/{id}/exec` asks for, with the container's environment and, unless given, directory and user.
+
+    links: as `Surroundings` has them.
+    """
     own = [str(item) for item in asked.get("Env") or ()]
     tty = bool(asked.get("Tty"))
     return Process(
         argv=tuple(asked["Cmd"]),
-        env=environment([*(record.config.get("Env") or ()), *own], str(record.config.get("Hostname") or ""), tty),
+        env=environment([*links, *(record.config.get("Env") or ()), *own], str(record.config.get("Hostname") or ""), tty),
         cwd=str(asked.get("WorkingDir") or record.config.get("WorkingDir") or "/"),
         user=str(asked.get("User") or record.config.get("User") or ""),
         groups=tuple(str(group) for group in record.host_config.get("GroupAdd") or ()),

@@ -15,7 +15,7 @@ import logging
 import secrets
 import socket
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -204,6 +204,11 @@ class Networks:
         with self._lock:
             self._replace(replace(self._members[id], name=name))
 
+    def relink(self, id: str, links: Sequence[str]) -> None:
+        """Other links of the default bridge: "other:alias"."""
+        with self._lock:
+            self._replace(replace(self._members[id], links=tuple(links)))
+
     def forget(self, id: str) -> None:
         """A container is removed."""
         with self._lock:
@@ -324,8 +329,8 @@ class Networks:
             raise NotFound(f"failed to set up container networking: {error.message}") from None
         for link in member.links if "bridge" in member.endpoints else ():
             name, alias = endpoint.link_parts(link)
-            if not self._known(name).is_running:
-                text = f"Cannot link to a non running container: /{name} AS /{member.name}/{alias}"
+            if not (other := self._known(name)).is_running:
+                text = f"Cannot link to a non running container: /{other.name} AS /{member.name}/{alias}"
                 raise EngineError(text, status=500)
         if any(network.driver == "host" for network in networks):
             return plan.Network("host")
