@@ -192,13 +192,20 @@ def test_the_command_looks_after_it(place: Place) -> None:
         rows = {words[0]: words for words in map(str.split, df.stdout.splitlines())}
         assert {"images", "containers", "volumes"} <= rows.keys()
         assert place.dockerlab("engine", "check").returncode == 0
-        assert place.dockerlab("engine", "prune").returncode == 0
+        pruned = place.dockerlab("engine", "prune")
+        assert pruned.returncode == 0
+        assert [line.split()[:2] for line in pruned.stdout.splitlines()[:3]] == [
+            ["containers", "1"],
+            ["networks", "0"],
+            ["images", "0"],
+        ]
         assert [found.name for found in api.containers.list(all=True)] == ["kept"]
         assert [image.tags for image in api.images.list()] == [["busybox:latest"]]
         log = place.dockerlab("engine", "logs", "--tail", "5")
         assert log.returncode == 0
         assert 0 < len(log.stdout.splitlines()) <= 5
         kept.remove(force=True)
+        assert "images          1 removed" in place.dockerlab("engine", "prune", "--all").stdout
 
     stopped = place.dockerlab("engine", "stop")
     assert "The engine has stopped." in stopped.stderr
@@ -206,6 +213,83 @@ def test_the_command_looks_after_it(place: Place) -> None:
     assert place.dockerlab("engine", "status").returncode == 3
     assert not socket.exists()
     eventually(lambda: not place.processes())
+
+
+def test_its_log_can_be_followed_from_one_engine_to_the_next(place: Place) -> None:
+    assert "No engine has run here yet" in place.dockerlab("engine", "logs").stderr
+    place.dockerlab("engine", "start")
+    command = [sys.executable, "-m", "dockerlab.cli", "engine", "logs", "--follow", "--tail", "1"]
+    with subprocess.Popen(command, env=place.environ, cwd=place.folder, stdout=subprocess.PIPE, text=True) as follower:
+        assert follower.stdout
+        try:
+            assert "serving on" in follower.stdout.readline()
+            place.dockerlab("engine", "stop")
+            assert "stopping 0 containers" in follower.stdout.readline()
+            assert "ending: SIGUSR1" in follower.stdout.readline()
+            log = place.folder / ".local/share/dockerlab/engine/engine.log"
+            log.replace(log.with_suffix(".log.1"))  # as a start does with one that has grown
+            place.dockerlab("engine", "start")
+            assert "serving on" in follower.stdout.readline()
+        finally:
+            follower.send_signal(signal.SIGINT)
+    assert follower.returncode == 130
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["start", "now"], "unrecognized arguments: now"),
+        (["logs", "-n", "-3"], "-n/--tail"),
+        (["logs", "-n", "all"], "not a number of lines: 'all'"),
+        (["frobnicate"], "invalid choice: 'frobnicate'"),
+    ],
+)
+def test_wrong_words(place: Place, words: list[str], said: str) -> None:
+    done = place.dockerlab("engine", *words)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert said in done.stderr
+
+
+def test_without_a_verb_the_verbs_are_shown(place: Place) -> None:
+    done = place.dockerlab("engine")
+    assert done.returncode == 0
+    assert all(word in done.stdout for word in ("start", "logs", "prune", "DOCKERLAB_ENGINE_ROOT"))
+
+
+@pytest.mark.parametrize(
+    ("variables", "said"),
+    [
+        ({"HOME": "/proc"}, "cannot make /proc/.local/share/dockerlab/engine: No such file or directory"),
+        ({"DOCKERLAB_ENGINE_ROOT": "/dev/null"}, "cannot make /dev/null: File exists"),
+        ({"DOCKERLAB_ENGINE_IDLE": "-1"}, "DOCKERLAB_ENGINE_IDLE is no number of seconds: '-1'"),
+        ({"DOCKERLAB_ENGINE_IDLE": "nan"}, "DOCKERLAB_ENGINE_IDLE is no number of seconds: 'nan'"),
+        ({"DOCKERLAB_ENGINE_ISOLATION": "none"}, "DOCKERLAB_ENGINE_ISOLATION knows 'supervised' alone: 'none'"),
+    ],
+)
+def test_what_it_cannot_start_with_is_named(place: Place, variables: dict[str, str], said: str) -> None:
+    done = Place(place.folder, {**place.environ, **variables}).dockerlab("engine", "start")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith(f"{said}\n")
+    assert "Traceback" not in done.stderr
+    assert not place.processes()
+
+
+@pytest.mark.skipif(os.name != "posix" or os.getuid() != 0, reason="only root can give a directory away")
+def test_a_directory_that_somebody_else_has_made_in_its_place_is_told(place: Place) -> None:
+    no_other(place)
+    runtime = place.folder / "run" / "dockerlab"
+    runtime.mkdir()
+    os.chown(runtime, 12345, 12345)
+    done = subprocess.run(
+        [sys.executable, "-c", "import dockerlab; dockerlab.connect()"],
+        env=place.environ,
+        cwd=place.folder,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert f"NoEngine: dockerlab's own engine does not start: {runtime} belongs to another user" in done.stderr
+    assert "DOCKERLAB_ENGINE_RUNTIME" in done.stderr
 
 
 def test_stop_ends_its_containers(place: Place) -> None:

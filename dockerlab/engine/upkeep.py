@@ -59,11 +59,18 @@ def prune(launch: control.Launch, *, every_image: bool, volumes: bool) -> int:
         steps.append(("volumes", f"/volumes/prune?filters={quote(json.dumps({'all': ['true']}))}", "VolumesDeleted"))
     freed = 0
     for name, path, field in steps:
+        before = _images(instance.host)
         answer = control.ask(instance.host, "POST", path)
-        print(f"{name:<12}{len(answer.get(field) or []):>5} removed")
+        # Of images the answer lists names and layers, too.
+        count = before - _images(instance.host) if name == "images" else len(answer.get(field) or [])
+        print(f"{name:<12}{count:>5} removed")
         freed += int(answer.get("SpaceReclaimed") or 0)
     print(f"{_size(freed)} freed.")
     return 0
+
+
+def _images(host: str) -> int:
+    return len(control.ask(host, "GET", "/images/json"))
 
 
 def _size(count: int) -> str:
