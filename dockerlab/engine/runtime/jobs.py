@@ -41,10 +41,11 @@ def run(name: str, arguments: Mapping[str, Any]) -> int:
         result = JOBS[name](arguments)
     except Refused as refused:
         result = {"error": str(refused), "status": refused.status}
-    except (OSError, tarfile.TarError, EOFError) as error:
-        full = isinstance(error, OSError) and error.errno == errno.ENOSPC
-        text = "no space left on device" if full else _text(error)
-        result = {"error": text, "status": 400 if isinstance(error, tarfile.TarError) else 500}
+    except (tarfile.TarError, EOFError) as error:
+        cut = isinstance(error, EOFError) or any(word in str(error) for word in ("truncated", "unexpected end", "empty"))
+        result = {"error": "unexpected EOF" if cut else "archive/tar: invalid tar header", "status": 500}
+    except OSError as error:
+        result = {"error": "no space left on device" if error.errno == errno.ENOSPC else _text(error), "status": 500}
     with suppress(BrokenPipeError):
         os.write(2, json.dumps(result).encode())
     return 1 if "error" in result else 0
@@ -167,6 +168,7 @@ def _add_one(tar: tarfile.TarFile, path: str, name: str) -> tuple[int, int] | No
         return None
     info = tar.gettarinfo(path, arcname=name)
     info.uname = info.gname = ""
+    info.mtime = int(info.mtime)  # whole seconds, as Docker has them: no header more for each file
     for attribute in _attributes(path):
         with suppress(OSError):
             value = os.getxattr(path, attribute, follow_symlinks=False)
@@ -261,7 +263,7 @@ def _absolute(path: str) -> str:
 def _missing(path: str, error: OSError) -> Refused:
     if error.errno == errno.ENOENT:
         return Refused(f"Could not find the file {path} in container", 404)
-    return Refused(f"{path}: {_text(error)}", 400 if error.errno == errno.ENOTDIR else 500)
+    return Refused(f"lstat {path}: {_text(error)}", 500)
 
 
 def _attributes(path: str) -> list[str]:
