@@ -11,7 +11,9 @@ import pytest
 from dockerlab.engine.runtime.probe import probe
 from tests.embedded.containing import Client, Engine, temporary_engine
 from tests.embedded.overlaying import Place
-from tests.embedded.supervised import SOMEBODY, box
+from tests.embedded.supervised import SOMEBODY, Box, Container, box, image, layer
+
+_UIDS = sorted({os.geteuid(), SOMEBODY} if os.geteuid() == 0 else {os.geteuid()})
 
 
 @pytest.fixture(scope="session")
@@ -47,3 +49,34 @@ def place(request: pytest.FixtureRequest) -> Iterator[Place]:
         uid = os.geteuid()
     with box(uid) as made:
         yield Place(made.home, uid)
+
+
+@pytest.fixture(scope="session", params=_UIDS, ids=lambda uid: f"uid{uid}")
+def supervised_home(request: pytest.FixtureRequest) -> Iterator[Box]:
+    """A home, of root and of somebody else where the tests run as root."""
+    with box(request.param) as made:
+        yield made
+
+
+@pytest.fixture(scope="session")
+def lowers(supervised_home: Box) -> tuple[str, ...]:
+    """Of supervised containers: busybox, and a layer on top of it."""
+    more = layer(
+        ("data", None, {}),
+        ("data/file", b"from the image\n", {}),
+        ("data/secret", b"secret\n", {"mode": 0o600}),
+        ("data/folder", None, {}),
+        ("data/folder/inside", b"inside\n", {}),
+        ("data/link", "/data/file", {}),
+        ("data/out", "../../../../etc/passwd", {}),
+        ("data/suid", b"#!/bin/sh\nid -u\n", {"mode": 0o755}),
+    )
+    return supervised_home.prepare([*image("busybox"), more])
+
+
+@pytest.fixture
+def container(supervised_home: Box, lowers: tuple[str, ...]) -> Iterator[Container]:
+    """A new supervised container of busybox."""
+    made = supervised_home.container(lowers)
+    yield made
+    made.remove()

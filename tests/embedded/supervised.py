@@ -171,6 +171,17 @@ def layer(*members: tuple[str, bytes | str | None, Mapping[str, Any]]) -> bytes:
     return out.getvalue()
 
 
+def state_of(folder: Path) -> list[tuple[object, ...]]:
+    """All that must not change in an image: names, contents, owners, modes, times, attributes."""
+    found: list[tuple[object, ...]] = []
+    for path in sorted(folder.rglob("*")):
+        status = path.lstat()
+        content = path.read_bytes() if path.is_file() and not path.is_symlink() else b""
+        attributes = [] if path.is_symlink() else [(name, os.getxattr(path, name)) for name in os.listxattr(path)]
+        found.append((str(path), status.st_ino, status.st_mode, status.st_uid, status.st_mtime_ns, attributes, content))
+    return found
+
+
 def as_user(uid: int, work: Callable[[], object]) -> Any:
     """Forks, becomes `uid`, and gives what `work` gives. Raises AssertionError with the traceback of what it raised."""
     read, write = os.pipe()

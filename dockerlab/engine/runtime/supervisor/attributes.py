@@ -103,8 +103,8 @@ class Attributes:
         folder, _, host, found = place
         assert found is not None
         if folder.area.kind == "nowhere":
-            if stat.S_ISREG(found.st_mode) and found.st_nlink > 1:
-                raise error(errno.EPERM)  # it may be a file of the image
+            if stat.S_ISREG(found.st_mode) and found.st_nlink:
+                raise error(errno.EPERM)  # it has a name somewhere else: it may be a file of the image
             return host, found
         if folder.area.kind in ("proc", "sys"):
             raise error(errno.EPERM)

@@ -26,15 +26,19 @@ ANSWERED = _names(
     "mknod mknodat chmod fchmod fchmodat fchmodat2 chown fchown lchown fchownat truncate utime utimes futimesat utimensat statfs "
     "setxattr lsetxattr fsetxattr getxattr lgetxattr fgetxattr listxattr llistxattr flistxattr removexattr lremovexattr fremovexattr "
     "setuid setgid setreuid setregid setresuid setresgid getresuid getresgid getgroups setgroups setfsuid setfsgid capget capset "
-    "uname sethostname setdomainname kill tkill tgkill rt_sigqueueinfo rt_tgsigqueueinfo pidfd_open process_vm_readv process_vm_writev"
+    "uname sethostname setdomainname kill tkill tgkill rt_sigqueueinfo rt_tgsigqueueinfo pidfd_open process_vm_readv process_vm_writev "
+    "setpriority ioprio_set"
 )
+
+# Answered where they are about another process than the caller: their first argument is not 0.
+ABOUT_OTHERS = _names("prlimit64 sched_setaffinity sched_setscheduler sched_setparam sched_setattr migrate_pages move_pages")
 
 # Done by the kernel, with other arguments.
 TRACED = _names("execve execveat chdir bind connect getsockname getpeername inotify_add_watch")
 
 _FORBIDDEN = _names(
     "mount umount2 pivot_root chroot unshare setns ptrace swapon swapoff reboot iopl ioperm init_module finit_module delete_module "
-    "kexec_load kexec_file_load acct settimeofday clock_settime syslog bpf perf_event_open quotactl quotactl_fd open_by_handle_at "
+    "kexec_load kexec_file_load acct settimeofday clock_settime syslog bpf perf_event_open kcmp quotactl quotactl_fd open_by_handle_at "
     "name_to_handle_at userfaultfd pidfd_getfd fanotify_mark uselib ustat add_key request_key keyctl"
 )
 # Without clone3, glibc uses clone, whose flags a filter can read.
@@ -45,7 +49,12 @@ REFUSED = {**dict.fromkeys(_FORBIDDEN, errno.EPERM), **dict.fromkeys(_ABSENT, er
 
 _NEWEST_KNOWN = 452
 _HARMLESS_NEWER = (453, 454, 455, 456, 462)  # map_shadow_stack, futex_*, mseal
-_NEW_NAMESPACES = 0x7E020000  # CLONE_NEWNS, NEWCGROUP, NEWUTS, NEWIPC, NEWUSER, NEWPID, NEWNET
+# CLONE_NEWNS, NEWCGROUP, NEWUTS, NEWIPC, NEWUSER, NEWPID, NEWNET; and CLONE_UNTRACED: who is not traced outlives the supervisor.
+_CLONE_REFUSED = 0x7E020000 | 0x00800000
+# What can be done to a file that is open for reading only, as those of images are. FS_IOC_SETFLAGS, its 32-bit form, FSSETXATTR,
+# ENABLE_VERITY, SET_ENCRYPTION_POLICY, EXT4_IOC_SETVERSION; F_SETLEASE, which keeps others from opening.
+_IOCTLS_REFUSED = (0x40086602, 0x40046602, 0x401C5820, 0x40806685, 0x800C6613, 0x40086604)
+_FCNTLS_REFUSED = (1024,)
 _PRCTL_DUMPABLE, _PRCTL_CAPBSET_DROP, _PRCTL_SECUREBITS, _PRCTL_AMBIENT = 4, 24, 28, 47
 
 _LOAD, _EQUAL, _GREATER, _ANY_BIT, _RETURN = 0x20, 0x15, 0x25, 0x45, 0x06
@@ -65,21 +74,28 @@ def program(machine: Machine) -> bytes:
     for name in ANSWERED:
         if name in numbers and name not in ("open", "openat"):
             lines += _block(numbers[name], _line(_RETURN, USER_NOTIF))
+    for name in ABOUT_OTHERS:
+        lines += _block(numbers[name], _argument(0), _line(_EQUAL, 0, 0, 1), _line(_RETURN, ALLOW), _line(_RETURN, USER_NOTIF))
     for name in TRACED:
         lines += _block(numbers[name], _line(_RETURN, TRACE))
     for name, number in REFUSED.items():
         if name in numbers:
             lines += _block(numbers[name], _refuse(number))
     lines += _block(
-        numbers["clone"], _argument(0), _line(_ANY_BIT, _NEW_NAMESPACES, 0, 1), _refuse(errno.EPERM), _line(_RETURN, ALLOW)
+        numbers["clone"], _argument(0), _line(_ANY_BIT, _CLONE_REFUSED, 0, 1), _refuse(errno.EPERM), _line(_RETURN, ALLOW)
     )
     # With an address, both halves of whose pointer are not null.
     address = (_argument(4), _line(_EQUAL, 0, 0, 2), _argument(4, high=True), _line(_EQUAL, 0, 1, 0), _line(_RETURN, TRACE))
     lines += _block(numbers["sendto"], *address, _line(_RETURN, ALLOW))
     # A process that is not dumpable could not be read any more; capabilities there are none. Both succeed without being done.
     options = (_PRCTL_DUMPABLE, _PRCTL_CAPBSET_DROP, _PRCTL_SECUREBITS, _PRCTL_AMBIENT)
-    tests = [_line(_EQUAL, option, len(options) - place, 0) for place, option in enumerate(options)]
-    lines += _block(numbers["prctl"], _argument(0), *tests, _line(_RETURN, ALLOW), _refuse(0))
+    for name, index, values, answer in (
+        ("prctl", 0, options, 0),
+        ("ioctl", 1, _IOCTLS_REFUSED, errno.EOPNOTSUPP),
+        ("fcntl", 1, _FCNTLS_REFUSED, errno.EINVAL),
+    ):
+        tests = [_line(_EQUAL, value, len(values) - place, 0) for place, value in enumerate(values)]
+        lines += _block(numbers[name], _argument(index), *tests, _line(_RETURN, ALLOW), _refuse(answer))
     for number in _HARMLESS_NEWER:
         lines += _block(number, _line(_RETURN, ALLOW))
     return b"".join([*lines, _line(_GREATER, _NEWEST_KNOWN, 0, 1), _refuse(errno.ENOSYS), _line(_RETURN, ALLOW)])

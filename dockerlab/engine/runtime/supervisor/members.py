@@ -14,6 +14,8 @@ from dataclasses import dataclass, field, replace
 _PIECE = 256
 _LONGEST_PATH = 4096
 _AT_EXECFN = 31
+_TTY_NR = 4  # of /proc/PID/stat, counted from the state
+_PTS = 136  # the major number of pseudo terminals
 
 
 @dataclass(frozen=True)
@@ -101,6 +103,14 @@ class Member:
             raise OSError(errno.EFAULT, "bad address") from None
         if written != len(data):
             raise OSError(errno.EFAULT, "bad address")
+
+    def terminal(self) -> str:
+        """The path of the terminal that controls it, which /dev/tty stands for. Raises OSError (ENXIO)."""
+        with open(f"/proc/{self.pid}/stat", encoding="utf-8", errors="replace") as file:
+            device = int(file.read().rpartition(")")[2].split()[_TTY_NR])
+        if os.major(device) != _PTS:
+            raise OSError(errno.ENXIO, os.strerror(errno.ENXIO))
+        return f"/dev/pts/{os.minor(device)}"
 
     def tell_path(self, name: bytes) -> None:
         """What the kernel has told a new program of its own path (AT_EXECFN) becomes the container's. Raises OSError."""

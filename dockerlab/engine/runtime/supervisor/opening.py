@@ -8,7 +8,7 @@ import stat
 from collections.abc import Callable, Mapping
 
 from dockerlab.engine.rootfs import recorded
-from dockerlab.engine.runtime.supervisor.answers import Answer, Given, Handler, Later, Paths, Through, error
+from dockerlab.engine.runtime.supervisor.answers import Answer, Given, Handler, Later, Paths, error
 from dockerlab.engine.runtime.supervisor.folders import Place
 from dockerlab.engine.runtime.supervisor.members import Member
 
@@ -80,7 +80,7 @@ class Opening:
             raise error(errno.ENOTDIR)
         if kind == stat.S_IFLNK:
             raise error(errno.ELOOP)
-        return self._open_special(place, flags, kind)
+        return self._open_special(member, place, flags, kind)
 
     def _open_file(self, member: Member, place: Place, flags: int, writes: bool) -> Answer:
         folder, name, host, found = place
@@ -92,6 +92,8 @@ class Opening:
             made = self._files.get(key)
             if made is not None:
                 return Given(_made_up(made(host)), cloexec)
+            if writes and self._view.process(folder) is None:
+                raise error(errno.EROFS)  # the host's settings
             return self._open_proc(host, kept, writes, cloexec)
         shown = None
         if not member.identity.is_root or not found.st_size:
@@ -125,19 +127,26 @@ class Opening:
                 raise error(errno.EACCES)
         return Given(os.open(host, flags), cloexec)
 
-    def _open_special(self, place: Place, flags: int, kind: int) -> Answer:
-        _, _, host, _ = place
+    def _open_special(self, member: Member, place: Place, flags: int, kind: int) -> Answer:
+        _, name, host, _ = place
         kept = flags & ~(os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_TRUNC) | os.O_NOCTTY | os.O_CLOEXEC
         cloexec = bool(flags & os.O_CLOEXEC)
         if kind == stat.S_IFSOCK:
             raise error(errno.ENXIO)
         if host == b"/dev/tty":
-            return Through.LET  # it is the process's own terminal that is meant
-        if kind == stat.S_IFIFO and not flags & os.O_NONBLOCK:
-            if flags & os.O_ACCMODE == os.O_RDWR:
-                return Given(os.open(host, kept), cloexec)
-            return Later(lambda: os.open(host, kept), cloexec)
+            return Given(os.open(member.terminal(), kept), cloexec)
+        if kind == stat.S_IFIFO and not flags & os.O_NONBLOCK and flags & os.O_ACCMODE != os.O_RDWR:
+            # The pipe itself is held: what its path leads to may be something else by the time that it is opened.
+            held = os.open(host, os.O_PATH | os.O_CLOEXEC | (os.O_NOFOLLOW if name and place[0].area.kind != "proc" else 0))
+            return Later(lambda: _open_held(held, kept), cloexec)
         return Given(os.open(host, kept), cloexec)
+
+
+def _open_held(fd: int, flags: int) -> int:
+    try:
+        return os.open(f"/proc/self/fd/{fd}", flags)
+    finally:
+        os.close(fd)
 
 
 def note_owner(host: bytes, member: Member, mode: int, *, is_directory: bool, parent: tuple[int, int]) -> None:

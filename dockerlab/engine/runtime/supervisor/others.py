@@ -1,4 +1,4 @@
-"""Signals to the container's own processes only; host names."""
+"""Signals to the container's own processes only, and whatever else one process does to another; host names."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ import struct
 from contextlib import suppress
 
 from dockerlab.engine.runtime.supervisor.answers import Answer, Handler, Through, error, signed
+from dockerlab.engine.runtime.supervisor.filters import ABOUT_OTHERS
 from dockerlab.engine.runtime.supervisor.members import Member, Members
 
 _FIELD = 65  # of struct utsname
+_IOPRIO_WHO_PROCESS = 1
 
 
 class Others:
@@ -39,6 +41,9 @@ class Others:
             "pidfd_open": lambda m, t, a: self._checked(a[0]),
             "process_vm_readv": lambda m, t, a: self._checked(a[0]),
             "process_vm_writev": lambda m, t, a: self._checked(a[0]),
+            "setpriority": lambda m, t, a: self._of_several(signed(a[0]), signed(a[1])),
+            "ioprio_set": lambda m, t, a: self._of_several(signed(a[0]) - _IOPRIO_WHO_PROCESS, signed(a[1])),
+            **dict.fromkeys(ABOUT_OTHERS, lambda m, t, a: self._checked(a[0])),
         }
 
     def _uname(self, member: Member, task: int, a: tuple[int, ...]) -> int:
@@ -54,6 +59,18 @@ class Others:
 
     def _checked(self, pid: int) -> Answer:
         if not self._members.contains(signed(pid)):
+            raise error(errno.ESRCH)
+        return Through.LET
+
+    def _of_several(self, which: int, who: int) -> Answer:
+        """which: PRIO_PROCESS, PRIO_PGRP, or PRIO_USER, whose processes are the host's, too."""
+        if which == os.PRIO_USER:
+            raise error(errno.EPERM)
+        if who == 0:
+            return Through.LET
+        if which == os.PRIO_PROCESS:
+            return self._checked(who)
+        if not any(_group(pid) == who for pid in self._members.pids()):
             raise error(errno.ESRCH)
         return Through.LET
 

@@ -77,7 +77,10 @@ class Stops:
 
     def exchange(self, member: Member, task: int, registers: Registers) -> Exchanged | None:
         """Prepares the call that a task has stopped at: None where it goes on as it is. Raises OSError: what it gives instead."""
-        return self._calls[registers.number](member, task, registers)
+        call = self._calls.get(registers.number)
+        if call is None:
+            raise error(errno.ENOSYS)  # a filter of the container's own asked for a tracer
+        return call(member, task, registers)
 
     # --- the stack
 

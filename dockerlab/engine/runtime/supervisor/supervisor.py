@@ -135,7 +135,7 @@ class Supervisor:
     def _table(self, *groups: dict[str, Handler]) -> dict[int, Handler]:
         numbers = self._machine.numbers
         found = {name: handler for group in groups for name, handler in group.items()}
-        missing = [name for name in filters.ANSWERED if name not in found]
+        missing = [name for name in (*filters.ANSWERED, *filters.ABOUT_OTHERS) if name not in found]
         assert not missing, missing
         return {numbers[name]: handler for name, handler in found.items() if name in numbers}
 

@@ -328,6 +328,8 @@ class View:
         if target[:1] == b"/":
             return self.locate(target, member, links=links + 1)
         if is_magic(folder.host + name):
+            if target[:2] == b"./" and not target.endswith(b" (deleted)"):
+                raise OSError(errno.EACCES, os.strerror(errno.EACCES))  # a file of the host, or a prepared program
             return folder, name, host, os.stat(host)
         return self.locate(folder.guest + b"/" + target, member, links=links + 1)
 
