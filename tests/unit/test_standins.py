@@ -196,6 +196,16 @@ def test_libraries_lie_beside_the_c_library_and_the_loader_where_programs_want_i
     assert any("ld-" in name or "ld64" in name for name in tree.entries)
 
 
+@on_linux
+def test_libraries_are_found_where_there_is_no_ldd(monkeypatch: pytest.MonkeyPatch) -> None:
+    static = machine.static_busybox()
+    programs = [Path("/bin/sh").resolve(), Path(sys.executable).resolve(), *([static] if static else [])]
+    by_ldd = {name: path.resolve() for name, path in libraries.closure(programs).items()}
+    assert any(name.startswith("libc.so.") for name in by_ldd)
+    monkeypatch.setattr("dockerlab.standins.libraries.shutil.which", lambda name: None)
+    assert {name: path.resolve() for name, path in libraries.closure(programs).items()} == by_ldd
+
+
 def test_a_tree_makes_parents_and_leaves_out(tmp_path: Path) -> None:
     (tmp_path / "keep").mkdir()
     (tmp_path / "keep" / "a.py").write_text("a")
