@@ -14,7 +14,7 @@ from dockerlab.engine import timestamps
 from dockerlab.engine.api.containers import find
 from dockerlab.engine.containers import committing
 from dockerlab.engine.containers.container import Container
-from dockerlab.engine.http.types import TAR, Answer, Request, Response, Route, Stream
+from dockerlab.engine.http.types import JSON, TAR, Answer, Request, Response, Route, Stream
 from dockerlab.errors import EngineError, UsageError
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def put(engine: Engine, request: Request) -> Response:
     """PUT /containers/{id}/archive"""
     container, path, query = find(engine, request), _path(request), request.query
     if container.record.host_config.get("ReadonlyRootfs") and not _is_in_mount(container, path):
-        raise EngineError("container rootfs is marked read-only", status=403)
+        raise UsageError("container rootfs is marked read-only")
     arguments = {"path": path, "no_overwrite": query.flag("noOverwriteDirNonDir"), "owned": True}
     job = engine.containers.parts.job(container, "archive_put", arguments)
     try:
@@ -68,12 +68,15 @@ def export(engine: Engine, request: Request) -> Response:
 def changes(engine: Engine, request: Request) -> Response:
     """GET /containers/{id}/changes"""
     found = engine.containers.parts.snapshots.changes(find(engine, request).record.root)
-    return Answer([{"Path": change.path, "Kind": int(change.kind)} for change in found] or b"null\n")
+    shown = [{"Path": change.path, "Kind": int(change.kind)} for change in found]
+    return Answer(shown or b"null\n", headers={"Content-Type": JSON})
 
 
 def commit(engine: Engine, request: Request) -> Response:
     """POST /commit"""
     query = request.query
+    if not query.text("container"):
+        raise UsageError('invalid name or ID supplied: ""')
     container = engine.containers.get(query.text("container"))
     asked = committing.Asked(
         *(query.text("repo"), query.text("tag"), query.text("author"), query.text("comment")),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, get_args
 
 from dockerlab.engine import filters
@@ -16,6 +17,7 @@ from dockerlab.errors import EngineError, NotFound, UsageError
 if TYPE_CHECKING:
     from dockerlab.engine.core import Engine
 
+_LONGEST_EMPTY = 7  # bytes of a body that says nothing: "{}", "null"
 _PRUNED = ("label", "label!", "until")
 # Since then `wait` knows conditions, and answers before it waits.
 _CONDITIONS_SINCE = (1, 30)
@@ -62,20 +64,35 @@ def start(engine: Engine, request: Request) -> Response:
     """POST /containers/{id}/start"""
     if request.query.text("checkpoint"):
         raise UsageError("checkpoint is only supported in experimental mode")
+    if len(request.body.read(_LONGEST_EMPTY + 1)) > _LONGEST_EMPTY:
+        raise UsageError("starting container with non-empty request body was deprecated since API v1.22 and removed in v1.24")
     engine.containers.life.start(find(engine, request))
     return Answer(status=204)
 
 
 def stop(engine: Engine, request: Request) -> Response:
     """POST /containers/{id}/stop"""
-    engine.containers.life.stop(find(engine, request), whole(request, "t"), request.query.text("signal"))
+    container, seconds = find(engine, request), whole(request, "t")
+    with _refused(f"cannot stop container: {request.params['id']}"):
+        engine.containers.life.stop(container, seconds, request.query.text("signal"))
     return Answer(status=204)
 
 
 def restart(engine: Engine, request: Request) -> Response:
     """POST /containers/{id}/restart"""
-    engine.containers.life.restart(find(engine, request), whole(request, "t"), request.query.text("signal"))
+    container, seconds = find(engine, request), whole(request, "t")
+    with _refused(f"Cannot restart container {request.params['id']}"):
+        engine.containers.life.restart(container, seconds, request.query.text("signal"))
     return Answer(status=204)
+
+
+@contextmanager
+def _refused(what: str) -> Iterator[None]:
+    """Docker's words and status for a signal that there is not."""
+    try:
+        yield
+    except UsageError as error:
+        raise EngineError(f"{what}: {error.message}", status=500) from None
 
 
 def kill(engine: Engine, request: Request) -> Response:

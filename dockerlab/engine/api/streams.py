@@ -6,6 +6,7 @@ not print past it.
 
 from __future__ import annotations
 
+import re
 import socket
 from collections.abc import Iterator, Mapping
 from contextlib import closing
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 _MULTIPLEXED_SINCE = (1, 42)
 _STREAMS = ("stdin", "stdout", "stderr")
+_LARGEST = 1 << 16  # lines or columns
 _WEBSOCKET_VERSION = "13"
 # Of attach by a WebSocket: since then it has messages of bytes, and only the streams that are asked for.
 _BINARY_SINCE, _CHOSEN_SINCE = (1, 28), (1, 42)
@@ -154,8 +156,10 @@ def size(request: Request) -> tuple[int, int]:
     found = []
     for name, word in (("h", "height"), ("w", "width")):
         text = request.query.text(name)
-        if not (text.isdecimal() and text.isascii() and int(text) < 65536):
+        if not re.fullmatch("-?[0-9]+", text):
             raise UsageError(f'invalid resize {word} "{text}": invalid syntax')
+        if not 0 <= int(text) < _LARGEST:
+            raise UsageError(f'invalid resize {word} "{text}": value out of range')
         found.append(int(text))
     return found[0], found[1]
 

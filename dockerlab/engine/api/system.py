@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from dockerlab import __version__
 from dockerlab.engine import procfs, timestamps
+from dockerlab.engine.containers.configuration import RUNTIMES
 from dockerlab.engine.filters import Filters
 from dockerlab.engine.home import Home, read_json, write_json
 from dockerlab.engine.http.types import API, OLDEST_API, Answer, Request, Response, Route
@@ -153,8 +154,8 @@ def info(engine: Engine, request: Request) -> Response:
             "Labels": [],
             "ExperimentalBuild": False,
             "ServerVersion": __version__,
-            "Runtimes": {"dockerlab": {"path": "dockerlab"}},
-            "DefaultRuntime": "dockerlab",
+            "Runtimes": {name: {"path": "dockerlab"} for name in RUNTIMES},
+            "DefaultRuntime": RUNTIMES[0],
             "Swarm": {
                 "NodeID": "",
                 "NodeAddr": "",

@@ -9,6 +9,7 @@ from dockerlab.errors import EngineError
 
 _SWARM = "swarm mode is not supported by dockerlab's engine: it runs the containers of one user on one machine"
 _PLUGINS = "plugins are not supported by dockerlab's engine: volumes are local, networks are its own"
+_CHECKPOINTS = "This experimental feature is disabled by default. Start the Docker daemon in experimental mode in order to enable it."
 _BUILD = "dockerlab's engine has no builder yet: it runs images that are loaded, imported or committed"
 _SESSION = "BuildKit sessions are not supported by dockerlab's engine yet: it has no builder"
 _REGISTRY = "registries are not supported by dockerlab's engine yet: images come by load, import or `dockerlab images prepare`"
@@ -47,7 +48,6 @@ _ENDPOINTS: dict[str, tuple[tuple[Method, str], ...]] = {
         ("PUT", "/volumes/{name}"),
     ),
     _PLUGINS: (
-        ("GET", "/plugins"),
         ("GET", "/plugins/privileges"),
         ("POST", "/plugins/pull"),
         ("POST", "/plugins/create"),
@@ -58,6 +58,11 @@ _ENDPOINTS: dict[str, tuple[tuple[Method, str], ...]] = {
         ("POST", "/plugins/{name:path}/upgrade"),
         ("POST", "/plugins/{name:path}/push"),
         ("POST", "/plugins/{name:path}/set"),
+    ),
+    _CHECKPOINTS: (
+        ("GET", "/containers/{id}/checkpoints"),
+        ("POST", "/containers/{id}/checkpoints"),
+        ("DELETE", "/containers/{id}/checkpoints/{checkpoint}"),
     ),
     _BUILD: (("POST", "/build"), ("POST", "/build/cancel")),
     _SESSION: (("POST", "/session"), ("POST", "/grpc")),
@@ -80,6 +85,11 @@ def _prune_build_cache(engine: Any, request: Request) -> Response:
     return Answer({"CachesDeleted": None, "SpaceReclaimed": 0})
 
 
+def _no_plugins(engine: Any, request: Request) -> Response:
+    """None is installed, and none can be."""
+    return Answer([])
+
+
 def _leave_swarm(engine: Any, request: Request) -> Response:
     """What every engine outside of a swarm says, and what clients that make sure of being outside wait for."""
     raise EngineError("This node is not part of a swarm", status=503)
@@ -87,6 +97,7 @@ def _leave_swarm(engine: Any, request: Request) -> Response:
 
 ROUTES: tuple[Route, ...] = (
     Route("POST", "/build/prune", _prune_build_cache),
+    Route("GET", "/plugins", _no_plugins),
     Route("POST", "/swarm/leave", _leave_swarm),
     *(Route(method, path, _refuses(message)) for message, endpoints in _ENDPOINTS.items() for method, path in endpoints),
 )

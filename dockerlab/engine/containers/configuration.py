@@ -13,6 +13,8 @@ from dockerlab.engine import json_shapes
 from dockerlab.engine.containers.body import CREATE
 from dockerlab.errors import UsageError
 
+# What clients call the runtime that starts containers; `GET /info` says that it is ours under these names. The first is the default.
+RUNTIMES = ("runc", "io.containerd.runc.v2")
 DEFAULT_PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _SHM_SIZE = 64 << 20
 _MASKED = [
@@ -187,6 +189,7 @@ def _with_defaults(host: dict[str, Any]) -> dict[str, Any]:
     if host["Memory"] > 0 and not host["MemorySwap"]:
         host["MemorySwap"] = 2 * host["Memory"]
     host["IpcMode"] = host["IpcMode"] or "private"
+    host["Runtime"] = host["Runtime"] or RUNTIMES[0]
     host["CgroupnsMode"] = host["CgroupnsMode"] or "host"
     host["LogConfig"] = {"Type": host["LogConfig"].get("Type") or "json-file", "Config": host["LogConfig"].get("Config") or {}}
     policy = host["RestartPolicy"]

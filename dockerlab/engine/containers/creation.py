@@ -95,8 +95,7 @@ def warnings(host: Mapping[str, Any], isolation: Isolation, means: Means) -> lis
     if mode == "host" and (host["PortBindings"] or host["PublishAllPorts"]):
         found.append("Published ports are discarded when using host network mode")
     found += enforcement.warnings(resources.limits(host), means)
-    if host["BlkioWeight"]:
-        found.append("Your kernel does not support Block I/O weight or the cgroup is not mounted. Weight discarded.")
+    found += resources.warnings(host)
     if host["Privileged"]:
         found.append("The embedded engine has no privileges to give: --privileged has no effect.")
     if host["Devices"] or host["DeviceRequests"]:

@@ -91,7 +91,7 @@ def is_wanted(container: Container, by: Wanted, networks: Mapping[str, Any], *, 
 
 def shows_all(filters: Filters) -> bool:
     """Whether the filters ask for containers that do not run, without `all`."""
-    return any(filters.values(term) for term in ("status", "exited", "before", "since"))
+    return bool(filters.values("status"))
 
 
 def _is_named(filters: Filters, name: str) -> bool:

@@ -102,3 +102,10 @@ def _check_set(text: str, count: int, name: str, word: str) -> None:
         raise UsageError(
             f"Requested {word} are not available - requested {text}, available: {f'0-{count - 1}' if count > 1 else '0'}"
         )
+
+
+def warnings(host: Mapping[str, Any]) -> list[str]:
+    """What is asked for and is no limit of this engine's."""
+    if host.get("BlkioWeight"):
+        return ["Your kernel does not support Block I/O weight or the cgroup is not mounted. Weight discarded."]
+    return []

@@ -36,7 +36,7 @@ def update(parts: Parts, container: Container, asked: Mapping[str, Any]) -> list
             _apply(container, after)
         container.update(host_config=host)
     parts.emit(container, "update")
-    return limits.warnings(resources.limits(resources.complete(asked)), parts.means)
+    return [*limits.warnings(resources.limits(resources.complete(asked)), parts.means), *resources.warnings(asked)]
 
 
 def _apply(container: Container, after: Limits) -> None:

@@ -8,7 +8,7 @@ import signal
 from collections.abc import Mapping
 from typing import Any
 
-from dockerlab.engine.containers import log_options
+from dockerlab.engine.containers import configuration, log_options
 from dockerlab.errors import EngineError, UsageError
 
 POLICIES = ("no", "always", "on-failure", "unless-stopped")
@@ -40,7 +40,7 @@ def check(config: Mapping[str, Any], host: Mapping[str, Any]) -> None:
     if not -1000 <= host["OomScoreAdj"] <= 1000:
         raise UsageError(f"Invalid value {host['OomScoreAdj']}, range for oom score adj is [-1000, 1000]")
     log_options.check(host["LogConfig"]["Type"], host["LogConfig"]["Config"])
-    if host["Runtime"] not in ("", "runc"):
+    if host["Runtime"] not in configuration.RUNTIMES:
         raise UsageError(f"unknown or invalid runtime name: {host['Runtime']}")
     for ulimit in host["Ulimits"] or ():
         if not isinstance(ulimit, dict) or not isinstance(ulimit.get("Name"), str):
@@ -63,15 +63,16 @@ def check_policy(policy: Mapping[str, Any], removes_itself: bool) -> None:
 
 
 def signal_number(text: str) -> int:
-    """The number of "9", "KILL", "SIGKILL", "sigkill", "RTMIN+3". Raises UsageError."""
+    """The number of "9", "KILL", "SIGKILL", "sigkill", "RTMIN+3", "RTMAX-2". Raises UsageError."""
     name = text.upper().removeprefix("SIG")
-    if name.isdecimal() and name.isascii():
+    if re.fullmatch("-?[0-9]+", name):
         if 0 < int(name) < signal.NSIG:
             return int(name)
         raise UsageError(f"the linux daemon does not support signal {int(name)}" if int(name) else f"invalid signal: {text}")
-    base, plus, offset = name.partition("+")
-    if plus and base == "RTMIN" and offset.isdecimal() and int(offset) <= 30:
-        return int(signal.SIGRTMIN) + int(offset)
+    if match := re.fullmatch(r"RT(MIN\+|MAX-)([0-9]{1,2})", name):
+        number = signal.SIGRTMIN + int(match[2]) if match[1] == "MIN+" else signal.SIGRTMAX - int(match[2])
+        if signal.SIGRTMIN <= number <= signal.SIGRTMAX:
+            return int(number)
     try:
         return int(signal.Signals[f"SIG{name}"])
     except KeyError:

@@ -10,6 +10,7 @@ Archives: Docker's `archive` endpoints and GNU tar's extraction rules.
 from __future__ import annotations
 
 import errno
+import io
 import json
 import os
 import posixpath
@@ -113,8 +114,10 @@ def archive_put(arguments: Mapping[str, Any]) -> dict[str, Any]:
         raise Refused("extraction point is not a directory", 400)
     os.chdir(path)
     owners = bool(arguments.get("owned", True))
-    with os.fdopen(0, "rb", buffering=_CHUNK, closefd=False) as source:
+    with io.BufferedReader(io.FileIO(0, closefd=False), _CHUNK) as source:
         times: list[tuple[str, float]] = []
+        if not source.peek(1):
+            return {}
         with tarfile.open(fileobj=source, mode="r|*") as tar:
             for entry in tar:
                 _extract(tar, entry, bool(arguments.get("no_overwrite")), owners, times)
