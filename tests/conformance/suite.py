@@ -34,7 +34,8 @@ SECONDS = 900
 
 @dataclass(frozen=True)
 class Suite:
-    """name: a package on PyPI. requirements: what pip installs. tests: of its source distribution, else of this folder.
+    """name: a package on PyPI. requirements: what pip installs. tests: of its source distribution, or files
+    of this folder (from_source).
 
     tags: names that the tests use → the stand-in that they are given. exceptions: a test, or the beginning of its name → the reason why
     it need not pass.
@@ -110,7 +111,11 @@ def _prepare(suite: Suite) -> tuple[Path, Path]:
             # What is tested is what is installed.
             shutil.rmtree(folder / f"{suite.name}-{suite.version}" / suite.name, ignore_errors=True)
         stamp.write_text(json.dumps(wanted))
-    return python, folder / f"{suite.name}-{suite.version}" if suite.from_source else HERE
+    if suite.from_source:
+        return python, folder / f"{suite.name}-{suite.version}"
+    for name in suite.tests:
+        shutil.copy(HERE / name, folder)  # away from this project's own conftest.py, whose imports are not there
+    return python, folder
 
 
 def _run(suite: Suite, engine: Engine, python: Path, folder: Path) -> dict[str, str]:
