@@ -8,8 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from dockerlab.engine.events import Events
+from dockerlab.engine.home import Home
+from dockerlab.engine.networks import Networks
 from dockerlab.engine.runtime.probe import probe
 from tests.embedded.containing import Client, Engine, temporary_engine
+from tests.embedded.networking import claim
 from tests.embedded.overlaying import Place
 from tests.embedded.supervised import SOMEBODY, Box, Container, box, image, layer
 
@@ -80,3 +84,29 @@ def container(supervised_home: Box, lowers: tuple[str, ...]) -> Iterator[Contain
     made = supervised_home.container(lowers)
     yield made
     made.remove()
+
+
+@pytest.fixture
+def net_home(tmp_path: Path) -> Home:
+    """A home, beside the files of /etc that containers are given a part of."""
+    home = Home(tmp_path / "root", tmp_path / "run")
+    home.create()
+    host = tmp_path / "etc"
+    host.mkdir()
+    (host / "hosts").write_text("127.0.0.1 localhost thishost\n")
+    (host / "resolv.conf").write_text("nameserver 10.0.0.53\nsearch example.org\n")
+    return home
+
+
+@pytest.fixture
+def net_events() -> Events:
+    """What is told of the networks."""
+    return Events()
+
+
+@pytest.fixture
+def networks(net_home: Home, net_events: Events, tmp_path: Path) -> Iterator[Networks]:
+    """Networks without an engine."""
+    networks = Networks(net_home, net_events, claim, tmp_path / "etc")
+    yield networks
+    networks.close()

@@ -30,7 +30,7 @@ from dockerlab.engine.runtime.probe import Capabilities
 from dockerlab.engine.store.values import Image, Layer
 from dockerlab.engine.volumes import Volumes
 from dockerlab.errors import Conflict, DockerlabError, NotFound
-from tests.embedded.test_networks import claim
+from tests.embedded.networking import claim
 
 ROUTES = (*system.ROUTES, *events_api.ROUTES, *networks_api.ROUTES, *volumes_api.ROUTES, *observation.ROUTES)
 NAMESPACES = Capabilities("namespaces", "overlay", True, True, {})
