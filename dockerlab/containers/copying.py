@@ -31,7 +31,7 @@ from dockerlab.errors import NotFound, UsageError
 if sys.version_info >= (3, 11, 4):
     import tarfile
 else:  # the first ones, Debian 12's among them, have no filters yet
-    from backports import tarfile  # type: ignore[import-not-found,no-redef]
+    from backports import tarfile  # type: ignore[import-not-found,import-untyped,no-redef,unused-ignore]
 
 _GO_DIR, _GO_LINK = 1 << 31, 1 << 27  # Go's FileMode
 _SPOOLED = 8_000_000
