@@ -57,6 +57,9 @@ def launch(parts: Parts, container: Container, on_event: OnEvent) -> Launched:
 
 def failure(error: BaseException) -> DockerlabError:
     """What a client is told about a start that failed."""
+    if isinstance(error, OSError):
+        reason = (error.strerror or str(error)).lower()
+        return EngineError(f"{error.filename}: {reason}" if error.filename else reason, status=500)
     if not isinstance(error, StartFailed):
         return error if isinstance(error, DockerlabError) else EngineError(str(error), status=500)
     if error.message.startswith(("unable to find user", "unable to find group", "uids and gids")):
