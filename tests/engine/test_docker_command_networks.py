@@ -141,14 +141,17 @@ def test_a_socket_that_is_bound_before_it_sends_into_the_world(docker: Docker) -
     assert docker.ok("run --rm python:3.10 python -c", program) in ("0", str(errno.ENETUNREACH))
 
 
-def test_a_low_port_is_what_a_server_and_its_client_are_told(docker: Docker) -> None:
+@pytest.mark.parametrize("user", ["0", "1000"])
+def test_a_low_port_is_what_a_server_and_its_client_are_told(docker: Docker, user: str) -> None:
+    if user != "0":
+        docker.differs(podman="keeps low ports for root")
     program = """
 import socket
 server = socket.create_server(("", 80))
 client = socket.create_connection(("127.0.0.1", 80))
 print(server.getsockname()[1], client.getpeername()[1], server.accept()[0].getsockname()[1])
 """
-    assert docker.ok("run --rm python:3.10 python -c", program) == "80 80 80"
+    assert docker.ok(f"run --rm --user {user} python:3.10 python -c", program) == "80 80 80"
 
 
 def test_a_server_with_any_port_is_out_of_reach_where_it_is_not_published(docker: Docker) -> None:

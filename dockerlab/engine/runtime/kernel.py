@@ -189,6 +189,11 @@ def socket_name(fd: int, *, is_own: bool) -> bytes:
     return buffer.raw[: size.value]
 
 
+def bind(fd: int, address: bytes) -> None:
+    """bind(2) with a socket address as the kernel reads it."""
+    _check(_libc.bind(ctypes.c_int(fd), address, ctypes.c_uint(len(address))), "bind")
+
+
 def first_port() -> int:
     """The lowest port that the kernel gives to this process where it refuses one, else 0."""
     with socket.socket() as tried:

@@ -56,6 +56,11 @@ def moved_port(port: int, first: int) -> int:
     return port + _MOVED if 0 < port < min(first, _PRIVILEGED) else port
 
 
+def is_low(sockaddr: bytes) -> bool:
+    """Whether its port is one that a kernel keeps for root."""
+    return 0 < int.from_bytes(sockaddr[2:4], "big") < _PRIVILEGED
+
+
 def is_any(sockaddr: bytes) -> bool:
     """Whether it is every address and no port in particular: what a client may bind, too, before it sends into the world."""
     family = int.from_bytes(sockaddr[:2], sys.byteorder)

@@ -7,6 +7,7 @@ it gives each container its place on the host's network, it does not keep a host
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import selectors
@@ -15,7 +16,7 @@ from contextlib import suppress
 
 from dockerlab.engine.runtime import bpf, kernel
 from dockerlab.engine.runtime.plan import Network
-from dockerlab.engine.runtime.redirect import is_any, restore, rewrite
+from dockerlab.engine.runtime.redirect import is_any, is_low, restore, rewrite
 
 _RECEIVE, _SEND = 0xC0502100, 0xC0182101
 _REQUEST = struct.Struct("=QIIiIQ6Q")  # id, pid, flags, then seccomp_data: number, architecture, instruction pointer, arguments
@@ -47,28 +48,41 @@ class Listener:
         except OSError:
             return  # the caller was killed before it was heard
         identifier, pid, _, number, _, _, fd, place, length, *_ = _REQUEST.unpack(request)
-        flags = _CONTINUE
+        answer = (0, _CONTINUE)
         with suppress(OSError):  # killed meanwhile, or a bad argument: the kernel says so to the caller itself
             if number in (self._getsockname, self._getpeername):
-                self._name(pid, fd & 0xFFFFFFFF, place, length, number == self._getsockname)
-                flags = 0
+                answer = self._name(pid, fd & 0xFFFFFFFF, place, length, number == self._getsockname)
             else:
-                self._rewrite(pid, fd & 0xFFFFFFFF, place, min(length & 0xFFFFFFFF, _LONGEST), number == self._bind)
+                answer = self._rewrite(pid, fd & 0xFFFFFFFF, place, min(length & 0xFFFFFFFF, _LONGEST), number == self._bind)
         with suppress(OSError):
-            fcntl.ioctl(self._fd, _SEND, _ANSWER.pack(identifier, 0, 0, flags))
+            fcntl.ioctl(self._fd, _SEND, _ANSWER.pack(identifier, 0, *answer))
 
-    def _rewrite(self, pid: int, fd: int, place: int, length: int, is_bind: bool) -> None:
+    def _rewrite(self, pid: int, fd: int, place: int, length: int, is_bind: bool) -> tuple[int, int]:
+        """Gives the answer's error and flags."""
         memory = os.open(f"/proc/{pid}/mem", os.O_RDWR)
         try:
             asked = os.pread(memory, length, place)
             if is_bind and is_any(asked) and may_be_a_clients(pid, fd):
-                return
-            if new := rewrite(asked, self._network.address, "bind" if is_bind else "connect", self._network.first_port):
+                return 0, _CONTINUE
+            new = rewrite(asked, self._network.address, "bind" if is_bind else "connect", self._network.first_port)
+            if new and is_bind and is_low(new):
+                return self._bind_for(pid, fd, new), 0
+            if new:
                 os.pwrite(memory, new, place)
+            return 0, _CONTINUE
         finally:
             os.close(memory)
 
-    def _name(self, pid: int, fd: int, place: int, length_place: int, is_own: bool) -> None:
+    def _bind_for(self, pid: int, fd: int, address: bytes) -> int:
+        """Binds a low port, which is ours to have, for somebody who need not be root inside. Gives 0, or a negative errno."""
+        with kernel.borrow_socket(pid, fd) as found:
+            try:
+                kernel.bind(found.fileno(), address)
+            except OSError as failure:
+                return -(failure.errno or errno.EIO)
+        return 0
+
+    def _name(self, pid: int, fd: int, place: int, length_place: int, is_own: bool) -> tuple[int, int]:
         """Answers getsockname or getpeername."""
         with kernel.borrow_socket(pid, fd) as found:
             name = kernel.socket_name(found.fileno(), is_own=is_own)
@@ -77,6 +91,7 @@ class Listener:
             (size,) = _LENGTH.unpack(os.pread(memory, _LENGTH.size, length_place))
             os.pwrite(memory, restore(name, self._network.first_port)[:size], place)
             os.pwrite(memory, _LENGTH.pack(len(name)), length_place)
+            return 0, 0
         finally:
             os.close(memory)
 
