@@ -258,7 +258,7 @@ class TestMaking:
         assert image.config["history"][1]["comment"] == "why"
         assert [layer.diff_id for layer in image.layers] == [digest(BASE), digest(MORE)]
         assert image.size == parent.size + 1000
-        assert notes == [("tag", "a/b:latest")]
+        assert notes == [("create", image.id), ("tag", "a/b:latest")]
 
     def test_a_commit_without_a_change_has_no_layer(self, images: Store) -> None:
         image = images.commit(images.get("made:1"), io.BytesIO(layer()), {})

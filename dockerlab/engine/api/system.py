@@ -113,7 +113,7 @@ def info(engine: Engine, request: Request) -> Response:
                 "Volume": ["local"],
                 "Network": ["bridge", "host", "null"],
                 "Authorization": None,
-                "Log": ["json-file", "none"],
+                "Log": ["json-file", "local"],
             },
             "MemoryLimit": has["memory"],
             "SwapLimit": has["memory"] and means.swap,

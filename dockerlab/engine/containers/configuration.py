@@ -188,6 +188,10 @@ def _with_defaults(host: dict[str, Any]) -> dict[str, Any]:
         host["ShmSize"] = _SHM_SIZE
     if host["Memory"] > 0 and not host["MemorySwap"]:
         host["MemorySwap"] = 2 * host["Memory"]
+    if host["MemorySwappiness"] == -1:
+        host["MemorySwappiness"] = None
+    if host["PidsLimit"] is not None and host["PidsLimit"] <= 0:
+        host["PidsLimit"] = None
     host["IpcMode"] = host["IpcMode"] or "private"
     host["Runtime"] = host["Runtime"] or RUNTIMES[0]
     host["CgroupnsMode"] = host["CgroupnsMode"] or "host"

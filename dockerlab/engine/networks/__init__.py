@@ -233,7 +233,8 @@ class Networks:
             ends = {**member.endpoints, network.name: replace(end, network_id=network.id if member.is_running else "")}
             self._registry.keep_endpoints(member.id, ends)
             self._replace(replace(member, endpoints=ends))
-            self._emit(network, "connect", member.id)
+            if member.is_running:  # it is there from its start on
+                self._emit(network, "connect", member.id)
 
     def disconnect(self, name: str, container: str, force: bool = False) -> None:
         """Disconnects a container from a network. Raises NotFound, UsageError, EngineError."""
@@ -249,7 +250,8 @@ class Networks:
             ends = {name: end for name, end in member.endpoints.items() if name != network.name}
             self._registry.keep_endpoints(member.id, ends)
             self._replace(replace(member, endpoints=ends))
-            self._emit(network, "disconnect", member.id)
+            if member.is_running:
+                self._emit(network, "disconnect", member.id)
 
     def settings(self, id: str, ports: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """NetworkSettings of a container's inspection. ports: {"80/tcp": [{"HostIp": …, "HostPort": …}]}."""
@@ -282,19 +284,7 @@ class Networks:
         elif not mode.startswith(_JOINED):
             found = self._registry.find(mode)
             mode = found.name if found else mode
-        hostname = str(config.get("Hostname") or "")
-        return Member(
-            id=id,
-            name=name,
-            mode=mode,
-            hostname="" if hostname == id[:12] else hostname,
-            domainname=str(config.get("Domainname") or ""),
-            extra_hosts=tuple(host_config.get("ExtraHosts") or ()),
-            links=tuple(host_config.get("Links") or ()),
-            dns=tuple(host_config.get("Dns") or ()),
-            dns_search=tuple(host_config.get("DnsSearch") or ()),
-            dns_options=tuple(host_config.get("DnsOptions") or ()),
-        )
+        return endpoint.member(id, name, mode, config, host_config)
 
     def _asked_for(self, member: Member, asked: Mapping[str, Any]) -> dict[str, Endpoint]:
         """The endpoints of a new container: those that were asked for, or one in the network of its mode."""

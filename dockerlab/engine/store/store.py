@@ -238,6 +238,7 @@ class Store:
             }
             added = [*below, content] if content.count else below
             image = self.add(whole, added, name, parent=parent.id if parent else "")
+        self._tell("create", image, image.id)
         if name:
             self._tell("tag", image, reference.parse(name).familiar)
         return image
