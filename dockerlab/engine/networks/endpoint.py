@@ -82,6 +82,23 @@ class Member:
         return hashlib.sha256(f"{self.run} {network}".encode()).hexdigest() if self.run else ""
 
 
+def member(id: str, name: str, mode: str, config: Mapping[str, Any], host_config: Mapping[str, Any]) -> Member:
+    """A container, as the bodies of its creation have it, without endpoints. mode: of its network, resolved."""
+    hostname = str(config.get("Hostname") or "")
+    return Member(
+        id=id,
+        name=name,
+        mode=mode,
+        hostname="" if hostname == id[:12] else hostname,
+        domainname=str(config.get("Domainname") or ""),
+        extra_hosts=tuple(host_config.get("ExtraHosts") or ()),
+        links=tuple(host_config.get("Links") or ()),
+        dns=tuple(host_config.get("Dns") or ()),
+        dns_search=tuple(host_config.get("DnsSearch") or ()),
+        dns_options=tuple(host_config.get("DnsOptions") or ()),
+    )
+
+
 def own_line(member: Member, named: Iterable[Network]) -> Line | None:
     """Its line in its own hosts file. named: the user networks among its own."""
     if not member.address:
