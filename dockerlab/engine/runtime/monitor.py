@@ -169,7 +169,8 @@ class Monitor:
     def _op_signal(self, connection: socket.socket, request: Mapping[str, Any], fds: list[int]) -> None:
         session = self._execs[request["exec"]] if request.get("exec") else self._main
         if session.pid and session.exit_code is None:
-            os.kill(session.pid, int(request["signal"]))
+            with suppress(ProcessLookupError):  # its supervisor has just seen its end, and is about to tell
+                os.kill(session.pid, int(request["signal"]))
         answer(connection, {"ok": True})
         connection.close()
 
