@@ -71,6 +71,20 @@ def test_output_is_told_apart(client: Client) -> None:
     assert (kept.of(1), kept.of(2)) == (b"out\n", b"err\n")
 
 
+def test_what_the_engine_warns_of_is_told(client: Client) -> None:
+    limit = 64 << 20
+    created = client.api.create_container(IMAGE, ["true"], host_config=client.api.create_host_config(mem_limit=limit))
+    client.api.remove_container(created["Id"])
+    warnings = "".join(f"WARNING: {warning}\n" for warning in created["Warnings"] or ())
+    assert warnings or client.info()["MemoryLimit"], "a limit that is not kept is warned of"
+    for detach in (False, True):
+        kept = Kept()
+        container = containers.run(IMAGE, ["true"], memory=limit, rm=not detach, detach=detach, output=kept, client=client)
+        if container:
+            containers.rm(container, force=True, client=client)
+        assert kept.of(2).decode() == warnings
+
+
 def test_output_goes_to_the_console(client: Client, capsys: pytest.CaptureFixture[str]) -> None:
     containers.run(IMAGE, ["sh", "-c", "echo out; echo err >&2"], rm=True, client=client)
     assert capsys.readouterr() == ("out\n", "err\n")
