@@ -22,7 +22,8 @@ from dockerlab.errors import Conflict, EngineError, NoEngine, NotFound, UsageErr
 def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """No engine is configured, and Docker's config file is an empty folder's."""
     for name in ("DOCKER_HOST", "DOCKER_CONTEXT", "DOCKER_TLS_VERIFY", "DOCKER_CERT_PATH"):
-        monkeypatch.delenv(name, raising=False)
+        monkeypatch.setenv(name, "")  # so that it is as before afterwards, whatever a test makes of it
+        monkeypatch.delenv(name)
     monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path / "config"))
     monkeypatch.setenv("HOME", str(tmp_path))
 
