@@ -174,6 +174,31 @@ def test_a_filter_of_its_own_that_asks_for_a_tracer_finds_none(container: Contai
     assert inside(container, attempt) == "ENOSYS"
 
 
+@pytest.mark.parametrize(
+    "run",
+    [
+        lambda fd: os.execve(fd, ["sh", "/data/here"], {}),
+        lambda fd: os.execve(f"/proc/self/fd/{fd}", ["sh", "/data/here"], {}),
+    ],
+    ids=["descriptor", "path"],
+)
+@pytest.mark.parametrize("content", ["program", "script"])
+def test_a_program_in_memory_is_the_containers(container: Container, run: Callable[[int], object], content: str) -> None:
+    def attempt() -> int:
+        Path("/data/here").write_text("test -d /data && exit 7")
+        Path("/only").mkdir()
+        Path("/only/sh").symlink_to("/bin/busybox")  # where the host has none
+        fd = os.memfd_create("program", 0)
+        script = b"#!/only/sh\ntest -d /data && exit 7\n"
+        os.write(fd, Path("/bin/busybox").read_bytes() if content == "program" else script)
+        if child := os.fork():
+            return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        outcome(lambda: run(fd))
+        os._exit(1)
+
+    assert inside(container, attempt) == 7
+
+
 def test_a_pipe_is_not_swapped_for_a_link_while_it_is_opened(tmp_path: Path) -> None:
     """It is opened by a thread, which waits; what its path leads to by then may be a link to a file of the host."""
     top, outside = tmp_path / "top", tmp_path / "outside"

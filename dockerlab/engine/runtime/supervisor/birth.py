@@ -43,6 +43,7 @@ def be_born(process: Process, given: Descriptors, line: socket.socket, program: 
         stdio = _terminal(process, given.channel) if process.tty else given.stdio
         resource.setrlimit(resource.RLIMIT_NOFILE, limits)
         entry.set_limits(process.rlimits)
+        entry.adjust_oom_score(process.oom_score_adj)
         stdio, status, line_fd = _arrange(stdio, status, line.detach())
         os.umask(0o022)  # the true one: of sockets, which the kernel makes
         listener = _filter(program)

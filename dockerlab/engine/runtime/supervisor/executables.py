@@ -47,7 +47,8 @@ class Elf:
 
 def inspect(path: bytes, machine: Machine) -> Script | Elf:
     """What kind of program a file is. Raises OSError (ENOEXEC)."""
-    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    # Links have been followed, but for those of /proc to what has no path.
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | (0 if path.startswith(b"/proc/") else os.O_NOFOLLOW))
     try:
         head = os.read(fd, _HEAD)
         if head[:2] == b"#!":

@@ -127,8 +127,9 @@ class Stops:
     def _execveat(self, member: Member, task: int, registers: Registers) -> Exchanged | None:
         if registers.argument(4) & AT_EMPTY_PATH and not member.text(registers.argument(1)):
             path = self._paths.of_descriptor(task, registers.argument(0))
-            if path is None:
-                return None  # a program in memory
+            if path is None:  # a program in memory
+                fd = registers.argument(0)
+                return self._run(member, registers, b"/proc/%d/fd/%d" % (member.pid, fd), b"/dev/fd/%d" % fd, 1, 2, follow=True)
             return self._run(member, registers, path, path, 1, 2, follow=True)
         return self._execute(member, task, registers, registers.argument(0), 1, 2)
 
