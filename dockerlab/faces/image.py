@@ -34,6 +34,7 @@ def image_text(image: Image) -> str:
 
 def image_table(image: Image) -> str:
     facts = [size(_size(image)), _platform(image), short_id(str(image.id)), _moment(image.attrs.get("Created"))]
+    facts += ["stand-in"] if image.stand_in is not None else []
     return "   ".join([f"image {image.name}", *(fact for fact in facts if fact)])
 
 

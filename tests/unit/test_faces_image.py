@@ -90,8 +90,10 @@ def test_an_image_is_called_as_it_was_asked_for() -> None:
 
 def test_an_image_built_on_a_stand_in_is_none_itself() -> None:
     labels = {"Labels": {"dockerlab.stand-in": "true", "dockerlab.stand-in.for": "busybox", "dockerlab.stand-in.holds": "sh"}}
-    assert image("busybox:latest", Config=labels).stand_in == "sh"
-    assert image("app:1", Config=labels).stand_in is None
+    for tag, is_one in (("busybox:latest", True), ("app:1", False)):
+        found = image(tag, Config=labels)
+        assert found.stand_in == ("sh" if is_one else None)
+        assert ("stand-in" in str(found)) == ("stand-in" in found._repr_html_().partition('class="head"')[2]) == is_one
 
 
 def test_a_list_without_images_says_what_to_do_next() -> None:
