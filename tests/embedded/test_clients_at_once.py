@@ -53,7 +53,7 @@ def test_a_few_names_and_everything_at_once(own: OwnEngine, api: Client) -> None
 
     def act(seed: int) -> None:
         chosen = random.Random(seed)
-        for _ in range(25):
+        for _ in range(60):
             name, other = chosen.choice(names), chosen.choice(names)
             action = chosen.choice(("create", "start", "rename", "kill", "remove", "stop", "inspect", "list"))
             match action:
