@@ -40,13 +40,14 @@ _ELSEWHERE = "export DOCKERLAB_ENGINE_ROOT=/a/directory/of/yours/on/ext4/or/xfs"
 _ERRNO = re.compile(r"^\[Errno \d+\] ")
 # The first package manager that is there → how it gets Graphviz, and an engine.
 _MANAGERS = (
-    ("brew", "brew install graphviz", "brew install --cask docker"),
-    ("winget", "winget install graphviz", "winget install Docker.DockerDesktop"),
     ("apt-get", "sudo apt-get install graphviz", "sudo apt-get install docker.io"),
     ("dnf", "sudo dnf install graphviz", "sudo dnf install podman && systemctl --user enable --now podman.socket"),
     ("zypper", "sudo zypper install graphviz", "sudo zypper install podman && systemctl --user enable --now podman.socket"),
     ("pacman", "sudo pacman -S graphviz", "sudo pacman -S podman && systemctl --user enable --now podman.socket"),
     ("apk", "sudo apk add graphviz", "sudo apk add docker && sudo rc-update add docker && sudo service docker start"),
+    # Last, as Homebrew is to be had on Linux, too.
+    ("brew", "brew install graphviz", "brew install --cask docker"),
+    ("winget", "winget install graphviz", "winget install Docker.DockerDesktop"),
 )
 
 

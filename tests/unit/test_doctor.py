@@ -145,7 +145,7 @@ def test_dot(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     lack = doctor._dot()
     assert (lack.works, lack.said, lack.mend) == (False, "no such command", "see https://graphviz.org/download")
-    for manager, command in (("apt-get", "sudo apt-get install graphviz"), ("brew", "brew install graphviz")):
+    for manager, command in (("brew", "brew install graphviz"), ("apt-get", "sudo apt-get install graphviz")):
         (tmp_path / manager).touch(mode=0o755)
         assert doctor._dot().mend == command
     (tmp_path / "dot").write_text("#!/bin/sh\necho 'dot - graphviz version 2.43.0 (0)' >&2\n")
