@@ -8,6 +8,7 @@ import pytest
 
 from dockerlab.engine.containers import configuration, mounting, names, resources, validation
 from dockerlab.engine.containers.record import MountPoint
+from dockerlab.engine.runtime import capabilities
 from dockerlab.errors import EngineError, UsageError
 
 PATH = configuration.DEFAULT_PATH
@@ -332,6 +333,20 @@ def test_no_signals(text: str) -> None:
     is_number = text in ("65", "-1")
     with pytest.raises(UsageError, match=f"^{'the linux daemon does not support signal' if is_number else 'invalid signal:'} "):
         validation.signal_number(text)
+
+
+@pytest.mark.parametrize(
+    ("add", "drop", "kept"),
+    [
+        ((), (), {0, 1, 13}),
+        ((), ("NET_RAW", "SYS_ADMIN"), {0, 1}),
+        ((), ("all",), set()),
+        (("CAP_CHOWN", "SYS_ADMIN"), ("ALL",), {0}),
+        (("ALL",), ("CHOWN",), {1, 13}),
+    ],
+)
+def test_capabilities(add: tuple[str, ...], drop: tuple[str, ...], kept: set[int]) -> None:
+    assert capabilities.kept(frozenset({0, 1, 13}), add, drop) == kept
 
 
 def test_names() -> None:

@@ -11,10 +11,11 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from dockerlab.engine.runtime import StartFailed
+from dockerlab.engine.runtime import StartFailed, capabilities
 from dockerlab.engine.runtime.limits import find
 from dockerlab.engine.runtime.plan import Forward, Limits, Mount, Network
 from dockerlab.engine.runtime.probe import probe
@@ -87,6 +88,24 @@ def test_devices_and_what_is_mounted(box: Rig) -> None:
     ran = box.run("sh", "-c", script)
     assert ran.out == b"3\n/dev/ptmx\n/dev/stdout\n"
     assert ran.err == b"touch: /sys/x: Read-only file system\n"
+
+
+def test_capabilities_are_taken_and_privileges_stay_as_they_are(box: Rig) -> None:
+    def status(field: str, **settings: Any) -> str:
+        return box.run("sh", "-c", f"sed -n 's/^{field}:[[:space:]]*//p' /proc/self/status", **settings).out.decode().strip()
+
+    chown, none = f"{1:016x}", f"{0:016x}"
+    assert status("CapBnd", cap_drop=("ALL",), cap_add=("cap_chown",)) == chown
+    assert status("CapEff", cap_drop=("ALL",), cap_add=("CHOWN",)) == chown
+    assert status("CapEff", cap_drop=("ALL",), user="7:7") == status("CapBnd", cap_drop=("ALL",), user="7:7") == none
+    assert int(status("CapBnd", cap_drop=("NET_RAW",)), 16) == int(status("CapBnd"), 16) & ~(
+        1 << capabilities.NAMES.index("NET_RAW")
+    )
+    assert (status("NoNewPrivs"), status("NoNewPrivs", no_new_privileges=True)) == ("0", "1")
+
+
+def test_how_soon_it_is_ended_where_memory_is_short(box: Rig) -> None:
+    assert box.run("cat", "/proc/self/oom_score_adj", oom_score_adj=321).out == b"321\n"
 
 
 def test_writes_stay_above_the_image(box: Rig) -> None:

@@ -18,6 +18,7 @@ from dockerlab.engine.containers.filling import fill
 from dockerlab.engine.containers.mounting import Wanted
 from dockerlab.engine.containers.parts import Parts
 from dockerlab.engine.containers.record import MountPoint, Record
+from dockerlab.engine.runtime import capabilities
 from dockerlab.engine.runtime import limits as enforcement
 from dockerlab.engine.runtime.limits import Means
 from dockerlab.engine.runtime.plan import Isolation
@@ -100,7 +101,7 @@ def warnings(host: Mapping[str, Any], isolation: Isolation, means: Means) -> lis
         found.append("The embedded engine has no privileges to give: --privileged has no effect.")
     if host["Devices"] or host["DeviceRequests"]:
         found.append("The embedded engine adds no devices: --device and --gpus have no effect.")
-    if host["CapAdd"]:
+    if any(capabilities.plain(name) not in capabilities.DEFAULT_NAMES for name in host["CapAdd"] or ()):
         found.append("The embedded engine adds no capabilities: --cap-add has no effect.")
     if isolation == "supervised":
         found += _supervised_warnings(host)

@@ -5,6 +5,7 @@ Three files of the engine's are mounted into every container: /etc/hosts, /etc/h
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -76,6 +77,7 @@ def exec_process(
         rlimits=_rlimits(record.host_config),
         size=size,
         privileged=bool(asked.get("Privileged")),
+        **_privileges(record.host_config),
     )
 
 
@@ -110,7 +112,19 @@ def _process(record: Record, links: Iterable[str]) -> Process:
         rlimits=_rlimits(host),
         size=(int(size[0]), int(size[1])) if any(size) else None,
         privileged=bool(host.get("Privileged")),
+        **_privileges(host),
     )
+
+
+def _privileges(host: Mapping[str, Any]) -> dict[str, Any]:
+    """Fields of Process."""
+    options = {re.sub("[=:]true$", "", str(option)) for option in host.get("SecurityOpt") or ()}
+    return {
+        "cap_add": tuple(host.get("CapAdd") or ()),
+        "cap_drop": tuple(host.get("CapDrop") or ()),
+        "no_new_privileges": "no-new-privileges" in options,
+        "oom_score_adj": int(host.get("OomScoreAdj") or 0),
+    }
 
 
 def _rlimits(host: Mapping[str, Any]) -> tuple[tuple[str, int, int], ...]:

@@ -9,18 +9,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from dockerlab.engine.containers import configuration, log_options
+from dockerlab.engine.runtime import capabilities
 from dockerlab.errors import EngineError, UsageError
 
 POLICIES = ("no", "always", "on-failure", "unless-stopped")
 _MILLISECOND = 1_000_000
 _DURATIONS = ("Interval", "Timeout", "StartPeriod", "StartInterval")
 _PORT = re.compile(r"(\d+)(?:-(\d+))?(?:/(\w+))?")
-_CAPABILITIES = (
-    "ALL AUDIT_CONTROL AUDIT_READ AUDIT_WRITE BLOCK_SUSPEND BPF CHECKPOINT_RESTORE CHOWN DAC_OVERRIDE DAC_READ_SEARCH FOWNER FSETID "
-    "IPC_LOCK IPC_OWNER KILL LEASE LINUX_IMMUTABLE MAC_ADMIN MAC_OVERRIDE MKNOD NET_ADMIN NET_BIND_SERVICE NET_BROADCAST NET_RAW PERFMON "
-    "SETFCAP SETGID SETPCAP SETUID SYSLOG SYS_ADMIN SYS_BOOT SYS_CHROOT SYS_MODULE SYS_NICE SYS_PACCT SYS_PTRACE SYS_RAWIO SYS_RESOURCE "
-    "SYS_TIME SYS_TTY_CONFIG WAKE_ALARM"
-)
 
 
 def check(config: Mapping[str, Any], host: Mapping[str, Any]) -> None:
@@ -32,8 +27,8 @@ def check(config: Mapping[str, Any], host: Mapping[str, Any]) -> None:
     _check_ports(host.get("PortBindings") or {}, host["NetworkMode"])
     for name in ("CapAdd", "CapDrop"):
         for capability in host[name] or ():
-            if capability.upper().removeprefix("CAP_") not in _CAPABILITIES.split():
-                raise UsageError(f'invalid {name}: unknown capability: "CAP_{capability.upper().removeprefix("CAP_")}"')
+            if (plain := capabilities.plain(capability)) not in (capabilities.ALL, *capabilities.NAMES):
+                raise UsageError(f'invalid {name}: unknown capability: "CAP_{plain}"')
     _check_modes(host)
     if host["ShmSize"] < 0:
         raise UsageError("SHM size can not be less than 0")

@@ -15,6 +15,7 @@ import signal
 import struct
 import termios
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 
 from dockerlab.engine.runtime import kernel
 from dockerlab.engine.runtime.account import Account, resolve
@@ -37,6 +38,8 @@ def report(status: int, failure: BaseException) -> None:
     """Writes why a start failed to the status pipe."""
     code = failure.exit_code if isinstance(failure, StartFailed) else NOT_RUNNABLE
     text = failure.message if isinstance(failure, DockerlabError) else str(failure)
+    if isinstance(failure, OSError) and failure.strerror:
+        text = ": ".join(filter(None, (failure.filename, failure.strerror.lower())))
     os.write(status, json.dumps({"error": text, "exit_code": code}).encode())
 
 
@@ -77,6 +80,13 @@ def set_limits(rlimits: Sequence[tuple[str, int, int]]) -> None:
             resource.setrlimit(number, (soft, hard))
         except (ValueError, OSError) as error:
             raise StartFailed(f"error setting rlimit type {name}: operation not permitted") from error
+
+
+def adjust_oom_score(score: int) -> None:
+    """How soon the kernel ends this process where memory is short. Only a privileged user may make it later: else it stays."""
+    if score:
+        with suppress(PermissionError):
+            kernel.write_text("/proc/self/oom_score_adj", str(score))
 
 
 def find_program(argv: Sequence[str], environ: Mapping[str, str]) -> str:

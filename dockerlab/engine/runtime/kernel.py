@@ -130,14 +130,17 @@ def set_title(name: str, argv: Sequence[str]) -> None:
         os.close(memory)
 
 
-def keep_capabilities(numbers: frozenset[int]) -> None:
-    """Gives up all capabilities but `numbers`: the bounding set, and the permitted, effective and inheritable ones."""
+def keep_capabilities(numbers: frozenset[int], until_exec: frozenset[int] = frozenset()) -> None:
+    """Gives up all capabilities but `numbers`: the bounding set, and the permitted, effective and inheritable ones.
+
+    until_exec: this process has these, too, as long as it runs no other program.
+    """
     last = int(open_text("/proc/sys/kernel/cap_last_cap"))
     for number in range(last + 1):
         if number not in numbers:
             prctl(PR_CAPBSET_DROP, number)
     prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL)
-    mask = sum(1 << number for number in numbers if number <= last)
+    mask = sum(1 << number for number in numbers | until_exec if number <= last)
     set_capabilities(mask, mask, 0)
 
 

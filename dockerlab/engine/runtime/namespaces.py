@@ -19,15 +19,13 @@ import socket
 from contextlib import suppress
 from dataclasses import dataclass
 
-from dockerlab.engine.runtime import bpf, entry, jobs, kernel, limits, mounts
+from dockerlab.engine.runtime import bpf, capabilities, entry, jobs, kernel, limits, mounts
 from dockerlab.engine.runtime.account import Account
 from dockerlab.engine.runtime.entry import StartFailed
 from dockerlab.engine.runtime.limits import Means
 from dockerlab.engine.runtime.plan import Limits, Plan, Process
 
 # CHOWN DAC_OVERRIDE FOWNER FSETID KILL SETGID SETUID SETPCAP NET_BIND_SERVICE NET_RAW SYS_CHROOT MKNOD AUDIT_WRITE SETFCAP
-DEFAULT_CAPABILITIES = frozenset({0, 1, 3, 4, 5, 6, 7, 8, 10, 13, 18, 27, 29, 31})
-
 _ALL_DESCRIPTORS = 1 << 20
 
 
@@ -124,6 +122,7 @@ class NamespaceGuard:
         signal.set_wakeup_fd(-1)
         kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
         self._group.enter()
+        entry.adjust_oom_score(process.oom_score_adj)
         if is_first:
             self._become_first()
         else:
@@ -189,10 +188,15 @@ class NamespaceGuard:
             os.setgid(account.gid)
             if not process.privileged:
                 # The set ids may go only while they can still be set; the kernel clears the rest when the user is not root.
-                kernel.keep_capabilities(DEFAULT_CAPABILITIES)
+                kept = capabilities.kept(capabilities.DEFAULT, process.cap_add, process.cap_drop)
+                kernel.keep_capabilities(kept, until_exec=frozenset({capabilities.SETUID}))
             os.setuid(account.uid)
+        elif process.cap_drop and not process.privileged:
+            kernel.keep_capabilities(capabilities.kept(capabilities.EVERY, process.cap_add, process.cap_drop))
         # Without its monitor nobody would know of it. A change of user has taken back what was set before.
         kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
+        if process.no_new_privileges:
+            kernel.prctl(kernel.PR_SET_NO_NEW_PRIVS, 1)
 
     def _leave_an_init(self, argv: tuple[str, ...]) -> None:
         """Forks: the child goes on as the command, this process stays as PID 1, reaps, and hands signals on."""

@@ -34,6 +34,7 @@ class Process:
     argv: its first word is looked up in PATH. env: "NAME=value". cwd: absolute; made if `make_cwd`. user: as for `docker run --user`,
     resolved inside the container. stdin: whether input comes; else it reads from /dev/null. rlimits: (name as in `docker run
     --ulimit`, soft, hard). size: (rows, columns) of the terminal. job: a function of `runtime.jobs` that runs instead of argv.
+    cap_add, cap_drop: names of capabilities, see `capabilities.kept`.
     """
 
     argv: tuple[str, ...]
@@ -49,6 +50,10 @@ class Process:
     job: str | None = None
     arguments: Mapping[str, Any] = field(default_factory=dict)
     privileged: bool = False
+    cap_add: tuple[str, ...] = ()
+    cap_drop: tuple[str, ...] = ()
+    no_new_privileges: bool = False
+    oom_score_adj: int = 0
 
 
 @dataclass(frozen=True)
@@ -122,7 +127,7 @@ def process_from_json(value: Mapping[str, Any]) -> Process:
         | {
             "argv": tuple(fields["argv"]),
             "env": tuple(fields.get("env", ())),
-            "groups": tuple(fields.get("groups", ())),
+            **{name: tuple(fields.get(name, ())) for name in ("groups", "cap_add", "cap_drop")},
             "rlimits": tuple((str(name), int(soft), int(hard)) for name, soft, hard in fields.get("rlimits", ())),
             "size": (int(size[0]), int(size[1])) if size else None,
         }
