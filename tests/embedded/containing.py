@@ -139,6 +139,10 @@ class Engine:
         self.events.unsubscribe(subscription)
         return subscription._past
 
+    def actions(self, identifier: str) -> list[str]:
+        """What has happened to a container."""
+        return [event.action for event in self.history() if event.id == identifier]
+
     def clear(self) -> None:
         """Removes all containers and volumes."""
         for container in self.containers.all():
