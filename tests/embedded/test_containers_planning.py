@@ -191,6 +191,18 @@ def test_ports_are_shown_while_it_runs() -> None:
 
 
 @pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        ({}, " "),
+        ({"labels": "b,a", "env": "X,NONE"}, "X=1,a=of+a,b=2 "),
+        ({"labels-regex": "^a$", "env-regex": "Y"}, "Y=,a=of+a "),
+    ],
+)
+def test_what_logs_tell_of_a_container(options: dict[str, str], text: str) -> None:
+    assert log_options.details(options, {"b": "2", "a": "of a", "c": "3"}, ["X=1", "Y"]) == text
+
+
+@pytest.mark.parametrize(
     ("policy", "code", "count", "stopped", "again"),
     [
         ({"Name": "no"}, 1, 0, False, False),

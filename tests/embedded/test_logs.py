@@ -83,7 +83,7 @@ def test_a_period(tmp_path: Path) -> None:
 def test_timestamps_and_details(tmp_path: Path) -> None:
     written(tmp_path, ["a"])
     assert read(tmp_path, timestamps=True) == ["2026-01-01T00:00:00.5Z a"]
-    assert read(tmp_path, details=True) == [" a"]
+    assert read(tmp_path, details="k=v ") == ["k=v a"]
 
 
 def test_what_a_crash_cut_is_skipped(tmp_path: Path) -> None:

@@ -10,11 +10,11 @@ import re
 import socket
 from collections.abc import Iterator, Mapping
 from contextlib import closing
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from dockerlab.engine.api.containers import find
+from dockerlab.engine.containers import log_options, streams
 from dockerlab.engine.containers import logs as log
-from dockerlab.engine.containers import streams
 from dockerlab.engine.containers.container import Attachment, Container
 from dockerlab.engine.containers.parts import Parts
 from dockerlab.engine.events import parse_time
@@ -118,12 +118,16 @@ def logs(engine: Engine, request: Request) -> Response:
     stdout, stderr = query.flag("stdout"), query.flag("stderr")
     if not (stdout or stderr):
         raise UsageError("Bad parameters: you must choose at least one stream")
-    if (container.record.host_config.get("LogConfig") or {}).get("Type") == "none":
+    record = container.record
+    kept: dict[str, Any] = record.host_config.get("LogConfig") or {}
+    if kept.get("Type") == "none":
         raise EngineError("configured logging driver does not support reading", status=501)
     options = log.Options(
         *(stdout, stderr, _tail(query.text("tail")), parse_time(query.text("since")), parse_time(query.text("until"))),
         timestamps=query.flag("timestamps"),
-        details=query.flag("details"),
+        details=log_options.details(kept.get("Config") or {}, record.labels, record.config.get("Env") or ())
+        if query.flag("details")
+        else "",
     )
     tty = container.record.tty
     reader = log.Reader(container.directory, options, _watch(container) if query.flag("follow") else None)

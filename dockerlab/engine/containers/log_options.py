@@ -7,7 +7,8 @@ Docker looks at the names when a container is created, and at the values when it
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from urllib.parse import quote_plus
 
 from dockerlab.errors import EngineError, UsageError
 
@@ -59,7 +60,27 @@ def limit(driver: str, options: Mapping[str, str]) -> tuple[int, int]:
         raise _failed(f'strconv.ParseBool: parsing "{compress}": invalid syntax')
     if driver == "json-file" and compress in _TRUE and (files < 2 or not size):
         raise _failed("compress cannot be true when max-file is less than 2 or max-size is not set")
+    for name in ("labels-regex", "env-regex"):
+        _compiled(options.get(name, ""))
     return size, files
+
+
+def details(options: Mapping[str, str], labels: Mapping[str, str], env: Iterable[str]) -> str:
+    """What `docker logs --details` puts before each line: the labels and variables that the options choose. Raises EngineError."""
+    found: dict[str, str] = {}
+    variables = dict(item.partition("=")[::2] for item in env)
+    for kind, values in (("labels", labels), ("env", variables)):
+        names, pattern = options.get(kind, "").split(","), options.get(f"{kind}-regex")
+        expression = _compiled(pattern) if pattern else None
+        found |= {name: value for name, value in values.items() if name in names or (expression and expression.search(name))}
+    return ",".join(f"{quote_plus(name)}={quote_plus(value)}" for name, value in sorted(found.items())) + " "
+
+
+def _compiled(pattern: str) -> re.Pattern[str]:
+    try:
+        return re.compile(pattern)
+    except re.error as error:
+        raise _failed(f"error parsing regexp: {error}") from None
 
 
 def _size(text: str) -> int:

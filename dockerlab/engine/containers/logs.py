@@ -29,7 +29,7 @@ _WORKABLE = (ValueError, KeyError, TypeError)  # what a line that a crash cut ra
 
 @dataclass(frozen=True)
 class Options:
-    """tail: so many of the last lines, None for all. since, until: nanoseconds since 1970."""
+    """tail: so many of the last lines, None for all. since, until: nanoseconds since 1970. details: put before each line."""
 
     stdout: bool = True
     stderr: bool = True
@@ -37,7 +37,7 @@ class Options:
     since: int | None = None
     until: int | None = None
     timestamps: bool = False
-    details: bool = False
+    details: str = ""
 
 
 class Reader:
@@ -97,9 +97,8 @@ class Reader:
         stream = _STREAMS[entry["stream"]]
         if not (self._options.stdout if stream == STDOUT else self._options.stderr):
             return []
-        details = " " if self._options.details else ""
         when = f"{entry['time']} " if self._options.timestamps else ""
-        return [(stream, (when + details + entry["log"]).encode("utf-8", "surrogatepass"))]
+        return [(stream, (when + self._options.details + entry["log"]).encode("utf-8", "surrogatepass"))]
 
     def _lines(self) -> Iterator[bytes]:
         left = self._options.tail
