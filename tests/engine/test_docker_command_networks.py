@@ -154,6 +154,19 @@ print(server.getsockname()[1], client.getpeername()[1], server.accept()[0].getso
     assert docker.ok(f"run --rm --user {user} python:3.10 python -c", program) == "80 80 80"
 
 
+@pytest.mark.parametrize("port", [69, 5353])
+def test_datagrams_without_a_connection(docker: Docker, port: int) -> None:
+    program = f"""
+import socket
+server, client = (socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(2))
+server.bind(("", {port}))
+for message in (b"to myself", b"again"):
+    client.sendto(message, ("127.0.0.1", {port}))
+    print(server.recv(99).decode())
+"""
+    assert docker.ok("run --rm python:3.10 python -c", program) == "to myself\nagain"
+
+
 def test_a_server_with_any_port_is_out_of_reach_where_it_is_not_published(docker: Docker) -> None:
     program = "import socket, time; s = socket.create_server(('', 0)); print(s.getsockname()[1], flush=True); time.sleep(60)"
     docker.ok(f"run -d --name {docker.name()} python:3.10 python -c", program)

@@ -1,4 +1,4 @@
-"""Answers bind and connect for the processes of one container: seccomp notifications, read in its monitor.
+"""Answers bind, connect and sendto for the processes of one container: seccomp notifications, read in its monitor.
 
 The address is rewritten in the caller's memory, through /proc/PID/mem, and the call goes on as if it had been made so
 (seccomp_unotify(2), `struct seccomp_notif`). Where ports are moved, getsockname and getpeername are answered, too. This is no boundary:
@@ -32,7 +32,8 @@ class Listener:
 
     def __init__(self, fd: int, network: Network, selector: selectors.BaseSelector) -> None:
         self._fd, self._network, self._selector = fd, network, selector
-        self._bind, self._getsockname, self._getpeername = (bpf.number(name) for name in ("bind", *bpf.NAMES_OF_SOCKETS))
+        self._bind, self._sendto = bpf.number("bind"), bpf.number("sendto")
+        self._getsockname, self._getpeername = (bpf.number(name) for name in bpf.NAMES_OF_SOCKETS)
         os.set_inheritable(fd, False)
         selector.register(fd, selectors.EVENT_READ, lambda mask: self._serve())
 
@@ -47,7 +48,9 @@ class Listener:
             fcntl.ioctl(self._fd, _RECEIVE, request)
         except OSError:
             return  # the caller was killed before it was heard
-        identifier, pid, _, number, _, _, fd, place, length, *_ = _REQUEST.unpack(request)
+        identifier, pid, _, number, _, _, fd, place, length, _, place_sent, length_sent = _REQUEST.unpack(request)
+        if number == self._sendto:
+            place, length = place_sent, length_sent
         answer = (0, _CONTINUE)
         with suppress(OSError):  # killed meanwhile, or a bad argument: the kernel says so to the caller itself
             if number in (self._getsockname, self._getpeername):
