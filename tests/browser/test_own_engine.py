@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from dockerlab.client import _usual_sockets
+from dockerlab.standins import machine
 from tests.browser.conftest import Lab, serving
 
 pytestmark = [
@@ -44,6 +45,8 @@ PS, PAGE, EXEC, BUILD, FOREGROUND, AGAIN, REMOVE, USE = range(5, 13)
 @pytest.fixture(params=["namespaces", "supervised"])
 def own_lab(request: pytest.FixtureRequest) -> Iterator[Lab]:
     """A server in a home in which nothing is; its engine is gone afterwards."""
+    if not machine.static_busybox():
+        pytest.skip("a stand-in with an httpd takes a static busybox: sudo apt-get install busybox-static")
     # A short path: that of a socket holds 107 bytes.
     with tempfile.TemporaryDirectory(prefix="dl-", ignore_cleanup_errors=True) as name:
         folder = Path(name)

@@ -41,12 +41,14 @@ def what_it_needs(engine: Engine, request: pytest.FixtureRequest) -> None:
 
 
 def _lacks(client: Client) -> dict[str, str]:
-    """What our own engine has not yet, and what a rung of it cannot have."""
-    if client.version().get("Platform", {}).get("Name") != "dockerlab engine":
-        return {}
-    found = {"builder": "it has no builder yet", "registry": "it has no registry client yet"}
-    if ["Isolation", "supervised"] in client.info()["DriverStatus"]:
-        found["mounts"] = "nothing can be mounted where it runs"
+    """What our own engine has not yet, what a rung of it cannot have, and what a stand-in lacks."""
+    found: dict[str, str] = {}
+    if client.version().get("Platform", {}).get("Name") == "dockerlab engine":
+        found |= {"builder": "it has no builder yet", "registry": "it has no registry client yet"}
+        if ["Isolation", "supervised"] in client.info()["DriverStatus"]:
+            found["mounts"] = "nothing can be mounted where it runs"
+    if "busybox" not in client.images.get("busybox").labels.get("dockerlab.stand-in.holds", "busybox"):
+        found["busybox"] = "its busybox is made of this machine's commands, and there is no httpd among them"
     return found
 
 

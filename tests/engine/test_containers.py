@@ -174,6 +174,7 @@ def test_an_output_that_raises_leaves_nothing(client: Client) -> None:
     assert not exists(client, taken)
 
 
+@pytest.mark.needs("busybox")
 def test_a_page_is_there_when_wait_returns(client: Client) -> None:
     with running(client, "sh", "-c", f"sleep 1; {SERVE}", publish=["5000"], wait=True) as c:
         assert repr(c.page(5000)) == "200 OK\n\n<h1>hello</h1>"

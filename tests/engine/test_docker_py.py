@@ -55,6 +55,7 @@ def test_run_of_what_is_not_there(containers: Any, kind: Kind, prefix: str) -> N
         containers.run(f"{prefix}image")
 
 
+@pytest.mark.needs("busybox")
 def test_options(containers: Any, prefix: str) -> None:
     container = containers.run(
         "busybox",

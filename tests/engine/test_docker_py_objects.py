@@ -149,6 +149,7 @@ def test_networks(client: Client, kind: Kind, prefix: str) -> None:
 
 
 @pytest.mark.parametrize("port", [5000, 80])
+@pytest.mark.needs("busybox")
 def test_a_container_in_a_network_of_its_own(client: Client, kind: Kind, prefix: str, port: int) -> None:
     differs(kind, podman="needs a name server of its own, which is not here")
     client.networks.create(f"{prefix}n")
@@ -175,6 +176,7 @@ def read(binding: Mapping[str, str]) -> bytes:
     return until(fetch)
 
 
+@pytest.mark.needs("busybox")
 def test_ports(client: Client, kind: Kind, prefix: str) -> None:
     containers: Any = client.containers
     container = containers.run("busybox", serve(5000), detach=True, name=f"{prefix}c", ports={"5000/tcp": ("127.0.0.1", None)})
@@ -190,6 +192,7 @@ def test_ports(client: Client, kind: Kind, prefix: str) -> None:
     assert not container.ports.get("5000/tcp") or kind == "podman"
 
 
+@pytest.mark.needs("busybox")
 def test_three_on_port_80_are_published_at_once(client: Client, prefix: str) -> None:
     containers: Any = client.containers
     pages = []

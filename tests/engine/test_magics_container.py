@@ -107,6 +107,7 @@ def test_replace_takes_the_name(shell: Shell, name: str) -> None:
     assert shell.namespace["a"].id != shell.namespace["b"].id
 
 
+@pytest.mark.needs("busybox")
 def test_wait_takes_a_port_only_after_an_equals_sign(shell: Shell, name: str) -> None:
     serve = "sh -c 'sleep 0.3; exec httpd -f -p 8000'"
     shell.run(f"c = %container run -d --name {name} -p 8000 --wait=8000 busybox {serve}")
