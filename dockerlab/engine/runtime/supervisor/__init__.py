@@ -7,13 +7,15 @@ Everything else, reading and writing above all, goes to the kernel at full speed
 
     guard         the monitor's side: starts the supervisor, asks it for processes
     supervisor    the loop: notifications, stops, ends of processes
-    view          paths of the container → paths of the host, over `rootfs.tree`
+    view, folders paths of the container → paths of the host, over `rootfs.tree`
     opening, attributes, changes, identity, others      answers to system calls
     stops, executables                                  execve, chdir and sockets
     machine, filters, tracing, listener, members        the kernel's interface
 
-What it isolates: files, identities, signals, addresses. What it does not: the list of processes, the network otherwise, memory. Code
-that means harm can race a traced call; it has no more rights than the user who started it.
+What it isolates: files, identities, addresses, and what one process does to another, by signals for one. What it does not: the numbers
+of processes, the network otherwise (abstract unix sockets, sendmsg with an address), System V's shared memory. Code that means harm can
+race a traced call, whose path lies in its own memory, and two containers can race each other in a volume that they share. It has no more
+rights than the user who started it.
 
 seccomp_unotify(2), ptrace(2).
 """
