@@ -23,7 +23,7 @@ def html(title: str, facts: Mapping[str, str], warnings: Sequence[str]) -> str:
     rows = [(markup.text(name), markup.text(value)) for name, value in facts.items()]
     if warnings:
         rows.append((_LIMITS, "".join(f"<div>{markup.text(warning)}</div>" for warning in warnings)))
-    body = "".join(f'<tr><th scope="row">{name}</th><td class="wrap">{value}</td></tr>' for name, value in rows)
+    body = "".join(f'<tr><th scope="row" style="border:0">{name}</th><td class="wrap">{value}</td></tr>' for name, value in rows)
     return markup.page(
         markup.head(markup.state("done", TEXT), markup.volatile(markup.text(title))),
         markup.volatile(f"<table><tbody>{body}</tbody></table>"),

@@ -34,7 +34,6 @@ body[data-jp-theme-light="false"] @{--s-waiting:#9aa0aa;--s-running:#ffb454;--s-
 @ tr,@ tr:hover{background:none}
 @ th,@ td{text-align:left;vertical-align:top;padding:2px 14px 2px 0;border:0;background:none;white-space:nowrap;max-width:none}
 @ th{font-weight:600;color:var(--jp-content-font-color2,#5b6069);border-bottom:1px solid var(--edge)}
-@ tbody th{border:0}
 @ td.wrap{white-space:normal;overflow-wrap:anywhere}
 @ .num{text-align:right;font-variant-numeric:tabular-nums}
 @ code,@ pre{font-family:var(--jp-code-font-family,Menlo,Consolas,"DejaVu Sans Mono",monospace);font-size:12px;color:inherit}
