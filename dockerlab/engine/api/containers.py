@@ -26,7 +26,12 @@ _DEFAULT_CONDITION: Condition = "not-running"
 
 def find(engine: Engine, request: Request) -> Container:
     """The container that a path names. Raises NotFound, UsageError."""
-    return engine.containers.get(request.params["id"])
+    return engine.containers.get(called(request))
+
+
+def called(request: Request) -> str:
+    """How a path names a container: "web", or "web/data" for what it links to."""
+    return "/".join(request.params[name] for name in ("id", "alias") if name in request.params)
 
 
 def whole(request: Request, name: str) -> int | None:
@@ -157,7 +162,7 @@ def remove(engine: Engine, request: Request) -> Response:
     """DELETE /containers/{id}"""
     query = request.query
     if query.flag("link"):
-        engine.containers.unlink(request.params["id"])
+        engine.containers.unlink(called(request))
         return Answer(status=204)
     container = find(engine, request)
     engine.containers.remove(container, force=query.flag("force"), volumes=query.flag("v"), called=request.params["id"])
@@ -179,7 +184,8 @@ ROUTES = (
     Route("GET", "/containers/json", list_),
     Route("POST", "/containers/create", create),
     Route("POST", "/containers/prune", prune),
-    Route("GET", "/containers/{id:path}/json", inspect),
+    Route("GET", "/containers/{id}/json", inspect),
+    Route("GET", "/containers/{id}/{alias}/json", inspect),
     Route("POST", "/containers/{id}/start", start),
     Route("POST", "/containers/{id}/stop", stop),
     Route("POST", "/containers/{id}/restart", restart),
@@ -189,5 +195,6 @@ ROUTES = (
     Route("POST", "/containers/{id}/rename", rename),
     Route("POST", "/containers/{id}/update", update),
     Route("POST", "/containers/{id}/wait", wait),
-    Route("DELETE", "/containers/{id:path}", remove),
+    Route("DELETE", "/containers/{id}", remove),
+    Route("DELETE", "/containers/{id}/{alias}", remove),
 )

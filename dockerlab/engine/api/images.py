@@ -63,7 +63,7 @@ def _is_wanted(engine: Engine, image: Image, filters: Filters) -> bool:
             other = _nanoseconds(engine.store.get(name))
             if not (created < other if is_earlier else created > other):
                 return False
-    until = until_of(filters)
+    until = until_of(filters, 500)
     if until is not None and created >= until:
         return False
     dangling = filters.flag("dangling")
@@ -208,7 +208,7 @@ def remove(engine: Engine, request: Request) -> Response:
 def prune(engine: Engine, request: Request) -> Response:
     """POST /images/prune"""
     filters = parse(request.query.text("filters"), _PRUNED)
-    dangling, until = filters.flag("dangling"), until_of(filters)
+    dangling, until = filters.flag("dangling"), until_of(filters, 500)
 
     def is_wanted(image: Image) -> bool:
         if until is not None and _nanoseconds(image) > until:

@@ -91,8 +91,8 @@ def prune(engine: Engine, request: Request) -> Answer:
     return Answer({"NetworksDeleted": removed or None})
 
 
-def until_of(filters: Filters) -> int | None:
-    """The `until` of a filter: a point in time, or how long ago ("10m"); nanoseconds since 1970. Raises UsageError, EngineError."""
+def until_of(filters: Filters, status: int = 400) -> int | None:
+    """The `until` of a filter: a point in time, or how long ago ("10m"); nanoseconds since 1970. Raises EngineError with that status."""
     values = filters.values("until")
     if not values:
         return None
@@ -101,7 +101,7 @@ def until_of(filters: Filters) -> int | None:
     try:
         return timestamps.moment(values[0], time.time_ns())
     except ValueError:
-        raise EngineError(f'failed to parse value as time or duration: "{values[0]}"', status=500) from None
+        raise EngineError(f'failed to parse value as time or duration: "{values[0]}"', status=status) from None
 
 
 ROUTES = (

@@ -12,6 +12,7 @@ from dockerlab import reference
 from dockerlab.engine import changes
 from dockerlab.engine.containers import configuration
 from dockerlab.engine.containers.container import Container
+from dockerlab.engine.store.values import refused
 from dockerlab.errors import Conflict, EngineError, InvalidReference, UsageError
 
 if TYPE_CHECKING:
@@ -85,18 +86,10 @@ def _name(asked: Asked) -> str | None:
     try:
         found = reference.parse(text)
     except InvalidReference as error:
-        if text != text.lower():
-            raise UsageError(
-                f"invalid reference format: repository name ({_qualified(asked.repository)}) must be lowercase"
-            ) from error
-        raise UsageError("invalid reference format") from error
+        raise refused(text) from error
     if found.digest:
         raise UsageError("refusing to create a tag with a digest reference")
     return found.canonical
-
-
-def _qualified(repository: str) -> str:
-    return repository if "/" in repository else f"library/{repository}"
 
 
 @contextmanager

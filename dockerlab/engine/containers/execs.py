@@ -209,7 +209,7 @@ def _check(asked: Mapping[str, Any]) -> None:
     if any("\0" in word for word in (*asked["Cmd"], *asked.get("Env", ()))):
         raise UsageError("invalid command: it holds a NUL")
     for item in asked.get("Env", ()):
-        if not item or item.startswith("="):
+        if not item:
             raise UsageError(f"invalid environment variable: {item}")
 
 
@@ -217,6 +217,8 @@ def _exec(running: Running, identifier: str, process: Any, detach: bool, stdout:
     gone = Conflict(f"container {running.id} is not running")
     if process.cwd and not process.cwd.startswith("/"):
         raise StartFailed("OCI runtime exec failed: exec failed: Cwd must be an absolute path", 128)
+    if any(item.startswith("=") for item in process.env):
+        raise StartFailed(f"{_FAILED}invalid environment variable: name cannot be empty", 128)
     try:
         return running.exec(identifier, process, detach=detach, stdout=stdout, stderr=stderr)
     except StartFailed as error:
