@@ -78,8 +78,9 @@ class TestNetwork:
         ran = container.sh(script, network=network)
         assert ran.out.splitlines()[0] == "hello", ran.err
 
-    def test_none_reaches_itself_alone(self, container: Container) -> None:
-        ran = container.sh("nc -w 1 10.255.255.1 80 < /dev/null", network=Network("none"))
+    @pytest.mark.parametrize("address", ["10.255.255.1", "127.18.0.2", "127.19.0.1"])
+    def test_none_reaches_itself_alone(self, container: Container, address: str) -> None:
+        ran = container.sh(f"nc -w 1 {address} 80 < /dev/null", network=Network("none", first_port=1024))
         assert "unreachable" in ran.err
 
 

@@ -225,13 +225,10 @@ class Stops:
             if operation == "bind" and is_any(address) and may_be_a_clients(task, registers.argument(index - 1) & 0xFFFFFFFF):
                 return None
             new = rewrite(address, self._network.address, "bind" if operation == "bind" else "connect", self._network.first_port)
+            own = socket.inet_aton(self._network.address)
+            if self._network.mode == "none" and operation == "connect" and own not in (new or address):
+                raise error(errno.ENETUNREACH)
             if new is None:
-                if (
-                    self._network.mode == "none"
-                    and operation == "connect"
-                    and socket.inet_aton(self._network.address) not in address
-                ):
-                    raise error(errno.ENETUNREACH)
                 return None
             exchanged = Exchanged({index: registers.argument(index)})
             registers.set_argument(index, self._put(member, registers, new))
