@@ -103,7 +103,6 @@ def test_versions_that_are_not_spoken(path: str, said: str) -> None:
         ("POST", "/v1.41/build", "dockerlab's engine has no builder yet"),
         ("POST", "/session", "BuildKit sessions are not supported"),
         ("GET", "/distribution/docker.io/library/busybox/json", "registries are not supported"),
-        ("GET", "/containers/web/attach/ws", "attach over a WebSocket"),
     ],
 )
 def test_what_is_missing_says_so(method: Method, path: str, said: str) -> None:
