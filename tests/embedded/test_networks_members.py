@@ -12,6 +12,7 @@ from dockerlab.engine.events import Events
 from dockerlab.engine.home import Home
 from dockerlab.engine.networks import Networks
 from dockerlab.engine.runtime import claims, plan
+from dockerlab.engine.runtime.kernel import first_port
 from dockerlab.errors import Conflict, DockerlabError, NotFound, UsageError
 from tests.embedded.networking import DB, OTHER, WEB, add, again, names_in, start
 
@@ -20,8 +21,8 @@ def test_addresses_are_each_ones_own(networks: Networks, net_home: Home) -> None
     for id, name in ((WEB, "web"), (DB, "db"), (OTHER, "other")):
         add(networks, id, name)
     found = [start(networks, net_home, id) for id in (WEB, DB, OTHER)]
-    assert found == [plan.Network("loopback", f"127.18.0.{last}") for last in (2, 3, 4)]
-    assert networks.address(DB) == "127.18.0.3"
+    assert [(one.mode, one.address) for one in found] == [("loopback", f"127.18.0.{last}") for last in (2, 3, 4)]
+    assert networks.settings(DB)["Networks"]["bridge"]["IPAddress"] == "127.18.0.3"
 
 
 def test_an_address_that_was_just_given_back_rests(networks: Networks, net_home: Home) -> None:
@@ -29,7 +30,7 @@ def test_an_address_that_was_just_given_back_rests(networks: Networks, net_home:
     assert start(networks, net_home, WEB).address == "127.18.0.2"
     networks.stop(WEB)
     networks.stop(WEB)
-    assert networks.address(WEB) == ""
+    assert networks.settings(WEB)["Networks"]["bridge"]["IPAddress"] == ""
     assert start(networks, net_home, WEB).address == "127.18.0.3"
 
 
@@ -58,8 +59,8 @@ def test_a_running_container_keeps_its_address_over_a_restart_of_the_engine(
 def test_host_and_none_have_no_address(networks: Networks, net_home: Home) -> None:
     add(networks, WEB, "web", "host")
     add(networks, DB, "db", "none")
-    assert start(networks, net_home, WEB) == plan.Network("host")
-    assert start(networks, net_home, DB) == plan.Network("none")
+    assert start(networks, net_home, WEB) == plan.Network("host", first_port=first_port())
+    assert start(networks, net_home, DB) == plan.Network("none", first_port=first_port())
     assert (net_home.container(WEB) / "hosts").read_text() == "127.0.0.1 localhost thishost\n"
     assert names_in(net_home, DB) == {}
     assert networks.settings(WEB)["Networks"]["host"]["NetworkID"] == networks.get("host").id
@@ -70,7 +71,7 @@ def test_a_container_may_share_the_network_of_another(networks: Networks, net_ho
     add(networks, DB, "db", f"container:{WEB}")
     with pytest.raises(Conflict, match="cannot join network of a non running container"):
         start(networks, net_home, DB)
-    assert start(networks, net_home, WEB) == start(networks, net_home, DB) == plan.Network("loopback", "127.18.0.2")
+    assert start(networks, net_home, WEB) == start(networks, net_home, DB) == plan.Network("loopback", "127.18.0.2", first_port())
     assert (net_home.container(DB) / "hosts").read_text() == (net_home.container(WEB) / "hosts").read_text()
     assert (net_home.container(DB) / "hostname").read_text() == "shop\n"
     assert networks.settings(DB)["Networks"] == {}

@@ -269,11 +269,6 @@ class Networks:
                     found.append(Link(other.id, alias, other.address))
             return found
 
-    def address(self, id: str) -> str:
-        """The address that a running container has, "" for none."""
-        with self._lock:
-            return self._members[id].address
-
     # What they share
 
     def _member(self, id: str, name: str, config: Mapping[str, Any], host_config: Mapping[str, Any]) -> Member:
