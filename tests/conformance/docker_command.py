@@ -136,7 +136,7 @@ def _named(data: bytes) -> str:
         for pattern, name in _NAMES:
             line = pattern.sub(name, line)
         lines.append(line)
-    return "\n".join(lines)
+    return "\n".join(lines).rstrip()
 
 
 def main(arguments: Sequence[str]) -> int:
