@@ -15,7 +15,9 @@ import pytest
 
 from dockerlab.client import Client
 from dockerlab.wire import websocket
+from tests.engine import leftovers
 from tests.engine.docker_command import Kind, differs, until
+from tests.engines import Engine
 
 pytestmark = pytest.mark.contract
 
@@ -51,9 +53,21 @@ class Api:
 @pytest.fixture
 def api(client: Client, prefix: str) -> Api:
     """With a container that has been made, and not started."""
-    name = f"{prefix}c"
-    api = Api(client, name)
-    api.create(name, "sleep", "600", Labels={"for": prefix}, ExposedPorts={"80/tcp": {}})
+    return made(client, prefix)
+
+
+@pytest.fixture(scope="module")
+def still(engine: Engine) -> Iterator[Api]:
+    """As `api`, for all tests of this file that change nothing."""
+    prefix = leftovers.prefix()
+    with engine.configured() as client:
+        yield made(client, prefix)
+        leftovers.remove(client, prefix)
+
+
+def made(client: Client, prefix: str) -> Api:
+    api = Api(client, f"{prefix}c")
+    api.create(api.container, "sleep", "600", Labels={"for": prefix}, ExposedPorts={"80/tcp": {}})
     return api
 
 
@@ -85,9 +99,9 @@ CREATED = [
 @pytest.mark.parametrize(
     ("method", "path", "body", "status", "text"), CREATED, ids=lambda value: None if value is None else str(value)[:40]
 )
-def test_refusals(api: Api, kind: Kind, method: str, path: str, body: Any, status: int, text: str) -> None:
+def test_refusals(still: Api, kind: Kind, method: str, path: str, body: Any, status: int, text: str) -> None:
     differs(kind, podman="has its own statuses and texts", docker20="has other texts, and statuses, of some of them")
-    found, message = api.fails(method, path, body)
+    found, message = still.fails(method, path, body)
     assert (found, text in message) == (status, True), message
 
 
@@ -95,9 +109,9 @@ ABSENT = ["json", "top", "logs?stdout=1", "changes", "stats?stream=0", "archive?
 
 
 @pytest.mark.parametrize("path", ABSENT)
-def test_a_container_that_is_not_there(api: Api, kind: Kind, path: str) -> None:
+def test_a_container_that_is_not_there(still: Api, kind: Kind, path: str) -> None:
     differs(kind, podman="answers some of them without a message")
-    status, message = api.fails("GET", f"/containers/{NO}/{path}")
+    status, message = still.fails("GET", f"/containers/{NO}/{path}")
     assert (status, message.lower()) == (404, f"no such container: {NO}") or NO in message
 
 
@@ -158,8 +172,8 @@ def test_an_image_says_which_container_it_was(api: Api, kind: Kind, prefix: str)
         assert "ContainerConfig" not in api("GET", f"/images/{prefix}image:1/json", None, "1.45").json()
 
 
-def test_what_is_at_a_path(api: Api, kind: Kind) -> None:
-    head = api("HEAD", "/containers/{c}/archive", path="/etc/passwd")
+def test_what_is_at_a_path(still: Api, kind: Kind) -> None:
+    head = still("HEAD", "/containers/{c}/archive", path="/etc/passwd")
     stat = json.loads(base64.b64decode(head.headers["X-Docker-Container-Path-Stat"]))
     assert (stat["name"], stat["linkTarget"]) == ("passwd", "/etc/passwd" if kind == "podman" else "")
     assert stat["size"] > 0
@@ -179,10 +193,10 @@ FILTERS = [
 
 
 @pytest.mark.parametrize(("filters", "expected"), FILTERS)
-def test_filters(api: Api, kind: Kind, filters: dict[str, list[str]], expected: bool) -> None:
+def test_filters(still: Api, kind: Kind, filters: dict[str, list[str]], expected: bool) -> None:
     differs(kind, podman="refuses some of them")
-    found = api("GET", "/containers/json", all="1", filters={"name": [f"^/{api.container}$"], **filters}).json()
-    assert [one["Names"][0] for one in found] == ([f"/{api.container}"] if expected else [])
+    found = still("GET", "/containers/json", all="1", filters={"name": [f"^/{still.container}$"], **filters}).json()
+    assert [one["Names"][0] for one in found] == ([f"/{still.container}"] if expected else [])
 
 
 @contextmanager
