@@ -14,6 +14,7 @@ _PEEKED = 4096
 _CHUNK = 65536
 _LONGEST_LINE = 4 << 20
 _MOST_DESCRIPTORS = 64
+_BACKLOG = 64
 
 Obey = Callable[[socket.socket, dict[str, Any], list[int]], None]
 
@@ -85,3 +86,50 @@ class Requests:
             os.close(fd)
         self._on_left(connection)
         connection.close()
+
+
+class Listeners:
+    """Connections that only listen, each until its other side closes."""
+
+    def __init__(self, selector: selectors.BaseSelector) -> None:
+        self._selector = selector
+        self._connections: list[socket.socket] = []
+
+    def add(self, connection: socket.socket) -> None:
+        """One more; it does not block."""
+        self._connections.append(connection)
+        self._selector.register(connection, selectors.EVENT_READ, lambda mask: self._look(connection))
+
+    def tell(self, data: bytes) -> None:
+        """Sends it to all. One that has not read what came before misses it."""
+        for connection in self._connections:
+            with suppress(OSError):  # full, or gone: that is noticed when it is read from
+                connection.send(data)
+
+    def close(self) -> None:
+        """Ends them all."""
+        for connection in self._connections:
+            connection.close()
+
+    def _look(self, connection: socket.socket) -> None:
+        with suppress(BlockingIOError):
+            try:
+                data = connection.recv(_PEEKED)
+            except ConnectionError:
+                data = b""
+            if not data:
+                self._selector.unregister(connection)
+                self._connections.remove(connection)
+                connection.close()
+
+
+def listener(path: str) -> socket.socket:
+    """A socket at `path`, for this user alone, in place of one that somebody left there. Raises OSError."""
+    with suppress(FileNotFoundError):
+        os.unlink(path)
+    found = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    found.bind(path)
+    os.chmod(path, 0o600)
+    found.listen(_BACKLOG)
+    found.setblocking(False)
+    return found

@@ -36,7 +36,7 @@ from typing import Any
 from dockerlab.engine.home import write_json
 from dockerlab.engine.runtime import claims, redirection
 from dockerlab.engine.runtime.forwarding import Forwarder
-from dockerlab.engine.runtime.lines import Requests, answer, receive
+from dockerlab.engine.runtime.lines import Listeners, Requests, answer, listener, receive
 from dockerlab.engine.runtime.logfile import Log, timestamp
 from dockerlab.engine.runtime.loop import Loop
 from dockerlab.engine.runtime.plan import Limits, Plan, Process, plan_from_json, process_from_json
@@ -56,7 +56,7 @@ class Monitor:
         self._make_guard = make_guard
         # Held for as long as this process lives: no engine gives the container's address to another.
         self._claim = claims.for_monitor(plan.network.address) if plan.network.address else None
-        self._listener = _listen(path)
+        self._listener = listener(path)
         self._loop = Loop()
         self._selector = self._loop.selector
         self._control = control
@@ -65,8 +65,8 @@ class Monitor:
         self._main = self._new_session(plan.process, keeps_input=not plan.stdin_once)
         self._execs: dict[str, Session] = {}
         self._starting: set[str] = set()
-        self._watchers: list[socket.socket] = []
-        self._subscribers: list[socket.socket] = []
+        self._watchers = Listeners(self._selector)
+        self._subscribers = Listeners(self._selector)
         self._forwarder: Forwarder | None = None
         self._guard: Guard | None = None
         self._started_at = 0
@@ -116,7 +116,7 @@ class Monitor:
         def told(result: dict[str, Any]) -> None:
             answer(connection, result)
             if "error" not in result:
-                self._keep(connection, self._subscribers)
+                self._subscribers.add(connection)
                 return
             connection.close()
             self._give_up_start()
@@ -154,11 +154,11 @@ class Monitor:
 
     def _op_watch(self, connection: socket.socket, request: Mapping[str, Any], fds: list[int]) -> None:
         answer(connection, {"ok": True})
-        self._keep(connection, self._watchers)
+        self._watchers.add(connection)
 
     def _op_events(self, connection: socket.socket, request: Mapping[str, Any], fds: list[int]) -> None:
         answer(connection, {"ok": True, **self._state()})
-        self._keep(connection, self._subscribers)
+        self._subscribers.add(connection)
 
     def _op_state(self, connection: socket.socket, request: Mapping[str, Any], fds: list[int]) -> None:
         pids = self._guard.pids() if self._guard else []
@@ -198,29 +198,12 @@ class Monitor:
         answer(connection, {"ok": True})
         connection.close()
 
-    def _keep(self, connection: socket.socket, among: list[socket.socket]) -> None:
-        """Keeps a connection that only listens, until its other side closes."""
-        among.append(connection)
-
-        def gone(mask: int) -> None:
-            with suppress(BlockingIOError):
-                try:
-                    data = connection.recv(4096)
-                except ConnectionError:
-                    data = b""
-                if not data:
-                    self._selector.unregister(connection)
-                    among.remove(connection)
-                    connection.close()
-
-        self._selector.register(connection, selectors.EVENT_READ, gone)
-
     # Processes
 
     def _new_session(self, process: Process, *, keeps_input: bool, name: str = "") -> Session:
         def output(stream: int, data: bytes) -> None:
             if not name and self._log and self._log.write(stream, data):
-                self._poke()
+                self._watchers.tell(b".")
 
         return Session(
             self._selector, tty=process.tty, keeps_input=keeps_input, on_output=output, on_quiet=lambda: self._settle(name)
@@ -289,7 +272,7 @@ class Monitor:
         self._over = True
         if self._log:
             self._log.close()
-            self._poke()
+            self._watchers.tell(b".")
         oom = self._guard is not None and self._guard.oom_killed
         exited = {
             "code": session.exit_code,
@@ -326,15 +309,9 @@ class Monitor:
             "execs": {name: session.exit_code for name, session in self._execs.items()},
         }
 
-    def _poke(self) -> None:
-        for watcher in self._watchers:
-            with suppress(OSError):  # full: it has enough to do; gone: noticed elsewhere
-                watcher.send(b".")
-
     def _tell(self, event: Mapping[str, Any]) -> None:
-        for subscriber in self._subscribers:
-            with suppress(OSError):  # an engine that is gone reads exit.json
-                subscriber.send(json.dumps(event).encode() + b"\n")
+        # An engine that is gone reads exit.json.
+        self._subscribers.tell(json.dumps(event).encode() + b"\n")
 
     def complain(self, text: str) -> None:
         """Says it in the engine's log, which is this process's standard error."""
@@ -352,8 +329,10 @@ class Monitor:
     def _close(self) -> None:
         self._withdraw()
         self._close_guard()
-        for connection in (*self._watchers, *self._subscribers, *([self._claim] if self._claim else ())):
-            connection.close()
+        self._watchers.close()
+        self._subscribers.close()
+        if self._claim:
+            self._claim.close()
 
 
 def main(control: socket.socket, prepare: Callable[[], Callable[[Plan], Guard]]) -> None:
@@ -387,17 +366,6 @@ def main(control: socket.socket, prepare: Callable[[], Callable[[Plan], Guard]])
     except Exception as error:
         monitor.complain(f"{type(error).__name__}: {error}")
         raise
-
-
-def _listen(path: str) -> socket.socket:
-    with suppress(FileNotFoundError):
-        os.unlink(path)
-    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    listener.bind(path)
-    os.chmod(path, 0o600)
-    listener.listen(64)
-    listener.setblocking(False)
-    return listener
 
 
 def _client(connection: socket.socket, request: Mapping[str, Any]) -> Client:
