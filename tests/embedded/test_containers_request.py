@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
-from dockerlab.engine.containers import configuration, mounting, names, resources, validation
+from dockerlab.engine.containers import configuration, creation, mounting, names, resources, validation
 from dockerlab.engine.containers.record import MountPoint
 from dockerlab.engine.runtime import capabilities
+from dockerlab.engine.runtime.limits import Means
 from dockerlab.errors import EngineError, UsageError
 
 PATH = configuration.DEFAULT_PATH
@@ -357,3 +358,11 @@ def test_names() -> None:
         assert caught.value.message == f"Invalid container name ({wrong}), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed"
     assert names.check(names.suggest())
     assert names.check(names.suggest(9))
+
+
+def test_more_groups_take_root() -> None:
+    host = configuration.parse({"Image": "x", "HostConfig": {"GroupAdd": ["5"]}})[1]
+    text = "A user's namespace has one group: --group-add has no effect."
+    assert creation.warnings(host, "namespaces", Means(counts_processes=True)) == [text]
+    assert creation.warnings(host, "namespaces", Means()) == []
+    assert creation.warnings(host, "supervised", Means(counts_processes=True)) == []

@@ -105,6 +105,9 @@ def warnings(host: Mapping[str, Any], isolation: Isolation, means: Means) -> lis
         found.append("The embedded engine adds no capabilities: --cap-add has no effect.")
     if isolation == "supervised":
         found += _supervised_warnings(host)
+    elif host["GroupAdd"] and means.counts_processes:
+        # Processes are counted in a user namespace, and who is not root maps a single group there.
+        found.append("A user's namespace has one group: --group-add has no effect.")
     return found
 
 
