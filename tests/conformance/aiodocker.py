@@ -6,28 +6,24 @@ import sys
 
 from tests.conformance.suite import Suite, compare
 
+# Those of Swarm run Docker in Docker, which no registry gives here; those of ssh speak to no engine.
+_FILES = ("containers", "context", "docker_close", "events", "execs", "images", "integration", "networks", "system", "volumes")
+
 SUITE = Suite(
     "aiodocker",
     "0.27.0",
     ("pytest >= 9", "pytest-asyncio >= 1.3", "pytest-timeout", "testcontainers", "async-timeout", "packaging", "docker"),
-    # Those of Swarm run Docker in Docker, which no registry gives here; those of ssh speak to no engine.
-    tuple(
-        f"tests/test_{name}.py"
-        for name in (
-            "containers",
-            "context",
-            "docker_close",
-            "events",
-            "execs",
-            "images",
-            "integration",
-            "networks",
-            "system",
-            "volumes",
-        )
+    tuple(f"tests/test_{name}.py" for name in _FILES),
+    # Connections that aiodocker leaves to the garbage collector are blamed on whichever test runs then. The tests are of an older
+    # pytest-asyncio. Those left out start a registry, whose image is pulled.
+    (
+        "-p",
+        "no:unraisableexception",
+        "-W",
+        "ignore:The configuration option:pytest.PytestDeprecationWarning",
+        "-k",
+        "not registry and not push and not pull",
     ),
-    # Theirs are of an older pytest-asyncio. Those left out start a registry, whose image is pulled.
-    ("-W", "ignore:The configuration option:pytest.PytestDeprecationWarning", "-k", "not registry and not push and not pull"),
     tags={"python:3.13-alpine": "python:3.10", "python:3.14-alpine": "python:3.10"},
     exceptions={"tests.test_images.test_build": "the embedded engine has no builder yet"},
 )
