@@ -9,7 +9,9 @@ from dockerlab.errors import EngineError
 
 _SWARM = "swarm mode is not supported by dockerlab's engine: it runs the containers of one user on one machine"
 _PLUGINS = "plugins are not supported by dockerlab's engine: volumes are local, networks are its own"
-_CHECKPOINTS = "This experimental feature is disabled by default. Start the Docker daemon in experimental mode in order to enable it."
+_CHECKPOINTS = (
+    "This experimental feature is disabled by default. Start the Docker daemon in experimental mode in order to enable it."
+)
 _BUILD = "dockerlab's engine has no builder yet: it runs images that are loaded, imported or committed"
 _SESSION = "BuildKit sessions are not supported by dockerlab's engine yet: it has no builder"
 _REGISTRY = "registries are not supported by dockerlab's engine yet: images come by load, import or `dockerlab images prepare`"
