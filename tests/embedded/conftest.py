@@ -15,9 +15,17 @@ from dockerlab.engine.runtime.probe import probe
 from tests.embedded.containing import Client, Engine, temporary_engine
 from tests.embedded.networking import claim
 from tests.embedded.overlaying import Place
+from tests.embedded.rungs import RUNGS, OwnEngine, engine
 from tests.embedded.supervised import SOMEBODY, Box, Container, box, image, layer
 
 _UIDS = sorted({os.geteuid(), SOMEBODY} if os.geteuid() == 0 else {os.geteuid()})
+
+
+@pytest.fixture(scope="module", params=RUNGS)
+def rung(request: pytest.FixtureRequest) -> Iterator[OwnEngine]:
+    """A whole engine as a process, on each rung."""
+    with engine(request.param) as own:
+        yield own
 
 
 @pytest.fixture(scope="session")

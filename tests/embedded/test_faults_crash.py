@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from tests.embedded.rungs import RUNGS, OwnEngine, children, engine, eventually
+from tests.embedded.rungs import OwnEngine, children, eventually
 
 LOOP = ("sh", "-c", "trap 'echo end; exit 7' TERM; echo begun; while :; do sleep 0.1; done")
 SERVER = ("sh", "-c", "echo begun; while :; do echo served | nc -l -p 5000; done")
@@ -24,17 +24,11 @@ POINTS = {"engine": 8}  # of each victim, on each rung; 2 of the others
 LATEST = 0.15  # seconds into an operation
 
 
-@pytest.fixture(scope="module", params=RUNGS)
-def shared(request: pytest.FixtureRequest) -> Iterator[OwnEngine]:
-    with engine(request.param) as own:
-        yield own
-
-
 @pytest.fixture
-def own(shared: OwnEngine) -> Iterator[OwnEngine]:
-    yield shared
-    shared.revive()
-    shared.clear()
+def own(rung: OwnEngine) -> Iterator[OwnEngine]:
+    yield rung
+    rung.revive()
+    rung.clear()
 
 
 def whole(own: OwnEngine) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from tests.embedded.containing import by_stream
-from tests.embedded.rungs import RUNGS, OwnEngine, engine, eventually, resident
+from tests.embedded.rungs import OwnEngine, eventually, resident
 from tests.embedded.serving import Talk
 
 FLOOD = ("sh", "-c", "yes 'a line of forty bytes, more or less, yes'")
@@ -21,19 +21,13 @@ BOMB = ("sh", "-c", "echo begun; f() { f | f & }; f; sleep 1000")
 GROWTH = 25  # megabytes that an engine may grow by what is no leak
 
 
-@pytest.fixture(scope="module", params=RUNGS)
-def shared(request: pytest.FixtureRequest) -> Iterator[OwnEngine]:
-    with engine(request.param) as own:
-        yield own
-
-
 @pytest.fixture
-def own(shared: OwnEngine) -> Iterator[OwnEngine]:
+def own(rung: OwnEngine) -> Iterator[OwnEngine]:
     """Nothing may be left."""
-    yield shared
-    shared.clear()
-    eventually(lambda: not shared.leftovers(), f"left: {shared.leftovers()}")
-    assert "Traceback" not in shared.said()
+    yield rung
+    rung.clear()
+    eventually(lambda: not rung.leftovers(), f"left: {rung.leftovers()}")
+    assert "Traceback" not in rung.said()
 
 
 def logged(own: OwnEngine, identifier: str) -> list[Path]:

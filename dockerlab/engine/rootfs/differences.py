@@ -51,9 +51,8 @@ def walk(first: Folder[Below], inside: Callable[[Folder[Below]], Generator[Diffe
     Raises EngineError for directories deeper than a path is long.
     """
     stack = [inside(first)]
-    held: list[Difference | None] = [
-        first.own
-    ]  # of each directory of the stack, until there is something to be said of what is in it
+    # Of each directory of the stack, until there is something to be said of what is in it.
+    held: list[Difference | None] = [first.own]
     try:
         while stack:
             found = next(stack[-1], None)

@@ -22,6 +22,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from dockerlab.engine.runtime import kernel
 from dockerlab.engine.runtime.plan import Limits
 
 _PERIOD = 100_000  # microseconds
@@ -273,7 +274,7 @@ class Group:
     def _take_in(self, pid: int, made: Sequence[str], before: Enforcement) -> None:
         after = self._enforcement
         for directory in made:
-            _write(os.path.join(directory, "cgroup.procs"), str(pid))
+            kernel.write_text(os.path.join(directory, "cgroup.procs"), str(pid))
         if after.affinity != before.affinity:
             for task in os.listdir(f"/proc/{pid}/task"):
                 os.sched_setaffinity(int(task), after.affinity or range(os.cpu_count() or 1))
@@ -281,7 +282,7 @@ class Group:
     def enter(self) -> None:
         """Moves the calling process into it, and to its processors. Raises OSError."""
         for directory in self.directories:
-            _write(os.path.join(directory, "cgroup.procs"), "0")
+            kernel.write_text(os.path.join(directory, "cgroup.procs"), "0")
         if self._enforcement.affinity:
             os.sched_setaffinity(0, self._enforcement.affinity)
 
@@ -313,14 +314,14 @@ class Group:
             if not value:
                 value = _text(os.path.join(os.path.dirname(path), os.pardir, os.path.basename(path))).strip()
             try:
-                _write(path, value)
+                kernel.write_text(path, value)
             except OSError:
                 # Memory may not be above memory with swap at any moment: a higher limit of both begins with the other.
                 if "memory." not in os.path.basename(path) or not os.path.exists(path):
                     raise
                 refused.append((path, value))
         for path, value in refused:
-            _write(path, value)
+            kernel.write_text(path, value)
 
 
 def _limit_processes(pids: Iterable[int], rlimits: Sequence[tuple[str, int, int]]) -> None:
@@ -332,15 +333,6 @@ def _limit_processes(pids: Iterable[int], rlimits: Sequence[tuple[str, int, int]
             continue
         except PermissionError:
             raise OSError("who is not root cannot let what runs have more processes: stop the container before") from None
-
-
-def _write(path: str, value: str) -> None:
-    """One write(2): the files of a control group take a value as a whole."""
-    fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
-    try:
-        os.write(fd, value.encode())
-    finally:
-        os.close(fd)
 
 
 def _text(path: str) -> str:

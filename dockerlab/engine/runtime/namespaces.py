@@ -2,13 +2,13 @@
 
 The monitor enters the new user, UTS and IPC namespaces while it waits for its container (`prepare`), then the PID (and, for a container
 without network, network) namespace, so that every process it forks is in them; the first one makes the mount namespace and is PID 1,
-later ones (`exec`) join that. Where /proc cannot be mounted
-(inside some containers) there is no PID namespace either, because the two must agree: the host's processes are seen then.
+later ones (`exec`) join that. Where /proc cannot be mounted (inside some containers) there is no PID namespace either, because the two
+must agree: the host's processes are seen then.
 
 In a user namespace a single id is mapped, as root; a command that runs as somebody else gets another one inside, where that id is. chown
 and setuid are answered by a filter that says they succeeded: installers insist on them.
 
-user_namespaces(7), pid_namespaces(7), capabilities(7); Docker's default capabilities.
+user_namespaces(7), pid_namespaces(7), capabilities(7).
 """
 
 from __future__ import annotations
@@ -25,13 +25,12 @@ from dockerlab.engine.runtime.entry import StartFailed
 from dockerlab.engine.runtime.limits import Means
 from dockerlab.engine.runtime.plan import Limits, Plan, Process
 
-# CHOWN DAC_OVERRIDE FOWNER FSETID KILL SETGID SETUID SETPCAP NET_BIND_SERVICE NET_RAW SYS_CHROOT MKNOD AUDIT_WRITE SETFCAP
 _ALL_DESCRIPTORS = 1 << 20
 
 
 @dataclass(frozen=True)
 class Abilities:
-    """What the probe found. own_pids: /proc can be mounted, so that a PID namespace makes sense."""
+    """What the probe found. isolation: the rung. own_pids: /proc can be mounted, so that a PID namespace makes sense."""
 
     isolation: str
     is_root: bool
