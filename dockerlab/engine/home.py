@@ -1,4 +1,4 @@
-"""Where the engine keeps what: a root for what lasts, a runtime directory for sockets. And the one way of writing JSON.
+"""Where the engine keeps what: a root for what lasts, a runtime directory for sockets. And the one way of writing a file of JSON.
 
 <root>/oci-layout, index.json, blobs/, images.json     images
 <root>/layers/, trees/                                  unpacked layers
@@ -14,14 +14,15 @@ import errno
 import json
 import os
 import stat
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from dockerlab.errors import EngineError
 
+_Result = TypeVar("_Result")
 _RESERVE = "reserve"
 _RESERVE_SIZE = 1 << 20
 _PORTION = 1 << 16
@@ -124,21 +125,34 @@ def write_json(path: Path, value: object, *, durable: bool = False) -> None:
 
     On a full disk the reserve makes room, or nobody could stop and remove what fills it; but not for what is new (durable).
     """
+    text = text_of(value)
+    if durable:
+        replace_text(path, text, durable=True)
+    else:
+        with_reserve(path, lambda: replace_text(path, text))
+
+
+def text_of(value: object) -> str:
+    """JSON on one line. Not by `json.dump`, which goes without the encoder in C."""
+    return json.dumps(value, separators=(",", ":"))
+
+
+def with_reserve(path: Path, write: Callable[[], _Result]) -> _Result:
+    """Writes to a file; on a full disk the reserve makes room, as long as there is some. Raises OSError."""
     while True:
         try:
-            _replace(path, value, durable=durable)
-            return
+            return write()
         except OSError as error:
-            if durable or error.errno not in (errno.ENOSPC, errno.EDQUOT) or not spend_reserve(path):
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT) or not spend_reserve(path):
                 raise
 
 
-def _replace(path: Path, value: object, *, durable: bool) -> None:
+def replace_text(path: Path, text: str, *, durable: bool = False) -> None:
+    """As `write_json`, a text, and without the reserve. Raises OSError."""
     beside = path.with_name(f".{path.name}.{os.getpid()}.{os.urandom(4).hex()}")
     try:
         with beside.open("x", encoding="utf-8") as file:
-            # Not `json.dump`, which goes without the encoder in C.
-            file.write(json.dumps(value, separators=(",", ":")))
+            file.write(text)
             if durable:
                 file.flush()
                 os.fsync(file.fileno())

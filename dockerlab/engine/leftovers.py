@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from dockerlab.engine import journal
 from dockerlab.engine.finding import Finding
-from dockerlab.engine.home import Home, read_json
+from dockerlab.engine.home import Home
 from dockerlab.engine.rootfs.removal import remove
 
-_HALF_WRITTEN = ".*.json.*"  # see `home.write_json`
+_HALF_WRITTEN = ".*.json*.*"  # see `home.write_json`
 
 
 def find(home: Home, *, repair: bool) -> Iterator[Finding]:
@@ -24,7 +25,7 @@ def find(home: Home, *, repair: bool) -> Iterator[Finding]:
         yield Finding(str(path.relative_to(home.root)), "left by a crash", repair)
     for directory in sorted(home.containers.iterdir()):
         try:
-            read_json(directory / "config.json")
+            journal.read(directory / "record.jsonl")
         except FileNotFoundError:
             if repair:
                 remove(directory)

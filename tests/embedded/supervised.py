@@ -26,6 +26,7 @@ from dockerlab import standins
 from dockerlab.engine.home import Home
 from dockerlab.engine.rootfs import Change, Root
 from dockerlab.engine.rootfs.tree_snapshots import TreeSnapshots
+from dockerlab.engine.runtime.inside import Stdio
 from dockerlab.engine.runtime.plan import Mount, Network, Plan, Process
 from dockerlab.engine.runtime.supervisor.guard import SupervisedGuard
 from dockerlab.engine.store.values import Layer
@@ -239,8 +240,8 @@ def start(guard: SupervisedGuard, process: Process) -> Started:
     status, status_write = os.pipe()
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     pipes = [os.pipe() for _ in range(3)]
-    stdio = (-1, -1, -1) if process.tty else (pipes[0][0], pipes[1][1], pipes[2][1])
-    pid = guard.spawn(process, stdio, status_write, theirs)
+    fds = () if process.tty else (pipes[0][0], pipes[1][1], pipes[2][1])
+    pid = guard.spawn(process, Stdio(fds, status_write, theirs))
     for fd in (status_write, pipes[0][0], pipes[1][1], pipes[2][1]):
         os.close(fd)
     theirs.close()

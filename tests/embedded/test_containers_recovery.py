@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from dockerlab.engine import journal
 from dockerlab.engine.containers.logs import Options, Reader
 from dockerlab.engine.filters import Filters
 from dockerlab.engine.home import Home, read_json
@@ -208,11 +209,11 @@ def test_a_record_that_cannot_be_read_stops_nothing(life: Life, caplog: pytest.L
     made = life.run(["true"])
     until(life.engine, made, "exited")
     life.leave()
-    (life.home.container(made) / "config.json").write_text('{"id": ')
+    (life.home.container(made) / "record.jsonl").write_text('{"id": ')
     engine = life.come_back()
     assert engine.containers.all() == []
     assert "cannot be read" in caplog.text
-    (life.home.container(made) / "config.json").unlink()
+    (life.home.container(made) / "record.jsonl").unlink()
 
 
 def test_a_name_stays_taken(life: Life) -> None:
@@ -224,7 +225,7 @@ def test_a_name_stays_taken(life: Life) -> None:
 
 def _kill_monitor(life: Life, identifier: str) -> None:
     """Ends a monitor, the parent of the container's process, as a crash does, and waits until it has gone."""
-    process = read_json(life.home.container(identifier) / "config.json")["state"]["pid"]
+    process = journal.read(life.home.container(identifier) / "record.jsonl")["state"]["pid"]
     monitor = int(Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[1])
     assert b"dockerlab.engine.runtime" in Path(f"/proc/{monitor}/cmdline").read_bytes()
     os.kill(monitor, signal.SIGKILL)

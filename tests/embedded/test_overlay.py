@@ -207,7 +207,7 @@ class TestTidying:
 
         def use(snapshots: OverlaySnapshots) -> None:
             container.mkdir(parents=True)
-            write_json(container / "config.json", {"root": {"kind": "overlay", "lowers": list(root.lowers)}})
+            write_json(container / "record.jsonl", {"root": {"kind": "overlay", "lowers": list(root.lowers)}})
             (place.home.tmp / "layer-dead").mkdir()
 
         def collect(keep: Sequence[str]) -> int:

@@ -76,7 +76,7 @@ class Place:
                 "layers": chains,
                 "state": {"status": status},
             }
-            write_json(directory / "config.json", record)
+            write_json(directory / "record.jsonl", record)
             return root
 
         found: Root = self.do(make)
@@ -229,7 +229,7 @@ def test_what_is_left_beside_the_store(place: Place) -> None:
         (place.home.container("d" * 64) / "upper").mkdir(parents=True)
         damaged = place.home.container("e" * 64)
         damaged.mkdir()
-        (damaged / "config.json").write_text("{")
+        (damaged / "record.jsonl").write_text("{")
 
     place.do(leave)
     expected = [

@@ -21,6 +21,7 @@ import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from dockerlab.engine import journal
 from dockerlab.engine.containers import container as live
 from dockerlab.engine.containers import creation, inspection, linking, listing, updating
 from dockerlab.engine.containers.body import UPDATE
@@ -33,7 +34,6 @@ from dockerlab.engine.containers.parts import Parts
 from dockerlab.engine.containers.publishing import ports_json
 from dockerlab.engine.containers.removal import Removal
 from dockerlab.engine.filters import Filters
-from dockerlab.engine.home import read_json
 from dockerlab.engine.json_shapes import read
 from dockerlab.engine.store.removal import Use
 from dockerlab.errors import Conflict, EngineError, NotFound, UsageError
@@ -209,11 +209,11 @@ class Containers:
         found = []
         for directory in sorted(self.parts.home.containers.iterdir()):
             try:
-                found.append(live.load(directory, read_json(directory / live.CONFIG)))
+                found.append(live.load(directory, journal.read(directory / live.RECORD)))
             except FileNotFoundError:
                 self.parts.snapshots.remove(directory)  # an engine that was killed while it made or removed it
             except (ValueError, KeyError, TypeError) as error:
-                _LOG.error("%s cannot be read: %s", directory / live.CONFIG, error)
+                _LOG.error("%s cannot be read: %s", directory / live.RECORD, error)
         sockets = {self.parts.home.monitor_socket(container.id) for container in found}
         for path in set(self.parts.home.monitors.iterdir()) - sockets:
             path.unlink(missing_ok=True)  # of a container that is gone, or of a job that nobody waits for any more

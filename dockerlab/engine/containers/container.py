@@ -16,6 +16,7 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from dockerlab.engine import journal
 from dockerlab.engine.containers import record as records
 from dockerlab.engine.containers.record import Record, State
 from dockerlab.engine.home import read_json, write_json
@@ -23,7 +24,8 @@ from dockerlab.engine.runtime import Running
 from dockerlab.errors import Conflict
 
 Condition = Literal["not-running", "next-exit", "removed"]
-CONFIG, HEALTH = "config.json", "health.json"
+RECORD, HEALTH = "record.jsonl", "health.json"
+_LONGEST = 1 << 18  # bytes of a record with its changes
 _LOG = logging.getLogger(__name__)
 _STATE = frozenset(one.name for one in fields(State))
 
@@ -151,12 +153,14 @@ class Container:
     def update(self, **changes: Any) -> None:
         """Changes fields of the record or of its state, and keeps it. The lock must be held."""
         of_state = {name: changes.pop(name) for name in list(changes) if name in _STATE}
-        self._record = replace(self._record, state=replace(self._record.state, **of_state), **changes)
-        self.save()
+        before = self._record
+        self._record = replace(before, state=replace(before.state, **of_state), **changes)
+        if journal.append(self.directory / RECORD, self._record.changes_since(before)) > _LONGEST:
+            self.save()
 
-    def save(self, *, durable: bool = False) -> None:
-        """Writes the record."""
-        write_json(self.directory / CONFIG, self._record.to_json(), durable=durable)
+    def save(self, *, is_new: bool = False) -> None:
+        """Writes the whole record."""
+        journal.write(self.directory / RECORD, self._record.to_json(), is_new=is_new)
 
     def attributes(self, more: Mapping[str, str] | None = None) -> dict[str, str]:
         """What events say about it."""
@@ -238,7 +242,7 @@ class Container:
 
 
 def load(directory: Path, value: Mapping[str, Any]) -> Container:
-    """A container from what its config.json holds, and its health.json. Raises KeyError, TypeError."""
+    """A container from what its record holds, and its health.json. Raises KeyError, TypeError."""
     found = Container(records.from_json(value), directory)
     with suppress(FileNotFoundError):
         found._health = read_json(directory / HEALTH)

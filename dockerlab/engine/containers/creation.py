@@ -73,7 +73,7 @@ def create(parts: Parts, body: Mapping[str, Any], name: str = "", platform: str 
             record = Record(identifier, chosen, timestamps.now(), image.id, config, host, root, layers, points)
             container = Container(record, directory)
             fill(parts, container)
-            container.save(durable=True)
+            container.save(is_new=True)
         parts.index.add(container)
     except BaseException:
         parts.index.expect_no_more(identifier)

@@ -91,6 +91,7 @@ def _run(
     except BaseException:
         running.close()
         raise
+    parts.runtime.warm()
     return running
 
 

@@ -1,4 +1,4 @@
-"""What the engine remembers of a container: values, kept as config.json in the container's directory.
+"""What the engine remembers of a container: values, kept as record.jsonl in the container's directory.
 
 A *config* is what belongs to the image's side of a container (command, environment, user, …), a *host config* what belongs to this
 machine's (mounts, ports, limits, …); both have the Engine API's own form and names. A record never changes: a new one replaces it, so
@@ -8,7 +8,7 @@ that whoever reads one needs no lock.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
 from dockerlab.engine import timestamps
@@ -136,10 +136,18 @@ class Record:
     def to_json(self) -> dict[str, Any]:
         """Values that `json` writes."""
         # `asdict` would copy the two configs, value by value.
-        own = {one.name: getattr(self, one.name) for one in fields(self)}
-        nested = {"root": asdict(self.root), "state": asdict(self.state)}
-        lists = {"mounts": [asdict(point) for point in self.mounts], "ports": [asdict(port) for port in self.ports]}
-        return own | nested | lists
+        return {one.name: _plain(getattr(self, one.name)) for one in fields(self)}
+
+    def changes_since(self, before: Record) -> dict[str, Any]:
+        """Of `to_json`, what is not as it was."""
+        values = ((one.name, getattr(self, one.name)) for one in fields(self))
+        return {name: _plain(value) for name, value in values if value != getattr(before, name)}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Root | State | MountPoint | Published):
+        return vars(value)
+    return [_plain(one) for one in value] if isinstance(value, tuple) else value
 
 
 def from_json(value: Mapping[str, Any]) -> Record:

@@ -7,7 +7,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from dockerlab.engine.home import Home, read_json
+from dockerlab.engine import journal
+from dockerlab.engine.home import Home
 
 _RUN = ("running", "paused", "restarting")
 
@@ -26,11 +27,11 @@ class Standing:
 
 def containers(home: Home) -> Iterator[Standing]:
     """All whose record can be read; one that is damaged nobody can start."""
-    for config in sorted(home.containers.glob("*/config.json")):
+    for record in sorted(home.containers.glob("*/record.jsonl")):
         with suppress(FileNotFoundError, ValueError, KeyError, TypeError, AttributeError):  # removed meanwhile, or damaged
-            found = read_json(config)
+            found = journal.read(record)
             yield Standing(
-                config.parent.name,
+                record.parent.name,
                 str(found.get("name", "")),
                 str(found["root"]["kind"]),
                 tuple(Path(lower).name for lower in found["root"]["lowers"]),

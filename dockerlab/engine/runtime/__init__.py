@@ -32,8 +32,9 @@ from dockerlab.errors import EngineError
 
 __all__ = ["Job", "Running", "Runtime", "StartFailed"]
 
+# What the launcher is asked for: a monitor for any container, or one for a container that sees the host's processes.
+ANY, HOST_PIDS = b"a", b"h"
 _LONGEST = 4096
-_NEXT = b"n"
 _TRIES = 2
 
 
@@ -45,6 +46,7 @@ class Runtime:
         self._lock = threading.Lock()
         self._launcher: subprocess.Popen[bytes] | None = None
         self._control: socket.socket | None = None
+        self._owed = b""  # what the launcher was asked for and nobody has taken yet
 
     @cached_property
     def capabilities(self) -> Capabilities:
@@ -66,7 +68,7 @@ class Runtime:
                 hint="`dockerlab doctor` says what is missing.",
             )
         for _ in range(_TRIES):
-            control = self._take()
+            control = self._take(HOST_PIDS if plan.pid_host else ANY)
             with suppress(BrokenPipeError):  # it was killed while it waited
                 return begin(plan, self._home.monitor_socket(plan.id), control, on_event)
             control.close()
@@ -93,10 +95,12 @@ class Runtime:
             init=False,
             readonly=False,
             stdin_once=True,
+            pid_host=False,
         )
         running = self.monitor(plain)
         stream = running.attach(stdin=True)
         running.start(())
+        self.warm()
         return Job(stream)
 
     def close(self) -> None:
@@ -108,35 +112,48 @@ class Runtime:
                 self._launcher = self._control = None
 
     def warm(self) -> None:
-        """Starts the launcher before it is asked for the first container."""
+        """Has a monitor wait for the next container. Called when nothing else is to be done at this moment: it costs what a start does."""
         if self.capabilities.isolation:
-            with self._lock:
-                self._needs_launcher()
+            with self._lock, suppress(ConnectionError):  # the launcher was killed: the next container starts another one
+                self._ask(ANY)
 
-    def _take(self) -> socket.socket:
+    def _take(self, kind: bytes) -> socket.socket:
         """The connection to a monitor that waits for its container. Raises EngineError."""
         with self._lock:
             for _ in range(_TRIES):
-                control = self._needs_launcher()
-                said, fds, _, _ = socket.recv_fds(control, _LONGEST, 1)
+                said, fds = b"", list[int]()
+                with suppress(ConnectionError):  # the launcher was killed
+                    said, fds, _, _ = socket.recv_fds(self._ask(kind), _LONGEST, 1)
+                    self._owed = b""
                 if said:
-                    control.send(_NEXT)
                     break
                 assert self._launcher
-                self._launcher.wait()  # it was killed
+                self._launcher.wait()
         if not fds:
             raise EngineError(f"cannot make a container's monitor: {said.decode() or 'the launcher ends at once'}")
         return socket.socket(fileno=fds[0])
 
+    def _ask(self, kind: bytes) -> socket.socket:
+        """The connection to the launcher, which owes a monitor of a kind. The lock is held. Raises ConnectionError."""
+        control = self._needs_launcher()
+        if self._owed not in (b"", kind):
+            for fd in socket.recv_fds(control, _LONGEST, 1)[1]:
+                os.close(fd)  # it ends by that
+            self._owed = b""
+        if not self._owed:
+            control.send(kind)
+            self._owed = kind
+        return control
+
     def _needs_launcher(self) -> socket.socket:
-        """The connection to the launcher, which has been asked for a monitor. The lock is held."""
+        """The connection to the launcher. The lock is held."""
         if self._launcher and self._control and self._launcher.poll() is None:
             return self._control
         if self._control:
             self._control.close()
+        self._owed = b""
         self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         command = [sys.executable, "-P", "-m", "dockerlab.engine.runtime.launcher", json.dumps(asdict(self.capabilities.abilities))]
         with theirs:
             self._launcher = subprocess.Popen(command, stdin=theirs.fileno(), start_new_session=True, cwd="/")
-        self._control.send(_NEXT)
         return self._control

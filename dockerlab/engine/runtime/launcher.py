@@ -1,9 +1,10 @@
 """The launcher: a small process that forks a monitor for each container, faster than Python starts, and safer than forking the engine.
 
-The engine starts it with one end of a SOCK_SEQPACKET pair as standard input. For each byte that comes it answers with a descriptor, the
-engine's end of a connection to a new monitor (see `monitor`), or with the reason why there is none. The engine asks ahead, so that a
-monitor is there when a container is started. The launcher ends when the engine does; its monitors go on. Whatever runs inside a
-container is imported here, before the first fork: in there, Python's files are not to be had.
+The engine starts it with one end of a SOCK_SEQPACKET pair as standard input. For each byte that comes, `ANY` or `HOST_PIDS` (for a
+container that sees the host's processes), it answers with a descriptor, the engine's end of a connection to a new monitor (see
+`monitor`), or with the reason why there is none. The engine asks ahead, so that a monitor is there when a container is started. The
+launcher ends when the engine does; its monitors go on. Whatever runs inside a container is imported here, before the first fork: in
+there, Python's files are not to be had.
 """
 
 from __future__ import annotations
@@ -17,31 +18,40 @@ import signal
 import socket
 import sys
 import zlib
-from collections.abc import Callable
+from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import replace
 
-from dockerlab.engine.runtime import limits, monitor, namespaces
+from dockerlab.engine.runtime import ANY, HOST_PIDS, limits, monitor, namespaces
+from dockerlab.engine.runtime.inside import Abilities
 from dockerlab.engine.runtime.limits import Means
-from dockerlab.engine.runtime.namespaces import Abilities, NamespaceGuard
-from dockerlab.engine.runtime.plan import Plan
-from dockerlab.engine.runtime.starting import Guard
+from dockerlab.engine.runtime.monitor import MakeGuard, Prepare, Take
+from dockerlab.engine.runtime.namespaces import NamespaceGuard
 
 # What `tarfile` imports only when it meets such an archive.
 _NEEDED_INSIDE = (bz2, lzma, zlib)
 
 
-def rung(abilities: Abilities, means: Means) -> Callable[[], Callable[[Plan], Guard]]:
-    """What prepares a process to be a monitor on the rung that this machine allows, and gives what makes its guard."""
+def rung(abilities: Abilities, means: Means) -> Mapping[bytes, Prepare]:
+    """What prepares a process to be a monitor on the rung that this machine allows, by what the engine asks for."""
     if abilities.isolation == "supervised":
         from dockerlab.engine.runtime.supervisor.guard import SupervisedGuard
 
-        return lambda: SupervisedGuard
+        return dict.fromkeys((ANY, HOST_PIDS), lambda: lambda line: SupervisedGuard)
 
-    def prepare() -> Callable[[Plan], Guard]:
-        namespaces.prepare(abilities)
-        return lambda plan: NamespaceGuard(plan, abilities, means)
+    def with_abilities(abilities: Abilities) -> Prepare:
+        def prepare() -> Take:
+            first = namespaces.prepare(abilities, means)
 
-    return prepare
+            def take(line: bytes) -> MakeGuard:
+                first.plan(line)
+                return lambda plan: NamespaceGuard(plan, first, abilities, means)
+
+            return take
+
+        return prepare
+
+    return {ANY: with_abilities(abilities), HOST_PIDS: with_abilities(replace(abilities, own_pids=False))}
 
 
 def serve(control: socket.socket, abilities: Abilities) -> None:
@@ -49,12 +59,12 @@ def serve(control: socket.socket, abilities: Abilities) -> None:
     # Ended monitors are nobody's business: they have written down what there is to know.
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    prepare = rung(abilities, limits.find(counts_processes=not abilities.is_root))
+    prepares = rung(abilities, limits.find(counts_processes=not abilities.is_root))
     gc.collect()
     gc.freeze()
-    while _is_asked(control):
+    while asked := _asked(control):
         try:
-            engines = launch(control, prepare)
+            engines = launch(control, prepares[asked])
         except OSError as error:
             control.send(str(error).encode())
         else:
@@ -62,13 +72,13 @@ def serve(control: socket.socket, abilities: Abilities) -> None:
                 socket.send_fds(control, [b"monitor"], [engines.fileno()])
 
 
-def _is_asked(control: socket.socket) -> bool:
+def _asked(control: socket.socket) -> bytes:
     with suppress(ConnectionResetError):  # it has left without having taken the last monitor
-        return bool(control.recv(1))
-    return False
+        return control.recv(1)
+    return b""
 
 
-def launch(control: socket.socket, prepare: Callable[[], Callable[[Plan], Guard]]) -> socket.socket:
+def launch(control: socket.socket, prepare: Prepare) -> socket.socket:
     """Forks a monitor; gives the engine's end of the connection to it. Raises OSError."""
     engines, own = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
@@ -84,6 +94,8 @@ def launch(control: socket.socket, prepare: Callable[[], Callable[[Plan], Guard]
     try:
         control.close()
         engines.close()
+        # Else the next descriptor would be standard input.
+        os.dup2(os.open(os.devnull, os.O_RDWR), 0)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         monitor.main(own, prepare)
         code = 0

@@ -4,7 +4,7 @@
     enforcement = plan(limits, means, id)       pure: directories, values to write, and what works without control groups
     warnings(limits, means)                     pure: what is asked for and cannot be enforced
     group = Group(enforcement); group.create()  in the monitor, before the container's first process
-    group.enter()                               in each process of the container, before it enters its namespaces
+    group.take_in(pid); group.enter()           the container's first process; in each one more, before it enters its namespaces
     group.update(enforcement, pids)             in the monitor, for processes that run
     group.oom_kills(), group.remove()           in the monitor, once all processes have gone
 
@@ -263,21 +263,25 @@ class Group:
                 os.mkdir(directory)
         self._enforcement = replace(enforcement, directories=(*before.directories, *made))
         self._write([*lifted, *enforcement.writes])
+        moves = enforcement.affinity != before.affinity
         moved: set[int] = set()
         # What forks meanwhile is found in the next round.
         while found := set(pids()) - moved:
             for pid in found:
                 with suppress(ProcessLookupError):
-                    self._take_in(pid, made, before)
+                    self._take_in(pid, made, moves=moves)
             moved |= found
 
-    def _take_in(self, pid: int, made: Sequence[str], before: Enforcement) -> None:
-        after = self._enforcement
-        for directory in made:
+    def take_in(self, pid: int) -> None:
+        """Moves a process of ours into it, and to its processors. Raises OSError."""
+        self._take_in(pid, self.directories, moves=bool(self._enforcement.affinity))
+
+    def _take_in(self, pid: int, directories: Sequence[str], *, moves: bool) -> None:
+        for directory in directories:
             kernel.write_text(os.path.join(directory, "cgroup.procs"), str(pid))
-        if after.affinity != before.affinity:
+        if moves:
             for task in os.listdir(f"/proc/{pid}/task"):
-                os.sched_setaffinity(int(task), after.affinity or range(os.cpu_count() or 1))
+                os.sched_setaffinity(int(task), self._enforcement.affinity or range(os.cpu_count() or 1))
 
     def enter(self) -> None:
         """Moves the calling process into it, and to its processors. Raises OSError."""

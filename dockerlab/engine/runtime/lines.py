@@ -28,6 +28,12 @@ def send(connection: socket.socket, value: Mapping[str, Any], fds: Sequence[int]
 
 def receive(connection: socket.socket) -> dict[str, Any]:
     """Waits for a line, and takes no byte more. Raises ConnectionResetError at the end of the stream."""
+    found: dict[str, Any] = json.loads(receive_line(connection))
+    return found
+
+
+def receive_line(connection: socket.socket) -> bytes:
+    """As `receive`; the line as it came."""
     line = b""
     while not line.endswith(b"\n"):
         # Looked at first, and then taken as far as the line goes.
@@ -35,8 +41,7 @@ def receive(connection: socket.socket) -> dict[str, Any]:
         if not there:
             raise ConnectionResetError("the connection has ended")
         line += connection.recv(there.find(b"\n") + 1 or len(there))
-    found: dict[str, Any] = json.loads(line)
-    return found
+    return line
 
 
 def answer(connection: socket.socket, value: Mapping[str, Any]) -> None:

@@ -36,7 +36,7 @@ from typing import Any
 from dockerlab.engine.home import write_json
 from dockerlab.engine.runtime import claims, redirection
 from dockerlab.engine.runtime.forwarding import Forwarder
-from dockerlab.engine.runtime.lines import Listeners, Requests, answer, listener, receive
+from dockerlab.engine.runtime.lines import Listeners, Requests, answer, listener, receive_line
 from dockerlab.engine.runtime.logfile import Log, timestamp
 from dockerlab.engine.runtime.loop import Loop
 from dockerlab.engine.runtime.plan import Limits, Plan, Process, plan_from_json, process_from_json
@@ -48,12 +48,17 @@ _GRACE = 2.0  # seconds that output may still come after its process has ended
 _LINGER = 10.0  # seconds that clients may take to read the rest
 
 
-class Monitor:
-    """control: the engine's connection. plan: the container. path: of the socket. make_guard: called once, in this process."""
+MakeGuard = Callable[[Plan], Guard]
+Take = Callable[[bytes], MakeGuard]
+Prepare = Callable[[], Take]
 
-    def __init__(self, control: socket.socket, plan: Plan, path: str, make_guard: Callable[[Plan], Guard]) -> None:
+
+class Monitor:
+    """control: the engine's connection. plan: the container. path: of the socket. guard: closed in the end."""
+
+    def __init__(self, control: socket.socket, plan: Plan, path: str, guard: Guard) -> None:
         self._plan = plan
-        self._make_guard = make_guard
+        self._guard = guard
         # Held for as long as this process lives: no engine gives the container's address to another.
         self._claim = claims.for_monitor(plan.network.address) if plan.network.address else None
         self._listener = listener(path)
@@ -68,7 +73,6 @@ class Monitor:
         self._watchers = Listeners(self._selector)
         self._subscribers = Listeners(self._selector)
         self._forwarder: Forwarder | None = None
-        self._guard: Guard | None = None
         self._started_at = 0
         self._is_closed = False  # the guard
         self._over = False
@@ -76,6 +80,8 @@ class Monitor:
     def run(self) -> None:
         """Serves until the container has ended and been read, or nobody ever started it."""
         self._loop.on_child(self._take_exits)
+        if (news := self._guard.fileno()) is not None:
+            self._selector.register(news, selectors.EVENT_READ, lambda mask: self._take_exits())
         self._selector.register(self._listener, selectors.EVENT_READ, lambda mask: self._requests.accept(self._listener))
         self._requests.listen(self._control)
         self._loop.run(lambda: self._over and not self._busy())
@@ -105,9 +111,6 @@ class Monitor:
                 self._give_up_start()
 
     def _op_start(self, connection: socket.socket, request: Mapping[str, Any], fds: list[int]) -> None:
-        self._guard = self._make_guard(self._plan)
-        if (news := self._guard.fileno()) is not None:
-            self._selector.register(news, selectors.EVENT_READ, lambda mask: self._take_exits())
         if fds:
             self._forwarder = Forwarder(self._selector)
             for fd, forward in zip(fds, self._plan.ports, strict=True):
@@ -133,7 +136,7 @@ class Monitor:
         self._main.attach(_client(connection, request))
 
     def _op_exec(self, connection: socket.socket, request: Mapping[str, Any], fds: list[int]) -> None:
-        if self._guard is None or self._main.exit_code is not None:
+        if not self._main.pid or self._main.exit_code is not None:
             raise ValueError("the container is not running")
         process = process_from_json(request["process"])
         name = str(request["exec"])
@@ -161,9 +164,8 @@ class Monitor:
         self._subscribers.add(connection)
 
     def _op_state(self, connection: socket.socket, request: Mapping[str, Any], fds: list[int]) -> None:
-        pids = self._guard.pids() if self._guard else []
         traffic = astuple(self._forwarder.traffic) if self._forwarder else ()
-        answer(connection, {"ok": True, **self._state(), "pids": pids, "traffic": traffic})
+        answer(connection, {"ok": True, **self._state(), "pids": self._guard.pids(), "traffic": traffic})
         connection.close()
 
     def _op_signal(self, connection: socket.socket, request: Mapping[str, Any], fds: list[int]) -> None:
@@ -181,8 +183,7 @@ class Monitor:
         connection.close()
 
     def _op_update(self, connection: socket.socket, request: Mapping[str, Any], fds: list[int]) -> None:
-        if self._guard:
-            self._guard.update(Limits(**request["limits"]))
+        self._guard.update(Limits(**request["limits"]))
         answer(connection, {"ok": True})
         connection.close()
 
@@ -190,7 +191,7 @@ class Monitor:
         number = signal.SIGSTOP if request["op"] == "pause" else signal.SIGCONT
         frozen: set[int] = set()
         # What forks meanwhile is found in the next round.
-        while self._guard and (found := set(self._guard.pids()) - frozen):
+        while found := set(self._guard.pids()) - frozen:
             for pid in found:
                 with suppress(ProcessLookupError):
                     os.kill(pid, number)
@@ -210,7 +211,6 @@ class Monitor:
         )
 
     def _spawn(self, name: str, process: Process, tell: Callable[[dict[str, Any]], None]) -> None:
-        assert self._guard
         session = self._execs[name] if name else self._main
 
         def started(result: dict[str, Any]) -> None:
@@ -233,7 +233,7 @@ class Monitor:
 
     def _take_exits(self) -> None:
         sessions = {"": self._main} | self._execs
-        for pid, code in self._guard.exits() if self._guard else ():
+        for pid, code in self._guard.exits():
             for name, session in sessions.items():
                 if session.pid == pid and session.exit_code is None:
                     self._end(name, session, code)
@@ -249,7 +249,7 @@ class Monitor:
 
     def _close_guard(self) -> None:
         """Kills what is left of the container's processes. May be called twice."""
-        if self._guard and not self._is_closed:
+        if not self._is_closed:
             self._is_closed = True
             if (news := self._guard.fileno()) is not None:
                 self._selector.unregister(news)
@@ -273,10 +273,9 @@ class Monitor:
         if self._log:
             self._log.close()
             self._watchers.tell(b".")
-        oom = self._guard is not None and self._guard.oom_killed
         exited = {
             "code": session.exit_code,
-            "oom": oom,
+            "oom": self._guard.oom_killed,
             "started_at": timestamp(self._started_at),
             "finished_at": timestamp(time.time_ns()),
         }
@@ -335,28 +334,28 @@ class Monitor:
             self._claim.close()
 
 
-def main(control: socket.socket, prepare: Callable[[], Callable[[Plan], Guard]]) -> None:
+def main(control: socket.socket, prepare: Prepare) -> None:
     """Runs a monitor in this process, which the launcher has forked for it, to its end.
 
-    prepare: called at once; gives what makes the guard as soon as there is a plan.
+    prepare: called at once. What it gives is called with the line that says which container it is, as it comes, and gives what makes the
+    guard for the plan in it.
     """
     os.setsid()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     failure: OSError | None = None
     try:
-        make_guard = prepare()
+        take = prepare()
     except OSError as error:
         failure = error  # told to who asks for a container
     try:
-        asked = receive(control)
+        line = receive_line(control)
     except ConnectionResetError:
         return  # the engine has ended: nobody needs it
     try:
         if failure:
             raise failure
-        plan = plan_from_json(asked["plan"])
-        monitor = Monitor(control, plan, asked["socket"], make_guard)
+        monitor = _open(control, line, take)
     except OSError as error:
         answer(control, {"error": str(error)})
         return
@@ -365,6 +364,18 @@ def main(control: socket.socket, prepare: Callable[[], Callable[[Plan], Guard]])
         monitor.run()
     except Exception as error:
         monitor.complain(f"{type(error).__name__}: {error}")
+        raise
+
+
+def _open(control: socket.socket, line: bytes, take: Take) -> Monitor:
+    make_guard = take(line)
+    asked = json.loads(line)
+    plan = plan_from_json(asked["plan"])
+    guard = make_guard(plan)
+    try:
+        return Monitor(control, plan, asked["socket"], guard)
+    except OSError:
+        guard.close()
         raise
 
 

@@ -17,7 +17,7 @@ from typing import Any
 
 from dockerlab.engine.home import spend_reserve
 from dockerlab.engine.runtime import kernel
-from dockerlab.engine.runtime.namespaces import Abilities, map_ids
+from dockerlab.engine.runtime.inside import Abilities, map_ids
 from dockerlab.errors import UsageError
 
 _NEEDED = 1 << 16  # bytes of disk to try an overlay

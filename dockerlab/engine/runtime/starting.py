@@ -13,6 +13,7 @@ import socket
 from collections.abc import Callable
 from typing import Any, Protocol
 
+from dockerlab.engine.runtime.inside import Stdio
 from dockerlab.engine.runtime.plan import Limits, Process
 from dockerlab.engine.runtime.session import Session
 
@@ -22,8 +23,8 @@ class Guard(Protocol):
 
     oom_killed: bool
 
-    def spawn(self, process: Process, stdio: tuple[int, int, int], status: int, channel: socket.socket) -> int:
-        """Forks a process, gives its pid; what keeps it from starting goes to `status`."""
+    def spawn(self, process: Process, stdio: Stdio) -> int:
+        """Makes a process, gives its pid; what keeps it from starting goes to its status pipe. Raises OSError."""
 
     def exits(self) -> list[tuple[int, int]]:
         """The processes that ended since the last call: (pid, exit code)."""
@@ -50,15 +51,14 @@ def begin(
     on_done: Callable[[dict[str, Any]], None],
 ) -> None:
     """Makes a process with the streams of `session`; `on_done` is called with {} once its command runs, or {"error", "exit_code"}."""
-    stdio = (-1, -1, -1) if process.tty else session.open_pipes(process.stdin)
+    fds = () if process.tty else session.open_pipes(process.stdin)
     status, status_write = os.pipe()
     channel, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     try:
-        session.pid = guard.spawn(process, stdio, status_write, theirs)
+        session.pid = guard.spawn(process, Stdio(fds, status_write, theirs))
     finally:
-        for fd in (status_write, *stdio):
-            if fd >= 0:
-                os.close(fd)
+        for fd in (status_write, *fds):
+            os.close(fd)
         theirs.close()
     channel.setblocking(False)
     os.set_blocking(status, False)

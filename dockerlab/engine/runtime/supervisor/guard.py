@@ -15,6 +15,7 @@ from dataclasses import asdict
 from typing import Any
 
 from dockerlab.engine.runtime import kernel
+from dockerlab.engine.runtime.inside import Stdio
 from dockerlab.engine.runtime.namespaces import descendants
 from dockerlab.engine.runtime.plan import Limits, Plan, Process
 from dockerlab.engine.runtime.supervisor.supervisor import Supervisor
@@ -44,14 +45,9 @@ class SupervisedGuard:
             self._socket.close()
             raise OSError(answer["error"])
 
-    @property
-    def redirects(self) -> bool:
-        """The supervisor redirects by itself."""
-        return False
-
-    def spawn(self, process: Process, stdio: tuple[int, int, int], status: int, channel: socket.socket) -> int:
+    def spawn(self, process: Process, stdio: Stdio) -> int:
         """See `starting.Guard`. Raises OSError where the supervisor is gone."""
-        fds = [fd for fd in (*stdio, status, channel.fileno()) if fd >= 0]
+        fds = [*stdio.fds, stdio.status, stdio.channel.fileno()]
         socket.send_fds(self._socket, [json.dumps({"spawn": asdict(process)}).encode()], fds)
         while True:
             answer = self._receive()

@@ -11,6 +11,7 @@ import tempfile
 from pathlib import Path
 
 from dockerlab.engine.rootfs import Root
+from dockerlab.engine.runtime.inside import Stdio
 from dockerlab.engine.runtime.plan import Network, Plan, Process
 from dockerlab.engine.runtime.supervisor.guard import SupervisedGuard
 
@@ -40,7 +41,7 @@ def _run(plan: Plan, process: Process) -> bytes:
     channel, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     try:
         with channel, theirs:
-            guard.spawn(process, (null, null, write), status_write, theirs)
+            guard.spawn(process, Stdio((null, null, write), status_write, theirs))
         os.close(write)
         os.close(status_write)
         failure = _read(status)
