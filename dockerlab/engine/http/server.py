@@ -15,10 +15,12 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 
 from dockerlab.engine.http.connection import ClientConnection, Service
 from dockerlab.engine.http.types import Request, Response
 from dockerlab.engine.http.watcher import Watcher
+from dockerlab.engine.workers import Workers
 
 LOG = logging.getLogger(__name__)
 _CONNECTION_LIMIT = 4096
@@ -33,7 +35,8 @@ class Server:
         self._watcher = Watcher()
         self._service = Service(handle, self._watcher, headers or {})
         self._lock = threading.Lock()
-        self._connections: dict[ClientConnection, threading.Thread] = {}
+        self._workers = Workers("connection")
+        self._connections: set[ClientConnection] = set()
         self._last = time.monotonic()
         self._is_closed = False
 
@@ -54,14 +57,13 @@ class Server:
             return
         sock.setblocking(True)
         connection = ClientConnection(sock, self._service)
-        thread = threading.Thread(target=self._run, args=(connection,), name="connection", daemon=True)
         with self._lock:
             is_welcome = not self._is_closed and len(self._connections) < _CONNECTION_LIMIT
             if is_welcome:
-                self._connections[connection] = thread
+                self._connections.add(connection)
         try:
             if is_welcome:
-                thread.start()
+                self._workers.run(partial(self._run, connection))
                 return
         except RuntimeError as error:  # the limit of threads is reached
             LOG.warning("cannot serve a connection: %s", error)
@@ -79,12 +81,10 @@ class Server:
             if self._is_closed:
                 return
             self._is_closed = True
-            connections = dict(self._connections)
+            connections = set(self._connections)
         for connection in connections:
             connection.end()
-        end = time.monotonic() + _CLOSE_SECONDS
-        for thread in connections.values():
-            thread.join(max(0.0, end - time.monotonic()))
+        self._workers.close(_CLOSE_SECONDS)
         self._watcher.close()
 
     def _run(self, connection: ClientConnection) -> None:
@@ -95,5 +95,5 @@ class Server:
 
     def _forget(self, connection: ClientConnection) -> None:
         with self._lock:
-            del self._connections[connection]
+            self._connections.remove(connection)
             self._last = time.monotonic()

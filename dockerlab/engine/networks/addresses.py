@@ -10,7 +10,9 @@ Several engines may share this machine's loopback, one a user, so that an addres
 from __future__ import annotations
 
 import time
+from collections import defaultdict, deque
 from collections.abc import Callable
+from heapq import heappop, heappush
 from typing import Protocol
 
 from dockerlab.engine.runtime import claims
@@ -45,34 +47,45 @@ def free_block(taken: set[int]) -> int | None:
     return next((block for block in range(BRIDGE + 1, _LAST_BLOCK + 1) if block not in taken), None)
 
 
+class _Block:
+    """A block's addresses, by number. free: a heap. resting: (until when, number), the longest first."""
+
+    def __init__(self) -> None:
+        # Those that end so look like a network's own and its broadcast address.
+        self.fresh = (number for number in range(2, 1 << 16) if number & 0xFF not in (0, 255))
+        self.free: list[int] = []
+        self.resting: deque[tuple[float, int]] = deque()
+
+    def next(self, now: float) -> int | None:
+        """The lowest that is free; where all have been given, the one that has rested longest."""
+        while self.resting and self.resting[0][0] <= now:
+            heappush(self.free, self.resting.popleft()[1])
+        number = heappop(self.free) if self.free else next(self.fresh, None)
+        return self.resting.popleft()[1] if number is None and self.resting else number
+
+
 class Addresses:
     """The addresses in use. Not locked: `Networks` is."""
 
     def __init__(self, claim: Claim = claims.for_engine, clock: Callable[[], float] = time.monotonic) -> None:
         self._claim, self._clock = claim, clock
         self._used: dict[str, Closeable | None] = {}
-        self._resting: dict[str, float] = {}
+        self._blocks: defaultdict[int, _Block] = defaultdict(_Block)
 
     def take(self, block: int) -> str | None:
         """The lowest address of a block that nobody has; None where there is none."""
-        now = self._clock()
-        self._resting = {address: until for address, until in self._resting.items() if until > now}
-        rested_too_short: list[str] = []
-        for number in range(2, 1 << 16):
-            if number & 0xFF in (0, 255):  # look like a network's own and its broadcast address
-                continue
+        now, free = self._clock(), self._blocks[block]
+        for _ in range(1 << 16):
+            number = free.next(now)
+            if number is None:
+                return None
             address = f"127.{block}.{number >> 8}.{number & 0xFF}"
             if address in self._used:
-                continue
-            if address in self._resting:
-                rested_too_short.append(address)
-            elif (held := self._claim(address)) is not None:
-                self._used[address] = held
-                return address
-        for address in rested_too_short:
+                continue  # it is free when it is given back
             if (held := self._claim(address)) is not None:
                 self._used[address] = held
                 return address
+            free.resting.append((now + _REST, number))  # another engine's
         return None
 
     def keep(self, address: str) -> None:
@@ -86,7 +99,8 @@ class Addresses:
             held = self._used.pop(address)
             if held is not None:
                 held.close()
-            self._resting[address] = self._clock() + _REST
+            _, block, high, low = map(int, address.split("."))
+            self._blocks[block].resting.append((self._clock() + _REST, high << 8 | low))
 
     def close(self) -> None:
         """Gives up all claims."""

@@ -28,6 +28,7 @@ from dockerlab.engine.runtime import probe
 from dockerlab.engine.runtime.plan import Limits, Network, Plan, Process
 from dockerlab.engine.runtime.probe import Capabilities
 from dockerlab.engine.runtime.running import Job, OnEvent, Running, StartFailed, begin, find
+from dockerlab.engine.workers import Workers
 from dockerlab.errors import EngineError
 
 __all__ = ["Job", "Running", "Runtime", "StartFailed"]
@@ -46,6 +47,7 @@ class Runtime:
         self._lock = threading.Lock()
         self._launcher: subprocess.Popen[bytes] | None = None
         self._control: socket.socket | None = None
+        self._workers = Workers("monitor")
         self._owed = b""  # what the launcher was asked for and nobody has taken yet
 
     @cached_property
@@ -70,14 +72,14 @@ class Runtime:
         for _ in range(_TRIES):
             control = self._take(HOST_PIDS if plan.pid_host else ANY)
             with suppress(BrokenPipeError):  # it was killed while it waited
-                return begin(plan, self._home.monitor_socket(plan.id), control, on_event)
+                return begin(plan, self._home.monitor_socket(plan.id), control, self._workers, on_event)
             control.close()
         raise EngineError("cannot make a container's monitor: something kills it")
 
     def find(self, identifier: str, on_event: OnEvent | None = None) -> Running | None:
         """The monitor of a container that an earlier engine started, or None where it is gone."""
         with suppress(ConnectionError, FileNotFoundError):
-            return find(identifier, self._home.monitor_socket(identifier), on_event)
+            return find(identifier, self._home.monitor_socket(identifier), self._workers, on_event)
         return None
 
     def job(self, plan: Plan, name: str, arguments: Mapping[str, Any]) -> Job:
@@ -104,7 +106,8 @@ class Runtime:
         return Job(stream)
 
     def close(self) -> None:
-        """Ends the launcher; monitors go on."""
+        """Ends the launcher; monitors go on, and are heard no more."""
+        self._workers.close()
         with self._lock:
             if self._launcher and self._control:
                 self._control.close()

@@ -8,15 +8,16 @@ from __future__ import annotations
 import json
 import os
 import socket
-import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from dockerlab.engine.runtime import lines
 from dockerlab.engine.runtime.forwarding import Traffic
 from dockerlab.engine.runtime.plan import Limits, Plan, Process
+from dockerlab.engine.workers import Workers
 from dockerlab.errors import EngineError
 
 OnEvent = Callable[[dict[str, Any]], None]
@@ -36,11 +37,14 @@ class StartFailed(EngineError):
 class Running:
     """A container's monitor. control: the connection to one that has not been asked to start its container yet.
 
-    on_event: called from a thread of its own with what the monitor tells, and at last {"event": "gone"}.
+    on_event: called from a thread of `workers` with what the monitor tells, and at last {"event": "gone"}.
     """
 
-    def __init__(self, identifier: str, path: Path, on_event: OnEvent | None, control: socket.socket | None = None) -> None:
+    def __init__(
+        self, identifier: str, path: Path, workers: Workers, on_event: OnEvent | None, control: socket.socket | None = None
+    ) -> None:
         self.id = identifier
+        self._workers = workers
         self._path = path
         self._on_event = on_event
         self._control = control
@@ -150,21 +154,20 @@ class Running:
     def _follow(self, connection: socket.socket) -> None:
         """Hears what the monitor tells on a connection, if that interests anybody."""
         if self._on_event:
-            arguments = connection, self._on_event
-            threading.Thread(target=_hear, args=arguments, name=f"monitor {self.id[:12]}", daemon=True).start()
+            self._workers.run(partial(_hear, connection, self._on_event))
         else:
             connection.close()
 
 
-def begin(plan: Plan, path: Path, control: socket.socket, on_event: OnEvent | None) -> Running:
+def begin(plan: Plan, path: Path, control: socket.socket, workers: Workers, on_event: OnEvent | None) -> Running:
     """Tells a new monitor, at the other end of `control`, which container is its own. Raises OSError where it was killed."""
     lines.send(control, {"plan": plan, "socket": str(path)})
-    return Running(plan.id, path, on_event, control)
+    return Running(plan.id, path, workers, on_event, control)
 
 
-def find(identifier: str, path: Path, on_event: OnEvent | None) -> Running:
+def find(identifier: str, path: Path, workers: Workers, on_event: OnEvent | None) -> Running:
     """A monitor that an earlier engine left. Raises ConnectionError, FileNotFoundError where it is gone."""
-    running = Running(identifier, path, on_event)
+    running = Running(identifier, path, workers, on_event)
     connection, state = running._request({"op": "events"})
     running._take(state)
     running._follow(connection)
