@@ -75,6 +75,11 @@ def test_a_wrong_method_is_not_found() -> None:
     }
 
 
+@pytest.mark.parametrize("path", ["/info", "/nonsense", "/v1.44/containers/a/b", "/"])
+def test_every_path_has_options(path: str) -> None:
+    assert ROUTER(Request("OPTIONS", path)) == Answer(status=200)
+
+
 @pytest.mark.parametrize(
     ("path", "said"),
     [

@@ -12,7 +12,7 @@ from dockerlab.engine.events import Events
 from dockerlab.engine.filters import Filters
 from dockerlab.engine.home import Home
 from dockerlab.engine.networks import Networks
-from dockerlab.errors import DockerlabError, EngineError, NotFound
+from dockerlab.errors import DockerlabError, EngineError, NotFound, UsageError
 from tests.embedded.networking import WEB, add, again, start
 
 
@@ -60,6 +60,77 @@ def test_what_cannot_be_created(networks: Networks, body: Mapping[str, Any], sta
         networks.create(body)
     assert caught.value.status == status
     assert text in caught.value.message
+
+
+NET = "10.9.0.0/24"
+ODD = {"Subnet": "10.9.0.5/24", "IPRange": "10.8.0.3/16", "Gateway": "10.8.0.1", "AuxiliaryAddresses": {"a": "x"}}
+
+
+@pytest.mark.parametrize(
+    ("pools", "text"),
+    [
+        ([{"Gateway": "10.9.0.1"}], "invalid subnet : invalid CIDR block notation"),
+        ([{"Subnet": "10.9.0.0"}], "invalid subnet 10.9.0.0: invalid CIDR block notation"),
+        ([{"Subnet": "10.9.0.0/255.255.255.0"}], "invalid subnet 10.9.0.0/255.255.255.0: invalid CIDR block notation"),
+        ([{"Subnet": "10.9.0.0/024"}], "invalid subnet 10.9.0.0/024: invalid CIDR block notation"),
+        ([{"Subnet": "10.9.0.0/99"}], "invalid subnet 10.9.0.0/99: invalid CIDR block notation"),
+        ([{"Subnet": "10.9.0.5/24"}], "invalid subnet 10.9.0.5/24: it should be 10.9.0.0/24"),
+        ([{"Subnet": NET, "Gateway": "x"}], "invalid gateway x: invalid address"),
+        ([{"Subnet": NET, "Gateway": "fd00::1"}], "invalid gateway fd00::1: parent subnet is an IPv4 block"),
+        ([{"Subnet": NET, "Gateway": "10.8.0.1"}], f"invalid gateway 10.8.0.1: parent subnet {NET} doesn't contain this address"),
+        ([{"Subnet": NET, "IPRange": "10.9.0.0"}], "invalid ip-range 10.9.0.0: invalid CIDR block notation"),
+        ([{"Subnet": NET, "IPRange": "fd00::/64"}], "invalid ip-range fd00::/64: parent subnet is an IPv4 block"),
+        (
+            [ODD],
+            "* invalid subnet 10.9.0.5/24: it should be 10.9.0.0/24\n"
+            "* invalid ip-range 10.8.0.3/16: CIDR block is bigger than its parent subnet 10.9.0.5/24\n"
+            "* invalid ip-range 10.8.0.3/16: it should be 10.8.0.0/16\n"
+            "* invalid ip-range 10.8.0.3/16: parent subnet 10.9.0.5/24 doesn't contain ip-range\n"
+            "* invalid gateway 10.8.0.1: parent subnet 10.9.0.5/24 doesn't contain this address\n"
+            "* invalid auxiliary address a: invalid address",
+        ),
+    ],
+)
+def test_subnets_that_do_not_fit_together(networks: Networks, pools: list[Mapping[str, Any]], text: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        networks.create({"Name": "net", "IPAM": {"Config": pools}})
+    assert caught.value.message == f"invalid network config:\n{text}"
+
+
+OVERLAP = "invalid pool request: Pool overlaps with other one on this address space"
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "text"),
+    [
+        ({"IPAM": {"Config": [{"Subnet": NET}, {"Subnet": "10.9.1.0/24"}]}}, 403, "bridge driver doesn't support multiple subnets"),
+        ({"IPAM": {"Config": [{"Subnet": NET}, {"Subnet": "10.9.0.0/16"}]}}, 403, OVERLAP),
+        (
+            {"IPAM": {"Config": [{"Subnet": NET, "Gateway": "10.9.0.255"}]}},
+            *(500, "failed to allocate gateway (10.9.0.255): Address already in use"),
+        ),
+        ({"EnableIPv4": False}, 400, "IPv4 or IPv6 must be enabled"),
+        ({"IPAM": {"Driver": "nosuch"}}, 404, 'plugin "nosuch" not found'),
+    ],
+)
+def test_pools_that_a_bridge_cannot_have(networks: Networks, body: Mapping[str, Any], status: int, text: str) -> None:
+    with pytest.raises(DockerlabError) as caught:
+        networks.create({"Name": "net", **body})
+    assert (caught.value.status, caught.value.message) == (status, text)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"IPAM": {"Config": [{"Subnet": "10.9.0.0/31", "Gateway": "10.9.0.0"}]}},
+        {"IPAM": {"Config": [{"Subnet": "fd00::5/64", "Gateway": "10.0.0.1"}]}},  # without IPv6 it is not looked at
+        {"IPAM": {"Config": [{"Subnet": NET}, {"Subnet": "fd00::/64", "Gateway": "fd00::ffff"}]}, "EnableIPv6": True},
+        {"IPAM": {"Config": [{"Subnet": NET, "Gateway": "10.9.0.9", "IPRange": "10.9.0.128/25"}]}},
+    ],
+)
+def test_pools_that_fit(networks: Networks, body: Mapping[str, Any]) -> None:
+    network, _ = networks.create({"Name": "net", **body})
+    assert network.to_json()["IPAM"]["Config"] == body["IPAM"]["Config"]
 
 
 def test_a_subnet_that_was_asked_for_is_shown_and_warned_about(networks: Networks) -> None:

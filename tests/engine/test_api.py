@@ -71,6 +71,7 @@ def made(client: Client, prefix: str) -> Api:
     return api
 
 
+FAR = {"Subnet": "10.9.8.0/24", "Gateway": "10.7.0.1"}
 CREATED = [
     ("POST", "/containers/{c}/kill", None, 409, "is not running"),
     ("POST", "/containers/{c}/pause", None, 409, "is not running"),
@@ -88,6 +89,14 @@ CREATED = [
     ("GET", '/containers/json?filters={"before":["' + NO + '"]}', None, 404, f"No such container: {NO}"),
     ("POST", "/commit?container={c}&changes=RUN%20x", None, 400, "RUN is not a valid change command"),
     ("POST", "/networks/create", {"Name": "host"}, 403, "operation is not permitted on predefined host network"),
+    ("POST", "/networks/create", {"Name": NO, "IPAM": {"Config": [{"Subnet": "10.9.8.7/24"}]}}, 400, "it should be 10.9.8.0/24"),
+    (
+        "POST",
+        "/networks/create",
+        {"Name": NO, "IPAM": {"Config": [FAR]}},
+        400,
+        "parent subnet 10.9.8.0/24 doesn't contain this address",
+    ),
     ("DELETE", "/networks/bridge", None, 403, "bridge is a pre-defined network and cannot be removed"),
     ("POST", f"/images/{NO}/tag?repo=x", None, 404, f"No such image: {NO}:latest"),
     ("POST", "/images/busybox/tag?repo=Upper", None, 400, "must be lowercase"),
@@ -103,6 +112,13 @@ def test_refusals(still: Api, kind: Kind, method: str, path: str, body: Any, sta
     differs(kind, podman="has its own statuses and texts", docker20="has other texts, and statuses, of some of them")
     found, message = still.fails(method, path, body)
     assert (found, text in message) == (status, True), message
+
+
+def test_options(still: Api, kind: Kind) -> None:
+    differs(kind, podman="has none")
+    for path in ("/info", "/containers/{c}", f"/{NO}"):
+        response = still("OPTIONS", path)
+        assert (response.status_code, response.content) == (200, b"")
 
 
 ABSENT = ["json", "top", "logs?stdout=1", "changes", "stats?stream=0", "archive?path=/", "export"]

@@ -2,7 +2,8 @@
 
     /v1.44/containers/web/json → version (1, 44), GET /containers/{id}/json, id = "web"
 
-Without a version it is the newest. What no route matches is Docker's 404 "page not found", a wrong method included.
+Without a version it is the newest. What no route matches is Docker's 404 "page not found", a wrong method included. OPTIONS is Docker's
+empty 200, of any path.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from dockerlab.engine.http.types import API, OLDEST_API, Hijack, Request, Response, Route
+from dockerlab.engine.http.types import API, OLDEST_API, Answer, Hijack, Request, Response, Route
 from dockerlab.errors import NotFound, UsageError
 
 _VERSION = re.compile(r"/v(\d{1,4})\.(\d{1,4})(/.*)", re.DOTALL)
@@ -39,6 +40,8 @@ class Router:
         version, path = _version(re.sub("^//+", "/", request.path))
         if "\0" in path:
             raise UsageError("invalid path: it holds a NUL")
+        if request.method == "OPTIONS":
+            return Answer()
         found = self.route(request.method, path)
         if found is None:
             raise NotFound("page not found")

@@ -235,7 +235,7 @@ class Hijack:
 
 
 Response = Answer | Stream | Hijack
-Method = Literal["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS"]
+Method = Literal["GET", "HEAD", "POST", "PUT", "DELETE"]
 # The first argument is the engine. It is not named here: HTTP knows nothing of engines.
 Handler = Callable[[Any, Request], Response]
 

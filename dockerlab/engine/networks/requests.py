@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from dockerlab.engine.json_shapes import NUMBER, TEXT, TEXT_BY_NAME, TEXTS, YES_NO, List, Struct, read
-from dockerlab.engine.networks import addresses
+from dockerlab.engine.networks import addresses, ipam
 from dockerlab.engine.networks.endpoint import Endpoint
 from dockerlab.engine.networks.hosts import check_extra_hosts
 from dockerlab.engine.networks.network import PREDEFINED, Network
@@ -54,24 +54,30 @@ _CREATE = Struct(
 def new_network(body: Mapping[str, Any], id: str, created: str, block: int) -> Network:
     """The network that `POST /networks/create` asks for. Raises UsageError, NotFound, EngineError."""
     body = read(body, _CREATE)
-    name = body.get("Name", "")
-    if not name.strip():
-        raise UsageError("invalid name: name is empty")
+    name, driver = body.get("Name", ""), body.get("Driver") or "bridge"
+    asked = body.get("IPAM") or {}
+    pools = asked.get("Config") or []
+    has_ipv4, has_ipv6 = body.get("EnableIPv4", True), body.get("EnableIPv6", False)
     if name in PREDEFINED or name == "default":
         raise EngineError(f"operation is not permitted on predefined {name} network ", status=_FORBIDDEN)
-    if body.get("Scope") == "swarm":
-        raise EngineError("cannot create a swarm scoped network when swarm is not active", status=_FORBIDDEN)
-    driver = str(body.get("Driver") or "bridge")
-    if driver in ("host", "null"):
-        raise EngineError(f'only one instance of "{driver}" network is allowed', status=_FORBIDDEN)
     if driver == "overlay" or body.get("Ingress"):
         raise EngineError(_NO_MANAGER, status=_FORBIDDEN)
+    ipam.check(pools, ipv6=has_ipv6)
+    if not name.strip():
+        raise UsageError("invalid name: name is empty")
+    if body.get("Scope") == "swarm":
+        raise EngineError("cannot create a swarm scoped network when swarm is not active", status=_FORBIDDEN)
+    if driver in ("host", "null"):
+        raise EngineError(f'only one instance of "{driver}" network is allowed', status=_FORBIDDEN)
     if driver != "bridge":
         raise NotFound(f'plugin "{driver}" not found', hint="This engine has the network drivers bridge, host and null.")
     if body.get("ConfigOnly") or (body.get("ConfigFrom") or {}).get("Network"):
         raise EngineError("networks that are configurations of others are not supported by this engine", status=501)
-    ipam = body.get("IPAM") or {}
-    _check_ipam(ipam)
+    if (manager := asked.get("Driver") or "default") != "default":
+        raise NotFound(f'plugin "{manager}" not found')
+    if not has_ipv4 and not has_ipv6:
+        raise UsageError("IPv4 or IPv6 must be enabled")
+    ipam.check_pools(pools, {version for version, is_on in ((4, has_ipv4), (6, has_ipv6)) if is_on})
     return Network(
         id=id,
         name=name,
@@ -80,10 +86,10 @@ def new_network(body: Mapping[str, Any], id: str, created: str, block: int) -> N
         block=block,
         labels=body.get("Labels", {}),
         options=body.get("Options", {}),
-        ipam={"Driver": ipam.get("Driver") or "default", "Options": ipam.get("Options"), "Config": ipam.get("Config") or None},
+        ipam={"Driver": "default", "Options": asked.get("Options"), "Config": pools or None},
         internal=bool(body.get("Internal")),
         attachable=bool(body.get("Attachable")),
-        ipv6=bool(body.get("EnableIPv6")),
+        ipv6=has_ipv6,
     )
 
 
@@ -106,31 +112,6 @@ def warnings(network: Network) -> list[str]:
     return found
 
 
-def _check_ipam(ipam: Mapping[str, Any]) -> None:
-    driver = ipam.get("Driver") or "default"
-    if driver != "default":
-        raise NotFound(f'plugin "{driver}" not found')
-    wrong = []
-    for config in ipam.get("Config") or ():
-        subnet = str(config.get("Subnet") or "")
-        if not subnet:
-            continue
-        try:
-            block = ipaddress.ip_network(subnet, strict=False)
-        except ValueError:
-            wrong.append(f"invalid subnet {subnet}: invalid CIDR block notation")
-            continue
-        if "/" not in subnet:
-            wrong.append(f"invalid subnet {subnet}: invalid CIDR block notation")
-        wrong += [
-            f"invalid {label} {config[key]}: parent subnet is an IPv{block.version} block"
-            for key, label in (("Gateway", "gateway"),)
-            if config.get(key) and not _is_address(str(config[key]))
-        ]
-    if wrong:
-        raise UsageError("invalid network config:\n" + _lines(wrong))
-
-
 def endpoint(settings: Mapping[str, Any] | None, network: Network | None) -> Endpoint:
     """The EndpointSettings of a connect or of a container's NetworkingConfig. network: None where it does not exist (yet).
 
@@ -138,10 +119,10 @@ def endpoint(settings: Mapping[str, Any] | None, network: Network | None) -> End
     """
     asked = read(settings or {}, ENDPOINT)
     aliases = tuple(dict.fromkeys(str(alias) for alias in asked.get("Aliases") or ()))
-    ipam = asked.get("IPAMConfig") or None
+    addressing = asked.get("IPAMConfig") or None
     wrong = []
     for key, label in (("IPv4Address", "IPv4"), ("IPv6Address", "IPv6")):
-        address = str((ipam or {}).get(key) or "")
+        address = str((addressing or {}).get(key) or "")
         if address and not _is_address(address):
             wrong.append(f"invalid {label} address: {address}")
         if address and network and network.is_predefined:
@@ -151,11 +132,11 @@ def endpoint(settings: Mapping[str, Any] | None, network: Network | None) -> End
     if network and network.is_predefined and aliases:
         wrong.append(_ALIAS)
     if wrong:
-        raise UsageError("invalid endpoint settings:\n" + _lines(wrong))
+        raise UsageError("invalid endpoint settings:\n" + ipam.lines(wrong))
     return Endpoint(
         aliases=aliases,
         links=tuple(str(link) for link in asked.get("Links") or ()),
-        ipam=ipam,
+        ipam=addressing,
         driver_options=asked.get("DriverOpts") or None,
         mac_address=str(asked.get("MacAddress") or ""),
         gateway_priority=int(asked.get("GwPriority") or 0),
@@ -200,7 +181,3 @@ def _is_address(text: str) -> bool:
     except ValueError:
         return False
     return True
-
-
-def _lines(wrong: Sequence[str]) -> str:
-    return wrong[0] if len(wrong) == 1 else "\n".join(f"* {line}" for line in wrong)
