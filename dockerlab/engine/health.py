@@ -175,7 +175,6 @@ class Health:
         asked = {"Cmd": list(watch.check.argv), "AttachStdout": True, "AttachStderr": True}
         try:
             found = self._execs.create(watch.container, asked)
-            self._execs.claim(found)
             stream = self._execs.start(found, detach=False)
         except (DockerlabError, OSError) as error:
             text = error.message if isinstance(error, DockerlabError) else str(error)

@@ -99,7 +99,6 @@ def test_a_running_container_is_found_again(life: Life) -> None:
         after["NetworkSettings"]["Networks"]["bridge"]["IPAddress"] == before["NetworkSettings"]["Networks"]["bridge"]["IPAddress"]
     )
     run = engine.containers.execs.create(container, {"Cmd": ["echo", "hello"], "AttachStdout": True})
-    engine.containers.execs.claim(run)
     with engine.containers.execs.start(run, detach=False) as stream:
         assert read_all(stream)[1] == b"hello\n"
     engine.containers.life.stop(container)

@@ -115,11 +115,19 @@ def test_a_detached_one_runs_on(api: Client, web: str) -> None:
     assert api.inspect(web)["ExecIDs"] == [run]
     text = f"exec command {run} is already running"
     assert api.message("POST", f"/exec/{run}/start", {"Detach": True}) == (409, text)
+    assert by_stream(started(api, run)) == {1: f"{text}\r\n".encode(), 2: b""}
     # It goes with its container.
     api.post("/containers/web/kill")
     api.wait("web")
     assert api.get(f"/exec/{run}/json")["ExitCode"] == 137
     assert api.message("POST", f"/exec/{run}/start", {"Detach": True}) == (409, f"exec command {run} has already run")
+
+
+def test_one_that_never_started_is_gone_with_the_run(api: Client, web: str) -> None:
+    run = made(api, "true")
+    api.post("/containers/web/kill")
+    api.wait("web")
+    assert api.message("POST", f"/exec/{run}/start", {}) == (404, f"No such exec instance: {run}")
 
 
 def test_resize(api: Client, web: str) -> None:

@@ -181,9 +181,6 @@ class FakeExecs:
         self.alive.add(made)
         return made
 
-    def claim(self, found: FakeExec) -> None:
-        pass
-
     def start(self, found: FakeExec, *, detach: bool) -> socket.socket:
         outcome = next(self.outcomes[found.container.id], b"")
         if isinstance(outcome, Exception):

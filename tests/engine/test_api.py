@@ -164,6 +164,27 @@ def test_the_user_of_an_exec_is_looked_up_at_once(api: Api, kind: Kind) -> None:
     assert api.fails("POST", "/containers/{c}/exec", {"Cmd": ["id"], "User": "nosuch"}) == (400, text)
 
 
+def test_an_exec_starts_once(api: Api, kind: Kind) -> None:
+    differs(kind, podman="has its own status and text")
+    api("POST", "/containers/{c}/start")
+    run = api("POST", "/containers/{c}/exec", {"Cmd": ["sleep", "600"], "AttachStdout": True}).json()["Id"]
+    assert api("POST", f"/exec/{run}/start", {"Detach": True}).status_code == 200
+    # Who attaches has been answered by the time that it is found out: it comes in a frame.
+    attached = api("POST", f"/exec/{run}/start", {})
+    assert (attached.status_code, attached.content[:4], attached.content[-20:]) == (200, b"\1\0\0\0", b"is already running\r\n")
+    status, message = api.fails("POST", f"/exec/{run}/start", {"Detach": True})
+    assert (status, f"exec command {run} is already running" in message.lower()) == (409, True)
+
+
+def test_an_exec_that_never_started_is_gone_with_the_run(api: Api, kind: Kind) -> None:
+    differs(kind, podman="says that the container does not run")
+    api("POST", "/containers/{c}/start")
+    run = api("POST", "/containers/{c}/exec", {"Cmd": ["true"]}).json()["Id"]
+    api("POST", "/containers/{c}/kill")
+    assert until(lambda: api("GET", "/containers/{c}/json").json()["State"]["Status"] == "exited")
+    assert api.fails("POST", f"/exec/{run}/start", {}) == (404, f"No such exec instance: {run}")
+
+
 def test_links(api: Api, kind: Kind, prefix: str) -> None:
     differs(kind, podman="has no links")
     api("POST", "/containers/{c}/start")

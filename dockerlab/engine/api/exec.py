@@ -38,13 +38,13 @@ def inspect(engine: Engine, request: Request) -> Response:
 
 
 def start(engine: Engine, request: Request) -> Response:
-    """POST /exec/{id}/start: why a command cannot be started comes as its output, since the head has been sent by then."""
+    """POST /exec/{id}/start: why a command cannot be started, or not again, comes as its output, since the head has been sent by then."""
     execs = engine.containers.execs
     found = execs.get(request.params["id"])
     asked = read(request.body.json(), EXEC_START)
     detach = asked.get("Detach", False)
     console = _console_size(asked) or _console_size(found.asked)
-    execs.claim(found)
+    execs.check(found)
     if detach:
         execs.start(found, detach=True, size=console).close()
         return Answer(status=200)

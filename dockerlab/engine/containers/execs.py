@@ -114,20 +114,20 @@ class Execs:
         with self._lock:
             return [one.id for one in self._execs.values() if one.container is container and one.exit_code is None]
 
-    def claim(self, found: Exec) -> None:
-        """Says that it is going to be started: nobody else may. Raises Conflict."""
+    def check(self, found: Exec) -> None:
+        """Raises Conflict where its container is not one to run it now."""
         container = found.container
+        container.needs_running()
+        if container.record.state.status == "paused":
+            raise Conflict(f"Container {container.id} is paused, unpause the container before exec")
+
+    def start(self, found: Exec, *, detach: bool, size: tuple[int, int] | None = None) -> socket.socket:
+        """Runs it, once; gives its stream, which is at its end if detached. Raises StartFailed, Conflict."""
         with self._lock:
             if found.is_started:
                 how = "is already running" if found.is_running else "has already run"
                 raise Conflict(f"exec command {found.id} {how}")
-            container.needs_running()
-            if container.record.state.status == "paused":
-                raise Conflict(f"Container {container.id} is paused, unpause the container before exec")
             found.is_started = found.is_running = True
-
-    def start(self, found: Exec, *, detach: bool, size: tuple[int, int] | None = None) -> socket.socket:
-        """Runs what was claimed; gives its stream, which is at its end if detached. Raises StartFailed, Conflict."""
         asked = found.asked
         links = linking.variables(self._parts, found.container)
         process = planning.exec_process(found.container.record, asked, size, links)
@@ -160,8 +160,10 @@ class Execs:
             self._emit(found, "exec_die", exitCode=str(exit_code))
 
     def container_ended(self, container: Container) -> None:
-        """The container's run is over, and its execs with it."""
+        """The container's run is over, and its execs with it. Those that have ended are remembered for who asks how; the others are not,
+        as with Docker."""
         with self._lock:
+            self._execs = {key: one for key, one in self._execs.items() if one.container is not container or one.is_started}
             left = [one for one in self._execs.values() if one.container is container and one.is_running]
         for one in left:
             self.ended(one.id, _KILLED)
