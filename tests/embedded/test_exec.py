@@ -120,7 +120,15 @@ def test_a_detached_one_runs_on(api: Client, web: str) -> None:
     api.post("/containers/web/kill")
     api.wait("web")
     assert api.get(f"/exec/{run}/json")["ExitCode"] == 137
-    assert api.message("POST", f"/exec/{run}/start", {"Detach": True}) == (409, f"exec command {run} has already run")
+    assert api.message("POST", f"/exec/{run}/start", {"Detach": True}) == (404, f"No such exec instance: {run}")
+
+
+def test_one_that_has_run_does_not_start_again(api: Client, web: str) -> None:
+    run = made(api, "true")
+    started(api, run)
+    text = f"exec command {run} has already run"
+    assert by_stream(started(api, run)) == {1: f"{text}\r\n".encode(), 2: b""}
+    assert api.message("POST", f"/exec/{run}/start", {"Detach": True}) == (409, text)
 
 
 def test_one_that_never_started_is_gone_with_the_run(api: Client, web: str) -> None:

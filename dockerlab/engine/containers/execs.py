@@ -106,7 +106,7 @@ class Execs:
         """By its id. Raises NotFound."""
         with self._lock:
             if identifier not in self._execs:
-                raise NotFound(f"No such exec instance: {identifier}")
+                raise _unknown(identifier)
             return self._execs[identifier]
 
     def of(self, container: Container) -> list[str]:
@@ -115,9 +115,10 @@ class Execs:
             return [one.id for one in self._execs.values() if one.container is container and one.exit_code is None]
 
     def check(self, found: Exec) -> None:
-        """Raises Conflict where its container is not one to run it now."""
+        """Raises NotFound, as execs go with their container's run, or Conflict where the container is paused."""
         container = found.container
-        container.needs_running()
+        if container.running is None:
+            raise _unknown(found.id)
         if container.record.state.status == "paused":
             raise Conflict(f"Container {container.id} is paused, unpause the container before exec")
 
@@ -203,6 +204,10 @@ class Execs:
 
     def _emit(self, found: Exec, action: str, **attributes: str) -> None:
         self._parts.emit(found.container, action, execID=found.id, **attributes)
+
+
+def _unknown(identifier: str) -> NotFound:
+    return NotFound(f"No such exec instance: {identifier}")
 
 
 def _check(asked: Mapping[str, Any]) -> None:
