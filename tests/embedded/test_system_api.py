@@ -159,6 +159,7 @@ def test_info_counts(house: House) -> None:
     assert shown["ID"] == house.ask("GET", "/info")["ID"]
     assert shown["Warnings"] == system.warnings(NAMESPACES, ALL)
     assert len(shown["Warnings"]) == 1
+    assert (shown["BridgeNfIptables"], shown["BridgeNfIp6tables"]) == (False, False)
 
 
 def test_info_is_honest_about_a_place_without_rights(house: House) -> None:

@@ -146,6 +146,16 @@ def test_stats(api: Api, kind: Kind) -> None:
         assert (status, message) == (400, "cannot have stream=true and one-shot=true")
 
 
+def test_disk_usage_has_the_fields_of_its_version(still: Api, kind: Kind) -> None:
+    """Docker's command shows VirtualSize up to version 1.43 of the API."""
+    differs(kind, podman="means something else by the other size")
+    images = still("GET", "/system/df").json()["Images"]
+    assert images
+    assert all(image["VirtualSize"] == image["Size"] for image in images)
+    if kind == "docker28":
+        assert all("VirtualSize" not in image for image in still("GET", "/system/df", None, "1.44").json()["Images"])
+
+
 def test_update_of_what_runs(api: Api, kind: Kind) -> None:
     differs(kind, podman="has no update before 4.4")
     assert api("POST", "/containers/{c}/start").status_code == 204

@@ -97,7 +97,8 @@ def _fits(text: str, pattern: str) -> bool:
     return len(parts) == len(patterns) and all(fnmatchcase(*pair) for pair in zip(parts, patterns, strict=True))
 
 
-def _sizes(image: Image, version: tuple[int, int]) -> dict[str, int]:
+def sizes(image: Image, version: tuple[int, int]) -> dict[str, int]:
+    """What an image takes, as a version of the API has it."""
     return {"Size": image.size} | ({"VirtualSize": image.size} if version < _WITHOUT_VIRTUAL_SIZE else {})
 
 
@@ -113,7 +114,7 @@ def _summary(image: Image, filters: Filters, version: tuple[int, int], shared: i
         "RepoDigests": image.digests,
         "RepoTags": [reference.parse(name).familiar for name in names if "@" not in name],
         "SharedSize": shared,
-        **_sizes(image, version),
+        **sizes(image, version),
     }
 
 
@@ -135,7 +136,7 @@ def inspect(engine: Engine, request: Request) -> Response:
             "Architecture": str(config.get("architecture") or ""),
             **({"Variant": config["variant"]} if config.get("variant") else {}),
             "Os": str(config.get("os") or ""),
-            **_sizes(image, request.version),
+            **sizes(image, request.version),
             **_origin(config, request.version),
             "GraphDriver": {"Data": {}, "Name": engine.runtime.capabilities.rootfs},
             "RootFS": {"Type": "layers", "Layers": [layer.diff_id for layer in image.layers]},

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from dockerlab import __version__
 from dockerlab.engine import procfs, timestamps
+from dockerlab.engine.api.images import sizes
 from dockerlab.engine.containers.configuration import RUNTIMES
 from dockerlab.engine.filters import Filters
 from dockerlab.engine.home import Home, read_json, write_json
@@ -123,6 +124,9 @@ def info(engine: Engine, request: Request) -> Response:
             "CPUSet": True,
             "PidsLimit": has["pids"] or means.counts_processes,
             "IPv4Forwarding": True,
+            # There is no bridge.
+            "BridgeNfIptables": False,
+            "BridgeNfIp6tables": False,
             "Debug": False,
             "NFd": len(os.listdir("/proc/self/fd")),
             "OomKillDisable": False,
@@ -220,7 +224,7 @@ def df(engine: Engine, request: Request) -> Response:
     return Answer(
         {
             "LayersSize": sum({layer.chain_id: layer.files_size for image in images for layer in image.layers}.values()),
-            "Images": image_usage(images, users) if "image" in kinds else None,
+            "Images": image_usage(images, users, request.version) if "image" in kinds else None,
             "Containers": engine.containers.listed(Filters(), all=True, size=True) if "container" in kinds else None,
             "Volumes": _volume_usage(engine) if "volume" in kinds else None,
             "BuildCache": [] if "build-cache" in kinds else None,
@@ -228,8 +232,8 @@ def df(engine: Engine, request: Request) -> Response:
     )
 
 
-def image_usage(images: list[Image], users: Mapping[str, int]) -> list[dict[str, Any]]:
-    """The images with what they take. users: how many containers are made of each. Pure."""
+def image_usage(images: list[Image], users: Mapping[str, int], version: tuple[int, int]) -> list[dict[str, Any]]:
+    """The images with what they take. users: how many containers are made of each. version: of the API. Pure."""
     counted = Counter(layer.chain_id for image in images for layer in image.layers)
     return [
         {
@@ -241,7 +245,7 @@ def image_usage(images: list[Image], users: Mapping[str, int]) -> list[dict[str,
             "RepoDigests": image.digests or None,
             "RepoTags": image.tags or None,
             "SharedSize": sum(layer.files_size for layer in image.layers if counted[layer.chain_id] > 1),
-            "Size": image.size,
+            **sizes(image, version),
         }
         for image in images
     ]
