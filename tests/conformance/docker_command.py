@@ -5,7 +5,7 @@ exit code, output and errors must be the same on every engine as on the first (s
 sizes have been given names. A line `#differs ENGINES: reason` before a command says that it need not be on those engines (`*`: all),
 and why; one that no command needs any more is an error, too.
 
-    -v            prints what each command says on the first engine
+    -v            prints what each command says on the first engine, and the differences that have a reason
     -k TEXT       only the parts of the session whose heading (`## …`) holds the text
 
 What the session makes it labels `conformance` and names with `cf-`, and it removes it in the end.
@@ -162,8 +162,8 @@ def main(arguments: Sequence[str]) -> int:
         unexplained += len(different) - len(explained)
         print(f"{engine.name:16} {len(session)} commands, {len(different)} differ, {len(explained)} of them with a reason")
         for step, there, here in different:
-            if step not in explained:
-                print(f"{SESSION.name}:{step.number}: {step.command}")
+            if given.verbose or step not in explained:
+                print(f"{SESSION.name}:{step.number}: {step.command}" + (f"  ({step.reason})" if step in explained else ""))
                 for label in ("code", "out", "err"):
                     if (one := getattr(there, label)) != (other := getattr(here, label)):
                         print(f"  {label}\n    {reference.name}: {one!r}\n    {engine.name}: {other!r}")
