@@ -162,6 +162,13 @@ def replace_text(path: Path, text: str, *, durable: bool = False) -> None:
         raise
 
 
+def write_all(fd: int, data: bytes) -> None:
+    """write(2) until all is written. Raises OSError."""
+    left = memoryview(data)
+    while left:
+        left = left[os.write(fd, left) :]
+
+
 def spend_reserve(path: Path) -> bool:
     """Frees a part of the reserve of the home that a file lies in; whether there was one left."""
     for folder in path.parents:

@@ -2,7 +2,7 @@
 
     write(path, value)           all of it, in place of what was there; `is_new`: there was nothing
     append(path, changes)        a change; gives the size of the file, so that a caller can write it anew
-    read(path)                   what came of it
+    read(path), recover(path)    what came of it
 
 A change is one short write at the end of a file that is there, which takes a tenth of the time of a file that takes another's place. A
 process that is killed leaves the change made, or not; what a power failure tore off the last line is not heeded. One writer at a time.
@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from dockerlab.engine.home import replace_text, text_of, with_reserve
+from dockerlab.engine.home import replace_text, text_of, with_reserve, write_all
 
 
 def write(path: Path, value: Mapping[str, Any], *, is_new: bool = False) -> None:
@@ -36,7 +36,20 @@ def append(path: Path, changes: Mapping[str, Any]) -> int:
 
 def read(path: Path) -> dict[str, Any]:
     """Raises FileNotFoundError; ValueError for what is no journal."""
-    first, *changes = path.read_text(encoding="utf-8").split("\n")
+    return _value(path.read_text(encoding="utf-8"))[0]
+
+
+def recover(path: Path) -> dict[str, Any]:
+    """As `read`, by its one writer before it appends: a torn line goes."""
+    value, is_whole = _value(path.read_text(encoding="utf-8"))
+    if not is_whole:
+        write(path, value)
+    return value
+
+
+def _value(text: str) -> tuple[dict[str, Any], bool]:
+    """And whether the last line is whole."""
+    first, *changes = text.split("\n")
     value: dict[str, Any] = json.loads(first)
     for number, line in enumerate(changes, 1):
         try:
@@ -44,17 +57,16 @@ def read(path: Path) -> dict[str, Any]:
         except ValueError:
             if number < len(changes):
                 raise
-    return value
+            return value, False
+    return value, True
 
 
 def _append(path: Path, data: bytes) -> int:
     fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
     try:
         size = os.fstat(fd).st_size
-        left = memoryview(data)
         try:
-            while left:
-                left = left[os.write(fd, left) :]
+            write_all(fd, data)
         except OSError:
             os.ftruncate(fd, size)
             raise

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from queue import SimpleQueue
 
-_WAITING = 8  # threads that are kept
+KEPT = 4  # threads that wait
 
 Task = Callable[[], object]
 
@@ -64,7 +64,7 @@ class Workers:
                 # What it holds is given up before the wait.
                 task = None
                 with self._lock:
-                    if self._is_closed or self._waiting >= _WAITING:
+                    if self._is_closed or self._waiting >= KEPT:
                         return
                     self._waiting += 1
                 task = self._tasks.get()

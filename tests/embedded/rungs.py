@@ -157,12 +157,19 @@ class OwnEngine:
             assert reply.status in (204, 404, 409), reply.body  # 409: it removes itself at this moment
         eventually(lambda: not self.client.get("/containers/json", all=1), "a container is not removed")
 
+    def _half_written(self) -> list[Path]:
+        try:
+            return list(self.home.root.rglob(".*.json*.*"))
+        except FileNotFoundError as error:  # it was just removed
+            return [Path(error.filename)]
+
     def leftovers(self) -> list[str]:
         """What containers have left behind, in an engine that has none."""
         mounts = Path("/proc/self/mountinfo").read_text(encoding="utf-8")
         files = [*self.home.monitors.iterdir(), *self.home.tmp.iterdir(), *self.home.containers.iterdir()]
-        files += self.home.root.rglob(".*.json.*")
-        waiting = {self.pid, *self._launchers(), *(pid for launcher in self._launchers() for pid in children(launcher))}
+        files += self._half_written()
+        monitors = [pid for launcher in self._launchers() for pid in children(launcher)]
+        waiting = {self.pid, *self._launchers(), *monitors, *(pid for monitor in monitors for pid in children(monitor))}
         processes = [f"{pid}: {said}" for pid, said in self.ours().items() if pid not in waiting]
         return [*map(str, files), *processes, *(["a mount"] if f"{self.home.root}/" in mounts else [])]
 

@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from dockerlab.engine import workers
 from tests.embedded.containing import Client, by_stream
 from tests.embedded.rungs import OwnEngine, engine, eventually
 from tests.embedded.serving import Talk
@@ -207,4 +208,4 @@ def test_clients_that_leave_take_their_threads_and_descriptors_along(own: OwnEng
 
 
 # The main one, the watcher of clients that leave, the collector, and one for each container that runs.
-_THREADS = 8
+_THREADS = 8 + 3 * workers.KEPT  # of connections, monitors and removals

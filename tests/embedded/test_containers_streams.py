@@ -14,6 +14,7 @@ import pytest
 from dockerlab.engine.containers.container import Attachment
 from dockerlab.engine.containers.streams import Keys, await_start, join, parse_keys
 from tests.embedded.containing import Client, Engine, by_stream
+from tests.embedded.rungs import eventually
 
 
 class Wire:
@@ -241,7 +242,8 @@ def test_detaching_leaves_the_container_running(api: Client, inside: Engine) -> 
         talk.send("\x01x")
         assert talk.file.read() == b""
     assert api.inspect(made)["State"]["Running"] is True
-    assert [event.action for event in inside.history() if event.id == made][-2:] == ["attach", "detach"]
+    # The client is told first.
+    eventually(lambda: [event.action for event in inside.history() if event.id == made][-2:] == ["attach", "detach"])
 
 
 def test_what_was_printed_before_comes_first_if_asked_for(api: Client) -> None:

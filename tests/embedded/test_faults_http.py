@@ -15,6 +15,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from dockerlab.engine import workers
 from dockerlab.engine.containers import body
 from dockerlab.engine.json_shapes import List, Map, Scalar, Shape, Struct
 from tests.embedded.rungs import OwnEngine, engine, eventually, resident
@@ -230,4 +231,4 @@ def test_a_thousand_that_say_nothing(own: OwnEngine) -> None:
         assert talk.reply().body == b"OK"
     for talk in (*silent, *slow):
         talk.__exit__()
-    eventually(lambda: own.counts()[1] <= threads[1] + 3, "their threads stay")
+    eventually(lambda: own.counts()[1] <= threads[1] + workers.KEPT, "their threads stay")

@@ -188,7 +188,7 @@ def test_stats_count_what_published_ports_forward(api: Client, inside: Engine) -
     port = int(api.inspect(made)["NetworkSettings"]["Ports"]["80/tcp"][0]["HostPort"])
 
     def heard() -> bytes:
-        with socket.create_connection(("127.0.0.1", port), WAIT) as client, suppress(ConnectionResetError):
+        with suppress(ConnectionResetError), socket.create_connection(("127.0.0.1", port), WAIT) as client:
             client.sendall(b"hi")
             client.shutdown(socket.SHUT_WR)
             return client.recv(100)

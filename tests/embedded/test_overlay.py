@@ -159,7 +159,7 @@ class TestHostileLayers:
         broken = data[:3000]
         with pytest.raises(AssertionError, match="unexpected EOF"):
             place.do(lambda snapshots: snapshots.prepare(values([broken]), opener([broken])))
-        assert sorted(os.listdir(place.home.root / "layers")) == ["empty"]
+        assert sorted(os.listdir(place.home.root / "layers")) == ["mount-points"]
         assert os.listdir(place.home.tmp) == []
 
 
@@ -225,6 +225,6 @@ class TestTidying:
         assert os.listdir(place.home.tmp) == []
         place.do(lambda snapshots: snapshots.remove(container))
         assert collect(chains[:1]) >= 1000
-        assert [os.path.isdir(lower) for lower in lowers] == [False, True]
+        assert [os.path.isdir(lower) for lower in lowers[:2]] == [False, True]
         collect([])
-        assert sorted(os.listdir(place.home.root / "layers")) == ["empty"]
+        assert sorted(os.listdir(place.home.root / "layers")) == ["mount-points"]

@@ -108,7 +108,7 @@ class TestReading:
 
     def test_an_image_without_layers(self, place: Place) -> None:
         root = place.root()
-        assert root.lowers == (str(place.home.root / "layers" / "empty"),)
+        assert root.lowers == (str(place.home.root / "layers" / "mount-points"),)
         assert stat.S_IMODE(os.stat(root.upper).st_mode) == 0o755
 
     def test_holes_stay_holes(self, place: Place, root: Root) -> None:

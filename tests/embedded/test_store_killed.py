@@ -102,7 +102,7 @@ def test_killed_at_random_points() -> None:
 
 def assert_whole(own: OwnEngine) -> None:
     client = own.client
-    eventually(lambda: not [*own.home.tmp.iterdir(), *own.home.root.glob(".*.json.*")])
+    eventually(lambda: not [*own.home.tmp.iterdir(), *own.home.root.glob(".*.json*.*")])
     assert check(own.home) == []
     for image in client.get("/images/json"):
         archive = client.ask("GET", f"/images/{image['Id']}/get")

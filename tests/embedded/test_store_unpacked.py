@@ -259,5 +259,5 @@ def test_a_layer_is_on_the_disk_before_it_is_seen(tmp_path: Path, monkeypatch: p
 
     monkeypatch.setattr(kernel, "syncfs", noted)
     snapshots.prepare(store.get("one:1").layers, store.open_layer)
-    assert seen == [["empty"]]
+    assert seen == [["mount-points"]]
     assert len(os.listdir(home.root / "layers")) == 2

@@ -209,7 +209,7 @@ class Containers:
         found = []
         for directory in sorted(self.parts.home.containers.iterdir()):
             try:
-                found.append(live.load(directory, journal.read(directory / live.RECORD)))
+                found.append(live.load(directory, journal.recover(directory / live.RECORD)))
             except FileNotFoundError:
                 self.parts.snapshots.remove(directory)  # an engine that was killed while it made or removed it
             except (ValueError, KeyError, TypeError) as error:
@@ -265,6 +265,7 @@ class Containers:
     def close(self) -> None:
         """The engine ends. Containers go on."""
         self.life.close()
+        self._removal.close()
 
 
 __all__ = ["Container", "Containers", "Created"]

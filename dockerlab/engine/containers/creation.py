@@ -99,8 +99,8 @@ def warnings(host: Mapping[str, Any], isolation: Isolation, means: Means) -> lis
     found += resources.warnings(host)
     if host["Privileged"]:
         found.append("The embedded engine has no privileges to give: --privileged has no effect.")
-    if host["Devices"] or host["DeviceRequests"]:
-        found.append("The embedded engine adds no devices: --device and --gpus have no effect.")
+    if host["Devices"]:
+        found.append("The embedded engine adds no devices: --device has no effect.")
     if any(capabilities.plain(name) not in capabilities.DEFAULT_NAMES for name in host["CapAdd"] or ()):
         found.append("The embedded engine adds no capabilities: --cap-add has no effect.")
     if isolation == "supervised":

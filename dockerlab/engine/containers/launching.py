@@ -9,7 +9,7 @@ import os
 import socket
 from dataclasses import dataclass
 
-from dockerlab.engine.containers import linking, publishing, resources
+from dockerlab.engine.containers import devices, linking, publishing, resources
 from dockerlab.engine.containers.container import Container
 from dockerlab.engine.containers.parts import Parts
 from dockerlab.engine.containers.planning import Surroundings, plan
@@ -38,6 +38,7 @@ def launch(parts: Parts, container: Container, on_event: OnEvent) -> Launched:
     for point in record.mounts:
         if point.type == "bind" and not os.path.lexists(point.source):
             _make_source(point.source)
+    devices.check(record.host_config)
     network = parts.networks.start(container.id, container.directory)
     opened: list[tuple[Published, socket.socket]] = []
     try:

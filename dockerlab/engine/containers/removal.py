@@ -1,9 +1,16 @@
-"""Removing containers: one by one, those that are to go by themselves, and all that do not run."""
+"""Removing containers: one by one, those that are to go by themselves, and all that do not run.
+
+A container's directory is moved out of the way at once, and then emptied. Nobody waits for that if the container wrote nothing: then there
+is no room on the disk to be freed, and it takes longer than all the rest.
+"""
 
 from __future__ import annotations
 
+import logging
+import os
 from collections.abc import Iterable
 from contextlib import suppress
+from pathlib import Path
 
 from dockerlab.engine import timestamps
 from dockerlab.engine.containers.container import Container
@@ -11,8 +18,11 @@ from dockerlab.engine.containers.execs import Execs
 from dockerlab.engine.containers.lifecycle import Lifecycle
 from dockerlab.engine.containers.parts import Parts
 from dockerlab.engine.filters import Filters
+from dockerlab.engine.workers import Workers
 from dockerlab.errors import Conflict, DockerlabError, EngineError, NotFound
 
+_LOG = logging.getLogger(__name__)
+_CLOSE_SECONDS = 10.0
 _IN_THE_WAY = {
     "running": "container is running: stop the container before removing or force remove",
     "restarting": "container is restarting: stop the container before removing or force remove",
@@ -25,6 +35,11 @@ class Removal:
 
     def __init__(self, parts: Parts, execs: Execs, lifecycle: Lifecycle) -> None:
         self._parts, self._execs, self._lifecycle = parts, execs, lifecycle
+        self._workers = Workers("remover")
+
+    def close(self) -> None:
+        """Waits for what is being emptied."""
+        self._workers.close(_CLOSE_SECONDS)
 
     def remove(self, container: Container, *, force: bool = False, volumes: bool = False, called: str = "") -> None:
         """Removes a container and its files. volumes: its anonymous ones, too. Raises Conflict, EngineError."""
@@ -47,7 +62,7 @@ class Removal:
         # A monitor that was killed has left it.
         parts.home.monitor_socket(container.id).unlink(missing_ok=True)
         try:
-            parts.snapshots.remove(container.directory)
+            self._remove_files(container)
         except OSError as error:
             with container.lock, suppress(FileNotFoundError):
                 container.update(status="dead", error=str(error))
@@ -60,6 +75,23 @@ class Removal:
         parts.emit(container, "destroy")
         with container.lock:
             container.tell("removed", "not-running", "next-exit")
+
+    def _remove_files(self, container: Container) -> None:
+        """Raises OSError."""
+        aside = self._parts.home.tmp / f"container-{container.id}"
+        wrote_nothing = _is_empty(container.record.root.upper)
+        with suppress(FileNotFoundError):  # nothing is left of it
+            container.directory.rename(aside)
+        if wrote_nothing:
+            self._workers.run(lambda: self._empty(aside))
+        else:
+            self._parts.snapshots.remove(aside)
+
+    def _empty(self, aside: Path) -> None:
+        try:
+            self._parts.snapshots.remove(aside)
+        except OSError as error:
+            _LOG.error("%s is left for the next engine to remove: %s", aside, error)
 
     def by_itself(self, container: Container) -> None:
         """`--rm`: the container has ended."""
@@ -91,6 +123,14 @@ class Removal:
             if point.type == "volume" and point.anonymous and not _is_used(self._parts.index.all(), point.name):
                 with suppress(DockerlabError):  # removed already
                     self._parts.volumes.remove(point.name)
+
+
+def _is_empty(folder: str) -> bool:
+    try:
+        with os.scandir(folder) as entries:
+            return next(entries, None) is None
+    except OSError:
+        return False  # its container has closed it to us
 
 
 def _is_used(containers: Iterable[Container], volume: str) -> bool:

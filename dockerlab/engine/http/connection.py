@@ -146,7 +146,8 @@ class ClientConnection:
             raise ClientLeft from error
 
     def _head(self, status: int, headers: Mapping[str, str]) -> h11.Response:
-        pairs = [(name.encode(), value.encode()) for name, value in {**self._service.headers, **headers}.items()]
+        date = time.strftime("%a, %d %b %Y %H:%M:%S GMT", time.gmtime())
+        pairs = [(name.encode(), value.encode()) for name, value in {**self._service.headers, "Date": date, **headers}.items()]
         return h11.Response(status_code=status, headers=pairs, reason=_reason(status))
 
     def _pull(self) -> bytes:
@@ -235,9 +236,10 @@ class ClientConnection:
         elif request.wants_upgrade:
             kind = MULTIPLEXED if hijack.multiplexed else RAW
             lines = ["HTTP/1.1 101 UPGRADED", f"Content-Type: {kind}", "Connection: Upgrade", "Upgrade: tcp"]
-            lines += [f"{name}: {value}" for name, value in self._service.headers.items()]
         else:
             lines = ["HTTP/1.1 200 OK", f"Content-Type: {RAW}"]
+        if not hijack.upgrade:
+            lines += [f"{name}: {value}" for name, value in self._service.headers.items()]
         connection = Hijacked(self._sock, self._http.trailing_data[0])
         try:
             connection.sendall(("\r\n".join(lines) + "\r\n\r\n").encode())

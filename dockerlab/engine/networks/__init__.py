@@ -351,12 +351,12 @@ class Networks:
     def _write_files(self, member: Member, directory: Path) -> None:
         subject = self._subject(member)
         content = self._content(member, naming.by_network(self._members.values()))
-        (directory / "hosts").write_text(content, encoding="utf-8")
+        hosts.write(directory / "hosts", content)
         self._hosts[member.id] = (directory / "hosts", content)
         hostname = subject.hostname or (socket.gethostname() if "host" in subject.endpoints else subject.short_id)
-        (directory / "hostname").write_text(f"{hostname}\n", encoding="utf-8")
+        hosts.write(directory / "hostname", f"{hostname}\n")
         resolv_conf = hosts.resolv_conf(_read(self._host / "resolv.conf"), subject.dns, subject.dns_search, subject.dns_options)
-        (directory / "resolv.conf").write_text(resolv_conf, encoding="utf-8")
+        hosts.write(directory / "resolv.conf", resolv_conf)
 
     def _content(self, member: Member, there: Mapping[str, list[Member]]) -> str:
         of_host = _read(self._host / "hosts") or "" if member.mode == "host" else ""

@@ -2,6 +2,7 @@
 
     layers/<chain>/             a layer, unpacked as overlayfs keeps one: what it removes is a character device 0:0 (a *whiteout*), a
                                 directory that hides those below carries the attribute `user.overlay.opaque`
+    layers/mount-points/        below all of them, what every container has (see `mount_points`)
     containers/<id>/upper       the same, written by the kernel; work/ is its own
 
 Mounted with `userxattr`, as root and in a user namespace alike (linux Documentation/filesystems/overlayfs.rst). As root, owners are
@@ -17,7 +18,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from dockerlab.engine.home import Home
-from dockerlab.engine.rootfs import Change, Kind, OpenLayer, Root, overlay_changes, overlay_layer
+from dockerlab.engine.rootfs import Change, Kind, OpenLayer, Root, mount_points, overlay_changes, overlay_layer
 from dockerlab.engine.rootfs.differences import listed, size
 from dockerlab.engine.rootfs.removal import remove
 from dockerlab.engine.rootfs.unpacked import Unpacked
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
 # 127 layers must fit into the options of one mount, a page; and nobody must find another layer whose name begins so.
 _DIGITS = 20
-_EMPTY = "empty"
+_MOUNT_POINTS = "mount-points"
 
 
 class OverlaySnapshots:
@@ -39,13 +40,13 @@ class OverlaySnapshots:
 
     def __init__(self, home: Home) -> None:
         self._unpacked = Unpacked(home, "overlay", "layers", _DIGITS, _unpack, shared=False)
-        for path in (self._unpacked.folder / _EMPTY, home.tmp):
+        for path in (self._unpacked.folder, home.tmp):
             path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        mount_points.lay(self._unpacked.folder / _MOUNT_POINTS)
 
     def prepare(self, layers: Sequence[Layer], open_layer: OpenLayer) -> tuple[str, ...]:
         """See `Snapshots`."""
-        # An overlay has one lower at least.
-        lowers = self._unpacked.prepare(layers, open_layer) or [self._unpacked.folder / _EMPTY]
+        lowers = [self._unpacked.folder / _MOUNT_POINTS, *self._unpacked.prepare(layers, open_layer)]
         return tuple(str(path) for path in reversed(lowers))
 
     def create(self, container: Path, lowers: Sequence[str]) -> Root:
@@ -54,7 +55,7 @@ class OverlaySnapshots:
         work.mkdir(mode=0o700, parents=True)
         upper.mkdir()
         # The root's own mode is the uppermost's.
-        os.chmod(upper, stat.S_IMODE(os.stat(lowers[0]).st_mode) if lowers and not lowers[0].endswith(_EMPTY) else 0o755)
+        os.chmod(upper, stat.S_IMODE(os.stat(lowers[0]).st_mode))
         return Root("overlay", tuple(lowers), str(upper), str(work))
 
     def changes(self, root: Root) -> list[Change]:
@@ -75,7 +76,7 @@ class OverlaySnapshots:
 
     def collect(self, keep: Collection[str]) -> None:
         """See `Snapshots`."""
-        self._unpacked.collect(keep, (_EMPTY,))
+        self._unpacked.collect(keep, (_MOUNT_POINTS,))
 
     def sweep(self) -> int:
         """See `Snapshots`."""

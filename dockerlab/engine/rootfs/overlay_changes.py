@@ -1,7 +1,7 @@
 """What a container changed in its overlay: its upper directory, read. `docker diff`, and the layer of a commit.
 
-The container may run, and go on changing: what is gone when its turn comes is left out. What dockerlab itself puts into every container
-(mount points such as /proc) carries an attribute and is no change; neither is a directory that the kernel copied up for one of them.
+The container may run, and go on changing: what is gone when its turn comes is left out. A directory that the kernel copied up for what is
+in it is no change by itself.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from typing import IO
 
 from dockerlab.engine.rootfs import ChangeKind, Root, recorded, regular
 from dockerlab.engine.rootfs.differences import KINDS, Difference, Folder, walk
-from dockerlab.engine.rootfs.mount_points import is_mount_point
 from dockerlab.engine.rootfs.overlay_layer import is_opaque
 from dockerlab.engine.store.tar import OPAQUE as OPAQUE_NAME
 from dockerlab.engine.store.tar import WHITEOUT, Entry, Writer
@@ -106,12 +105,11 @@ def _difference(root: Root, path: bytes, name: bytes, lowers: list[bytes]) -> Di
         return Difference(path, ChangeKind.DELETED, None) if before is not None else None
     kind = ChangeKind.ADDED if before is None else ChangeKind.MODIFIED
     if not stat.S_ISDIR(now.st_mode):
-        return None if before is None and is_mount_point(host) else Difference(path, kind, now)
+        return Difference(path, kind, now)
     with _readable(host, now, 0o400):
         opaque = before is not None and (not stat.S_ISDIR(before.st_mode) or is_opaque(host))
     is_copied_up = before is not None and not opaque and _looks_the_same(now, before)
-    optional = is_copied_up or (before is None and is_mount_point(host))
-    return Folder(path, [] if opaque else below, Difference(path, kind, now, opaque), optional)
+    return Folder(path, [] if opaque else below, Difference(path, kind, now, opaque), optional=is_copied_up)
 
 
 def _below(name: bytes, lowers: list[bytes]) -> tuple[os.stat_result | None, list[bytes]]:

@@ -33,8 +33,8 @@ from dockerlab.errors import EngineError
 
 __all__ = ["Job", "Running", "Runtime", "StartFailed"]
 
-# What the launcher is asked for: a monitor for any container, or one for a container that sees the host's processes.
-ANY, HOST_PIDS = b"a", b"h"
+# What the launcher is asked for: a monitor for any container, or one for a container that sees the host's processes; and not to wait.
+ANY, HOST_PIDS, NOW = b"a", b"h", b"n"
 _LONGEST = 4096
 _TRIES = 2
 
@@ -126,7 +126,9 @@ class Runtime:
             for _ in range(_TRIES):
                 said, fds = b"", list[int]()
                 with suppress(ConnectionError):  # the launcher was killed
-                    said, fds, _, _ = socket.recv_fds(self._ask(kind), _LONGEST, 1)
+                    control = self._ask(kind)
+                    control.send(NOW)
+                    said, fds, _, _ = socket.recv_fds(control, _LONGEST, 1)
                     self._owed = b""
                 if said:
                     break

@@ -60,7 +60,7 @@ def archive_stat(arguments: Mapping[str, Any]) -> dict[str, Any]:
     except OSError as error:
         raise _missing(arguments["path"], error) from error
     # A symbolic link is told apart, with where it leads.
-    target = os.path.realpath(path) if stat.S_ISLNK(found.st_mode) else ""
+    target = _target(path) if stat.S_ISLNK(found.st_mode) else ""
     return {
         "name": posixpath.basename(path.rstrip("/")) or "/",
         "size": found.st_size,
@@ -109,6 +109,8 @@ def archive_put(arguments: Mapping[str, Any]) -> dict[str, Any]:
     try:
         is_directory = stat.S_ISDIR(os.stat(path).st_mode)
     except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise Refused("EvalSymlinks: too many links", 500) from error
         raise _missing(arguments["path"], error) from error
     if not is_directory:
         raise Refused("extraction point is not a directory", 400)
@@ -261,6 +263,18 @@ def _absolute(path: str) -> str:
     """From the root, with the last component as it is written."""
     joined = posixpath.join("/", path)
     return posixpath.normpath(joined) + ("/" if joined.endswith(("/", "/.")) and posixpath.normpath(joined) != "/" else "")
+
+
+def _target(path: str) -> str:
+    """Where a symbolic link leads; that nothing is there is no error."""
+    try:
+        return os.path.realpath(path, strict=True)
+    except FileNotFoundError:
+        return os.path.realpath(path)
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise Refused(f"evalSymlinksInScope: too many links in {path}", 500) from error
+        raise Refused(f"lstat {error.filename}: {_text(error)}", 500) from error
 
 
 def _missing(path: str, error: OSError) -> Refused:

@@ -2,9 +2,9 @@
 
 The engine starts it with one end of a SOCK_SEQPACKET pair as standard input. For each byte that comes, `ANY` or `HOST_PIDS` (for a
 container that sees the host's processes), it answers with a descriptor, the engine's end of a connection to a new monitor (see
-`monitor`), or with the reason why there is none. The engine asks ahead, so that a monitor is there when a container is started. The
-launcher ends when the engine does; its monitors go on. Whatever runs inside a container is imported here, before the first fork: in
-there, Python's files are not to be had.
+`monitor`), or with the reason why there is none. The engine asks ahead, so that a monitor is there when a container is started; it is made
+a moment later, out of the way of the container that has just been started, unless `NOW` comes. The launcher ends when the engine does;
+its monitors go on. Whatever runs inside a container is imported here, before the first fork: in there, Python's files are not to be had.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import gc
 import json
 import lzma
 import os
+import select
 import signal
 import socket
 import sys
@@ -22,7 +23,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
 
-from dockerlab.engine.runtime import ANY, HOST_PIDS, limits, monitor, namespaces
+from dockerlab.engine.runtime import ANY, HOST_PIDS, NOW, limits, monitor, namespaces
 from dockerlab.engine.runtime.inside import Abilities
 from dockerlab.engine.runtime.limits import Means
 from dockerlab.engine.runtime.monitor import MakeGuard, Prepare, Take
@@ -30,6 +31,7 @@ from dockerlab.engine.runtime.namespaces import NamespaceGuard
 
 # What `tarfile` imports only when it meets such an archive.
 _NEEDED_INSIDE = (bz2, lzma, zlib)
+_LEISURE = 0.01  # seconds; a short command has ended by then
 
 
 def rung(abilities: Abilities, means: Means) -> Mapping[bytes, Prepare]:
@@ -63,6 +65,9 @@ def serve(control: socket.socket, abilities: Abilities) -> None:
     gc.collect()
     gc.freeze()
     while asked := _asked(control):
+        if asked == NOW:
+            continue  # it was made already
+        select.select([control], [], [], _LEISURE)
         try:
             engines = launch(control, prepares[asked])
         except OSError as error:

@@ -39,7 +39,7 @@ from dockerlab.engine.runtime.forwarding import Forwarder
 from dockerlab.engine.runtime.lines import Listeners, Requests, answer, listener, receive_line
 from dockerlab.engine.runtime.logfile import Log, timestamp
 from dockerlab.engine.runtime.loop import Loop
-from dockerlab.engine.runtime.plan import Limits, Plan, Process, plan_from_json, process_from_json
+from dockerlab.engine.runtime.plan import Limits, Plan, Process, plan_from_json, process_from_json, rehearse
 from dockerlab.engine.runtime.session import Client, Session
 from dockerlab.engine.runtime.starting import Guard, begin
 from dockerlab.errors import EngineError
@@ -348,6 +348,7 @@ def main(control: socket.socket, prepare: Prepare) -> None:
         take = prepare()
     except OSError as error:
         failure = error  # told to who asks for a container
+    rehearse()
     try:
         line = receive_line(control)
     except ConnectionResetError:

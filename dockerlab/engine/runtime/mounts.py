@@ -14,7 +14,7 @@ import os
 from collections.abc import Sequence
 from contextlib import suppress
 
-from dockerlab.engine.rootfs import Root, mount_points
+from dockerlab.engine.rootfs import Root
 from dockerlab.engine.runtime import kernel
 from dockerlab.engine.runtime.kernel import (
     CLONE_NEWNS,
@@ -168,7 +168,6 @@ def _mask() -> None:
 
 def _touch(path: str) -> None:
     os.close(os.open(path, os.O_CREAT | os.O_WRONLY | os.O_NOFOLLOW, 0o644))
-    mount_points.mark(path)
 
 
 def _make(path: str) -> None:
@@ -176,4 +175,3 @@ def _make(path: str) -> None:
     if not os.path.isdir(path):
         _make(os.path.dirname(path))
         os.mkdir(path, 0o755)
-        mount_points.mark(path)

@@ -25,7 +25,7 @@ from dockerlab.engine.runtime import entry, kernel, limits, lines
 from dockerlab.engine.runtime.entry import StartFailed
 from dockerlab.engine.runtime.inside import Abilities, Inside, Stdio, exit_code, leave_the_monitor, map_ids
 from dockerlab.engine.runtime.limits import Group, Means
-from dockerlab.engine.runtime.plan import Limits, Plan, Process, plan_from_json
+from dockerlab.engine.runtime.plan import Limits, Plan, Process, plan_from_json, rehearse
 
 _STARTS = b"s"
 _MOST_DESCRIPTORS = 5
@@ -130,6 +130,7 @@ class NamespaceGuard:
 
 def _run_first(connection: socket.socket, abilities: Abilities, means: Means) -> None:
     """The first process: waits, makes its root, waits, and becomes the command. Returns when nobody asks it for that."""
+    rehearse()
     try:
         plan = plan_from_json(lines.receive(connection)["plan"])
     except ConnectionResetError:

@@ -34,6 +34,7 @@ class _Builder:
         self._mount(b"/proc", b"/proc", kind="proc", ours=True)
         self._mount(b"/sys", b"/sys", kind="sys", readonly=True, ours=True)
         self._dev()
+        self._mount(b"/.dockerenv", self._empty_file(b"dockerenv"), is_file=True, ours=True)
         for number, mount in enumerate(sorted(plan.mounts, key=lambda mount: mount.target.rstrip("/").count("/"))):
             target, source = os.fsencode(os.path.normpath(mount.target)), os.path.realpath(mount.source)
             if mount.kind == "tmpfs":
@@ -49,6 +50,11 @@ class _Builder:
             os.mkdir(host, 0o700)
         mode = int(mount.options.get("mode") or "1777", 8) if mount else 0o1777
         recorded.write(host, recorded.Recorded(0, 0, mode & 0o7777), is_directory=True)
+        return host
+
+    def _empty_file(self, name: bytes) -> bytes:
+        host = self._scratch + b"/" + name
+        os.close(os.open(host, os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o755))
         return host
 
     def _dev(self) -> None:

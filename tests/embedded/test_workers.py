@@ -1,0 +1,75 @@
+"""Threads that are kept: every task begins at once, and few threads wait."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from dockerlab.engine.workers import KEPT, Workers
+
+_SECONDS = 10.0
+
+
+@pytest.fixture
+def workers() -> Iterator[Workers]:
+    made = Workers("tested")
+    yield made
+    made.close(_SECONDS)
+    assert named() == 0
+
+
+def named() -> int:
+    return sum(thread.name == "tested" for thread in threading.enumerate())
+
+
+def settles(count: int) -> None:
+    deadline = time.monotonic() + _SECONDS
+    while named() != count:
+        assert time.monotonic() < deadline, named()
+        time.sleep(0.01)
+
+
+def test_all_at_once_whatever_the_others_are_at(workers: Workers) -> None:
+    together, done = threading.Barrier(50), threading.Barrier(51)
+
+    def task() -> None:
+        together.wait(_SECONDS)
+        done.wait(_SECONDS)
+
+    for _ in range(50):
+        workers.run(task)
+    done.wait(_SECONDS)
+    settles(KEPT)
+
+
+def test_one_after_the_other_in_threads_that_are_there(workers: Workers) -> None:
+    seen: list[int] = []
+    for _ in range(20):
+        done = threading.Event()
+
+        def task(done: threading.Event = done) -> None:
+            seen.append(threading.get_ident())
+            done.set()
+
+        workers.run(task)
+        assert done.wait(_SECONDS)
+        time.sleep(0.02)  # it goes back to wait
+    assert len(set(seen)) < len(seen)
+    assert named() <= KEPT + 1
+
+
+def test_what_runs_is_waited_for_at_the_end() -> None:
+    workers, ended = Workers("tested"), threading.Event()
+
+    def task() -> None:
+        time.sleep(0.2)
+        ended.set()
+
+    workers.run(task)
+    workers.close(_SECONDS)
+    assert ended.is_set()
+    workers.close()
+    settles(0)
