@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 import pytest
@@ -47,6 +49,24 @@ def test_an_empty_archive_changes_nothing(api: Client) -> None:
     assert api.ask("PUT", f"/containers/{made}/archive", b"", path="/tmp").status == 200
     reply = api.ask("GET", f"/containers/{made}/changes")
     assert (reply.headers["content-type"], reply.json()) == ("application/json", None)
+
+
+def test_devices_that_are_not_there(api: Client) -> None:
+    made = api.create("true", host={"DeviceRequests": [{"Capabilities": [["gpu"]], "Count": -1}]})
+    refusal = 'could not select device driver "" with capabilities: [[gpu]]'
+    assert api.message("POST", f"/containers/{made}/start") == (500, refusal)
+    state = api.inspect(made)["State"]
+    assert (state["Status"], state["Error"]) == ("created", refusal)
+    made = api.create(
+        "true", host={"Devices": [{"PathOnHost": "/dev/nosuch", "PathInContainer": "/dev/x", "CgroupPermissions": "rwm"}]}
+    )
+    status, text = api.message("POST", f"/containers/{made}/start")
+    assert (status, text.partition('"')[0]) == (500, "error gathering device information while adding custom device ")
+
+
+def test_every_answer_has_its_date(api: Client) -> None:
+    said = parsedate_to_datetime(api.ask("GET", "/_ping").headers["date"])
+    assert abs((datetime.now(UTC) - said).total_seconds()) < 60
 
 
 def test_a_commit_of_nothing(api: Client) -> None:

@@ -190,6 +190,14 @@ def test_archives(cat: Any, kind: Kind) -> None:
         cat.put_archive("/tmp", b"this is no archive, and it is longer than a tar's block is" * 20)
 
 
+def test_a_link_to_itself_is_not_followed(cat: Any) -> None:
+    assert cat.exec_run("ln -s around /tmp/around")[0] == 0
+    with pytest.raises(docker.errors.APIError, match="too many l"):
+        cat.get_archive("/tmp/around")
+    with pytest.raises(docker.errors.APIError):
+        cat.put_archive("/tmp/around", archive(one="1"))
+
+
 def test_a_large_archive(cat: Any) -> None:
     assert cat.put_archive("/tmp", archive(large="0123456789abcdef" * 500_000)) is True
     assert cat.exec_run("wc -c /tmp/large")[1] == b"8000000 /tmp/large\n"
