@@ -154,6 +154,8 @@ start_embedded-user() {
     { tail -n 5 "$STATE/pip.log" >&2; die "embedded-user: pip install failed: $STATE/pip.log"; }
   rm -rf "$home/site/dockerlab"
   cp -r "$PROJECT/dockerlab" "$home/site/"
+  # As an installation does.
+  "$python" -m compileall -q "$home/site"
   chmod -R a+rX "$home/site"
   chown "$USER_ID:$USER_ID" "$home" "$RUN/embedded-user"
   own embedded-user PYTHONPATH="$home/site" PYTHONDONTWRITEBYTECODE=1 setpriv --reuid "$USER_ID" --regid "$USER_ID" --clear-groups \

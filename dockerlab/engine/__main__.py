@@ -185,10 +185,19 @@ def _serve(arguments: argparse.Namespace) -> int:
 
 
 def _serve_for(descriptor: int | None) -> None:
+    from dockerlab.engine import home
+    from dockerlab.engine.runtime.probe import Probing
+
+    probing = None
+    with suppress(DockerlabError):  # `serve` meets it, too, and tells
+        place = home.find(os.environ)
+        place.create()
+        # It takes as long as the imports that follow.
+        probing = Probing(place.root)
     from dockerlab.engine.api import routes
     from dockerlab.engine.core import Engine
 
-    serve_and_report(descriptor, Engine, routes)
+    serve_and_report(descriptor, lambda home: Engine(home, probing), routes)
 
 
 def serve_and_report(descriptor: int | None, open_engine: Callable[[Home], Served], routes: Callable[[], Sequence[Route]]) -> None:

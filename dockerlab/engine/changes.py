@@ -14,7 +14,6 @@ import shlex
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from dockerlab.dockerfile import parse
 from dockerlab.errors import DockerfileError, UsageError
 
 Config = dict[str, Any]
@@ -31,6 +30,8 @@ def apply(config: Mapping[str, Any], lines: Iterable[str]) -> Config:
     if not text:
         return result
     try:
+        from dockerlab.dockerfile import parse  # seldom, and slow to import
+
         nodes = parse(text).nodes
     except DockerfileError as error:
         raise UsageError(error.message) from error

@@ -19,6 +19,7 @@ from dockerlab.engine.networks import Networks
 from dockerlab.engine.process import holder
 from dockerlab.engine.rootfs import Snapshots
 from dockerlab.engine.runtime import Runtime
+from dockerlab.engine.runtime.probe import Probing
 from dockerlab.engine.store import Store
 from dockerlab.engine.volumes import Volumes
 from dockerlab.errors import DockerlabError
@@ -27,12 +28,12 @@ _LOG = logging.getLogger(__name__)
 
 
 class Engine:
-    """What handlers are given. home: where it keeps everything; no other engine may have it open."""
+    """What handlers are given. home: where it keeps everything; no other engine may have it open. probing: as for `Runtime`."""
 
-    def __init__(self, home: Home) -> None:
+    def __init__(self, home: Home, probing: Probing | None = None) -> None:
         self.home = home
         self.events = Events()
-        self.runtime = Runtime(home)
+        self.runtime = Runtime(home, probing)
         self.snapshots = snapshots_of(home, self.runtime.capabilities.rootfs)
         self.store = Store(home, self.snapshots, lambda action, image, more: self.events.emit("image", action, image, more))
         self.networks = Networks(home, self.events)

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import os
-import platform
 import socket
+import sys
 import threading
-import uuid
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
@@ -60,14 +59,14 @@ def version(engine: Engine, request: Request) -> Response:
         "KernelVersion": os.uname().release,
         "BuildTime": "",
     }
-    details = {**common, "Experimental": "false", "PythonVersion": platform.python_version()}
+    details = {**common, "Experimental": "false", "PythonVersion": sys.version.split()[0]}
     component = {"Name": NAME, "Version": __version__, "Details": details}
     return Answer({"Platform": {"Name": NAME}, "Components": [component], "Version": __version__, **common})
 
 
 def architecture() -> str:
     """This machine's, in the words of images."""
-    machine = platform.machine()
+    machine = os.uname().machine
     return _ARCHITECTURES.get(machine, machine)
 
 
@@ -140,7 +139,7 @@ def info(engine: Engine, request: Request) -> Response:
             "OperatingSystem": operating_system(_text("/etc/os-release")),
             "OSVersion": "",
             "OSType": "linux",
-            "Architecture": platform.machine(),
+            "Architecture": os.uname().machine,
             "IndexServerAddress": _INDEX,
             "RegistryConfig": {
                 "IndexConfigs": {"docker.io": {"Mirrors": [], "Name": "docker.io", "Official": True, "Secure": True}},
@@ -187,6 +186,8 @@ def identity(home: Home) -> str:
     try:
         return str(read_json(path)["id"])
     except FileNotFoundError:
+        import uuid  # seldom, and slow to import
+
         found = str(uuid.uuid4())
         write_json(path, {"id": found})
         return found

@@ -26,7 +26,7 @@ from typing import Any
 from dockerlab.engine.home import Home
 from dockerlab.engine.runtime import probe
 from dockerlab.engine.runtime.plan import Limits, Network, Plan, Process
-from dockerlab.engine.runtime.probe import Capabilities
+from dockerlab.engine.runtime.probe import Capabilities, Probing
 from dockerlab.engine.runtime.running import Job, OnEvent, Running, StartFailed, begin, find
 from dockerlab.engine.workers import Workers
 from dockerlab.errors import EngineError
@@ -40,10 +40,10 @@ _TRIES = 2
 
 
 class Runtime:
-    """home: the engine's. Nothing is started before it is needed."""
+    """home: the engine's. probing: under way already. Nothing else is started before it is needed."""
 
-    def __init__(self, home: Home) -> None:
-        self._home = home
+    def __init__(self, home: Home, probing: Probing | None = None) -> None:
+        self._home, self._probing = home, probing
         self._lock = threading.Lock()
         self._launcher: subprocess.Popen[bytes] | None = None
         self._control: socket.socket | None = None
@@ -53,6 +53,8 @@ class Runtime:
     @cached_property
     def capabilities(self) -> Capabilities:
         """What containers get on this machine; probed once: here as long as there is one thread, since it forks, else in a process."""
+        if self._probing and (found := self._probing.result()):
+            return found
         if threading.active_count() == 1:
             return probe.probe(self._home.root)
         command = [sys.executable, "-P", "-c", f"from {probe.__name__} import main; main()", str(self._home.root)]

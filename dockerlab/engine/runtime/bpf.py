@@ -8,7 +8,7 @@ seccomp_unotify(2).
 from __future__ import annotations
 
 import errno
-import platform
+import os
 import struct
 from collections.abc import Mapping, Sequence
 
@@ -46,9 +46,9 @@ OWNERSHIP = (
 def number(name: str) -> int | None:
     """A call's number on this machine, None where it does not exist. Raises OSError on an architecture that is not known."""
     try:
-        return _NUMBERS[platform.machine()].get(name)
+        return _NUMBERS[os.uname().machine].get(name)
     except KeyError:
-        raise OSError(errno.ENOSYS, f"no system call numbers for {platform.machine()}") from None
+        raise OSError(errno.ENOSYS, f"no system call numbers for {os.uname().machine}") from None
 
 
 def numbers(names: Sequence[str]) -> list[int]:
@@ -58,7 +58,7 @@ def numbers(names: Sequence[str]) -> list[int]:
 
 def assemble(actions: Mapping[int, int], pointers: Mapping[int, int] | None = None) -> bytes:
     """number → action as a program for `kernel.seccomp`. pointers: number → which of the arguments must not be null for it."""
-    lines = [_line(_LOAD, _ARCHITECTURE), _line(_JUMP_EQUAL, _AUDIT[platform.machine()], 1, 0), _line(_RETURN, ALLOW)]
+    lines = [_line(_LOAD, _ARCHITECTURE), _line(_JUMP_EQUAL, _AUDIT[os.uname().machine], 1, 0), _line(_RETURN, ALLOW)]
     lines.append(_line(_LOAD, _NUMBER))
     for call, action in actions.items():
         body = [_line(_RETURN, action)]

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import ctypes
 import os
-import platform
 import re
 import socket
 import struct
@@ -56,9 +55,9 @@ def _check(result: int, call: str) -> int:
 def syscall_number(name: str) -> int:
     """The number of one of the calls that have no wrapper in the C library. Raises OSError where it is not known."""
     try:
-        return _CALLS[platform.machine()][name]
+        return _CALLS[os.uname().machine][name]
     except KeyError:
-        raise OSError(f"{name}: unknown on {platform.machine()}") from None
+        raise OSError(f"{name}: unknown on {os.uname().machine}") from None
 
 
 def unshare(flags: int) -> None:

@@ -31,7 +31,7 @@ from dockerlab.engine.runtime.namespaces import NamespaceGuard
 
 # What `tarfile` imports only when it meets such an archive.
 _NEEDED_INSIDE = (bz2, lzma, zlib)
-_LEISURE = 0.01  # seconds; a short command has ended by then
+_LEISURE = 0.025  # seconds; a short command has ended by then, and its client has been told
 
 
 def rung(abilities: Abilities, means: Means) -> Mapping[bytes, Prepare]:
@@ -71,9 +71,10 @@ def serve(control: socket.socket, abilities: Abilities) -> None:
         try:
             engines = launch(control, prepares[asked])
         except OSError as error:
-            control.send(str(error).encode())
+            with suppress(BrokenPipeError):
+                control.send(str(error).encode())
         else:
-            with engines:
+            with engines, suppress(BrokenPipeError):  # the engine has left meanwhile
                 socket.send_fds(control, [b"monitor"], [engines.fileno()])
 
 

@@ -11,6 +11,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -65,6 +66,27 @@ def probe(root: Path, *, everything: bool = False) -> Capabilities:
     namespaces = usable and not findings["overlay"] and not (supervised and is_named)
     isolation = "namespaces" if namespaces else "supervised" if supervised else ""
     return Capabilities(isolation, "overlay" if namespaces else "tree", is_root, not findings["proc"], findings)
+
+
+class Probing:
+    """A probe in a process of its own, while this one goes on; it has one thread. root: as for `probe`."""
+
+    def __init__(self, root: Path) -> None:
+        self._read, write = os.pipe()
+        self._pid = os.fork()
+        if not self._pid:
+            with suppress(BaseException):  # who asks probes again, and is told what is wrong
+                os.write(write, json.dumps(probe(root).to_json()).encode())
+            os._exit(0)
+        os.close(write)
+
+    def result(self) -> Capabilities | None:
+        """What it found; None where it failed. To be called once, by this process or one that it has forked."""
+        with os.fdopen(self._read, "rb") as pipe:
+            said = pipe.read()
+        with suppress(ChildProcessError):
+            os.waitpid(self._pid, 0)
+        return Capabilities(**json.loads(said)) if said else None
 
 
 def _attempt(action: Callable[[], None]) -> str:

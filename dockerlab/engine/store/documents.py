@@ -7,7 +7,7 @@ once. (Go does the same when Docker reads it.) Image spec of the OCI: manifest.m
 from __future__ import annotations
 
 import json
-import platform
+import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
@@ -151,4 +151,4 @@ def encoded(value: object) -> bytes:
 
 def architecture() -> str:
     """This machine's, as images name it."""
-    return _ARCHITECTURES.get(platform.machine(), platform.machine())
+    return _ARCHITECTURES.get(os.uname().machine, os.uname().machine)

@@ -6,7 +6,7 @@ linux: arch/x86/entry/syscalls/syscall_64.tbl, include/uapi/asm-generic/unistd.h
 from __future__ import annotations
 
 import errno
-import platform
+import os
 import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -112,9 +112,9 @@ ARM64 = Machine(
 def this_machine() -> Machine:
     """The architecture that this runs on. Raises OSError where it is neither of the two."""
     for machine in (X86_64, ARM64):
-        if machine.name == platform.machine():
+        if machine.name == os.uname().machine:
             return machine
-    raise OSError(errno.ENOSYS, f"no system call numbers for {platform.machine()}")
+    raise OSError(errno.ENOSYS, f"no system call numbers for {os.uname().machine}")
 
 
 def pack_stat(machine: Machine, values: Sequence[int]) -> bytes:
