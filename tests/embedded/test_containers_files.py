@@ -106,6 +106,14 @@ def test_a_read_only_root(api: Client) -> None:
     assert api.message("PUT", f"/containers/{made}/archive", tar_of(a=b""), path="/tmp") == (400, text)
 
 
+def test_files_put_into_volumes_of_a_read_only_root(api: Client) -> None:
+    binds = ["kept:/v", "kept:/v/inner:ro"]
+    made = api.ready(*LOOP, host={"ReadonlyRootfs": True, "Binds": binds})
+    assert api.ask("PUT", f"/containers/{made}/archive", tar_of(a=b""), path="/v").status == 200
+    text = "mounted volume is marked read-only"
+    assert api.message("PUT", f"/containers/{made}/archive", tar_of(a=b""), path="/v/inner") == (400, text)
+
+
 def test_commit(api: Client, inside: Engine) -> None:
     made = api.run("sh", "-c", "echo x > /new", Env=["A=1"], Labels={"l": "1"})
     api.wait(made)

@@ -32,6 +32,9 @@ def test_every_field_has_its_default() -> None:
     assert of_host["ShmSize"] == 64 << 20
     assert "Healthcheck" not in configuration.shown(parsed)
     assert "Mounts" not in configuration.shown(of_host)
+    plain = {"Type": "volume", "Target": "/v"}
+    _, of_host = configuration.parse({"HostConfig": {"Mounts": [{**plain, "Source": "", "ReadOnly": False}]}})
+    assert of_host["Mounts"] == [plain]
     assert configuration.shown(parsed)["Volumes"] is None
 
 
@@ -182,6 +185,11 @@ _POLICY = "invalid restart policy: "
         ({"LogConfig": {"Type": "local", "Config": {"tag": "1"}}}, 400, "unknown log opt 'tag' for log driver local"),
         ({"LogConfig": {"Config": {"mode": "x"}}}, 400, "logger: logging mode not supported: x"),
         ({"Tmpfs": {"foo": ""}}, 400, "invalid mount path: 'foo' mount path must be absolute"),
+        (
+            {"StorageOpt": {"size": "1G"}},
+            500,
+            "--storage-opt is supported only for overlay over xfs with 'pquota' mount option",
+        ),
     ],
 )
 def test_refused_host_configs(given: dict[str, Any], status: int, text: str) -> None:
@@ -217,6 +225,22 @@ def test_limits() -> None:
     found = resources.limits(host(Memory=100 << 20, CpuQuota=50_000, CpuPeriod=100_000, PidsLimit=-1))
     assert (found.memory, found.cpus, found.pids) == (100 << 20, 0.5, 0)
     assert resources.limits(host(NanoCpus=1_500_000_000)).cpus == 1.5
+
+
+@pytest.mark.parametrize(
+    ("given", "text"),
+    [
+        ({"BlkioWeight": 100}, "Weight discarded."),
+        ({"BlkioDeviceReadBps": [{"Path": "/dev/x", "Rate": 1}]}, "Block I/O BPS read limit discarded."),
+        ({"MemoryReservation": 32 << 20}, "Limitation discarded."),
+        ({"CpuPercent": 10}, "linux does not support CPU percent. Percent discarded."),
+        ({"Sysctls": {"net.ipv4.ip_forward": "1"}}, "The embedded engine sets no kernel parameters: --sysctl has no effect."),
+    ],
+)
+def test_limits_that_have_no_effect_are_told(given: dict[str, Any], text: str) -> None:
+    [told] = resources.warnings(host(**given))
+    assert told.endswith(text)
+    assert not resources.warnings(host(Memory=64 << 20, NanoCpus=10**9, CpuShares=512))
 
 
 @pytest.mark.parametrize(

@@ -44,8 +44,9 @@ def started(api: Client, identifier: str, given: bytes = b"", **asked: Any) -> b
 
 
 def test_output_exit_code_and_inspection(api: Client, inside: Engine, web: str) -> None:
-    run = made(api, "sh", "-c", "echo out; echo err >&2; exit 3", User="root")
+    run = made(api, "sh", "-c", "echo out; echo err >&2; exit 3", User="root", DetachKeys="ctrl-a")
     before = api.get(f"/exec/{run}/json")
+    assert before["DetachKeys"] == "AQ=="
     assert (before["Running"], before["ExitCode"], before["Pid"]) == (False, None, 0)
     assert by_stream(started(api, run)) == {1: b"out\n", 2: b"err\n"}
     after = api.get(f"/exec/{run}/json")

@@ -41,8 +41,7 @@ def get(engine: Engine, request: Request) -> Response:
 def put(engine: Engine, request: Request) -> Response:
     """PUT /containers/{id}/archive"""
     container, path, query = find(engine, request), _path(request), request.query
-    if container.record.host_config.get("ReadonlyRootfs") and not _is_in_mount(container, path):
-        raise UsageError("container rootfs is marked read-only")
+    _needs_writable(container, path)
     arguments = {"path": path, "no_overwrite": query.flag("noOverwriteDirNonDir"), "owned": True}
     job = engine.containers.parts.job(container, "archive_put", arguments)
     try:
@@ -135,9 +134,15 @@ def _feed(job: Job, request: Request) -> None:
                 accepts = False
 
 
-def _is_in_mount(container: Container, path: str) -> bool:
+def _needs_writable(container: Container, path: str) -> None:
+    """Raises UsageError."""
     path = f"/{path.strip('/')}/"
-    return any(path.startswith(f"{point.destination}/") and point.writable for point in container.record.mounts)
+    within = [point for point in container.record.mounts if path.startswith(f"{point.destination}/")]
+    if within:
+        if not max(within, key=lambda point: len(point.destination)).writable:
+            raise UsageError("mounted volume is marked read-only")
+    elif container.record.host_config.get("ReadonlyRootfs"):
+        raise UsageError("container rootfs is marked read-only")
 
 
 ROUTES = (

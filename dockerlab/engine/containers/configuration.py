@@ -198,6 +198,8 @@ def _with_defaults(host: dict[str, Any]) -> dict[str, Any]:
     host["LogConfig"] = {"Type": host["LogConfig"].get("Type") or "json-file", "Config": host["LogConfig"].get("Config") or {}}
     policy = host["RestartPolicy"]
     host["RestartPolicy"] = {"Name": policy.get("Name") or "no", "MaximumRetryCount": policy.get("MaximumRetryCount") or 0}
+    if host["Mounts"]:
+        host["Mounts"] = [{name: value for name, value in mount.items() if value not in ("", False)} for mount in host["Mounts"]]
     if host["MaskedPaths"] is None and not host["Privileged"]:
         host["MaskedPaths"], host["ReadonlyPaths"] = list(_MASKED), list(_READONLY)
     return host

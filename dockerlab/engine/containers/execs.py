@@ -5,6 +5,7 @@ An exec is created, then started once; it can be inspected for a while after it 
 
 from __future__ import annotations
 
+import base64
 import re
 import secrets
 import socket
@@ -13,7 +14,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from dockerlab.engine.containers import linking, planning
+from dockerlab.engine.containers import linking, planning, streams
 from dockerlab.engine.containers.body import EXEC
 from dockerlab.engine.containers.container import Container
 from dockerlab.engine.containers.parts import Parts
@@ -63,7 +64,7 @@ class Exec:
             "arguments": arguments,
             "privileged": bool(self.asked.get("Privileged")),
         }
-        user = self.asked.get("User")
+        user, keys = self.asked.get("User"), self.asked.get("DetachKeys")
         return {
             "ID": self.id,
             "Running": self.is_running,
@@ -74,7 +75,7 @@ class Exec:
             "OpenStdout": bool(self.asked.get("AttachStdout")),
             "CanRemove": False,
             "ContainerID": self.container.id,
-            "DetachKeys": str(self.asked.get("DetachKeys") or ""),
+            "DetachKeys": base64.b64encode(streams.parse_keys(keys)).decode() if keys else "",
             "Pid": self.pid,
         }
 

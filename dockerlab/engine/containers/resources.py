@@ -20,6 +20,25 @@ FIELDS = (
     *("CpuRealtimeRuntime", "CpusetCpus", "CpusetMems", "MemoryReservation", "MemorySwap", "PidsLimit"),
 )
 
+_NO_KERNEL = "Your kernel does not support"
+_NO_GROUP = "or the cgroup is not mounted."
+# What is no limit of this engine's → what Docker says where it cannot enforce it.
+_DISCARDED = {
+    "MemoryReservation": f"{_NO_KERNEL} memory soft limit capabilities {_NO_GROUP} Limitation discarded.",
+    "MemorySwappiness": f"{_NO_KERNEL} memory swappiness capabilities {_NO_GROUP} Memory swappiness discarded.",
+    "OomKillDisable": f"{_NO_KERNEL} OomKillDisable. OomKillDisable discarded.",
+    "CpuRealtimePeriod": f"{_NO_KERNEL} CPU real-time scheduler. Period discarded.",
+    "CpuRealtimeRuntime": f"{_NO_KERNEL} CPU real-time scheduler. Runtime discarded.",
+    "CpuPercent": "linux does not support CPU percent. Percent discarded.",
+    "BlkioWeight": f"{_NO_KERNEL} Block I/O weight {_NO_GROUP} Weight discarded.",
+    "BlkioWeightDevice": f"{_NO_KERNEL} Block I/O weight_device {_NO_GROUP} Weight-device discarded.",
+    "BlkioDeviceReadBps": f"{_NO_KERNEL} BPS Block I/O read limit {_NO_GROUP} Block I/O BPS read limit discarded.",
+    "BlkioDeviceWriteBps": f"{_NO_KERNEL} BPS Block I/O write limit {_NO_GROUP} Block I/O BPS write limit discarded.",
+    "BlkioDeviceReadIOps": f"{_NO_KERNEL} IOPS Block read limit {_NO_GROUP} Block I/O IOPS read limit discarded.",
+    "BlkioDeviceWriteIOps": f"{_NO_KERNEL} IOPS Block write limit {_NO_GROUP} Block I/O IOPS write limit discarded.",
+    "Sysctls": "The embedded engine sets no kernel parameters: --sysctl has no effect.",
+}
+
 
 def check(host: Mapping[str, Any], cpus: int, memory_nodes: int = 1) -> None:
     """Raises UsageError for limits that make no sense. cpus, memory_nodes: how many this machine has."""
@@ -106,6 +125,4 @@ def _check_set(text: str, count: int, name: str, word: str) -> None:
 
 def warnings(host: Mapping[str, Any]) -> list[str]:
     """What is asked for and is no limit of this engine's."""
-    if host.get("BlkioWeight"):
-        return ["Your kernel does not support Block I/O weight or the cgroup is not mounted. Weight discarded."]
-    return []
+    return [text for name, text in _DISCARDED.items() if host.get(name)]

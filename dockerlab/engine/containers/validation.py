@@ -37,6 +37,8 @@ def check(config: Mapping[str, Any], host: Mapping[str, Any]) -> None:
     log_options.check(host["LogConfig"]["Type"], host["LogConfig"]["Config"])
     if host["Runtime"] not in configuration.RUNTIMES:
         raise UsageError(f"unknown or invalid runtime name: {host['Runtime']}")
+    if host["StorageOpt"]:
+        raise EngineError("--storage-opt is supported only for overlay over xfs with 'pquota' mount option", status=500)
     for ulimit in host["Ulimits"] or ():
         if not isinstance(ulimit, dict) or not isinstance(ulimit.get("Name"), str):
             raise UsageError("invalid JSON: a ulimit is an object with Name, Soft and Hard")
