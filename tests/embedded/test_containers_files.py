@@ -134,4 +134,5 @@ def test_commit(api: Client, inside: Engine) -> None:
     assert api.message("POST", "/commit", container="nosuch") == (404, NO)
     upper = "invalid reference format: repository name (library/Foo) must be lowercase"
     assert api.message("POST", "/commit", container=made, repo="Foo") == (400, upper)
+    assert api.message("POST", "/commit", container=made, repo="foo", tag="a@b") == (400, "invalid tag format")
     assert api.message("POST", "/commit", container=made, changes="RUN x") == (400, "RUN is not a valid change command")

@@ -150,6 +150,11 @@ def test_an_address_that_is_not_named_is_this_machines_own() -> None:
     ]
 
 
+def test_what_is_no_address_stands_for_none() -> None:
+    asked = [{"HostIp": address, "HostPort": "80"} for address in ("localhost", "[::1]")]
+    assert [one.host_ip for one in bindings({"PortBindings": {"80/tcp": asked}})] == ["127.0.0.1", "::1"]
+
+
 def test_publish_all_adds_what_is_exposed() -> None:
     ports = {"80/tcp": [{"HostPort": "8000-8010"}]}
     found = bindings({"PortBindings": ports, "PublishAllPorts": True}, ExposedPorts={"80/tcp": {}, "90-91": {}})

@@ -104,11 +104,20 @@ def test_two_networks_one_address(networks: Networks, net_home: Home) -> None:
         ("bridge", "web", {"Aliases": ["x"]}, 400, "network-scoped alias is supported only for containers in user defined"),
         ("two", "web", {"IPAMConfig": {"IPv4Address": "172.18.0.5"}}, 400, "networks with user configured subnets"),
         ("two", "web", {"IPAMConfig": {"IPv4Address": "zz"}}, 400, "* invalid IPv4 address: zz"),
+        (
+            "own",
+            "web",
+            {"IPAMConfig": {"IPv4Address": "10.2.0.5"}},
+            400,
+            "no configured subnet or ip-range contain the IP address 10.2",
+        ),
+        ("own", "web", {"IPAMConfig": {"IPv6Address": "zz"}}, 400, "* no configured subnet or ip-range contain the IP address zz"),
     ],
 )
 def test_what_cannot_be_connected(networks: Networks, network: str, container: str, settings: Any, status: int, text: str) -> None:
     networks.create({"Name": "net"})
     networks.create({"Name": "two"})
+    networks.create({"Name": "own", "IPAM": {"Config": [{"Subnet": "10.1.0.0/16"}]}})
     add(networks, WEB, "web", "net")
     add(networks, DB, "db", "host")
     with pytest.raises(DockerlabError) as caught:

@@ -192,6 +192,7 @@ class TestOne:
             ({"repo": "a/b", "tag": "c"}, 201),
             ({"repo": "A", "tag": "c"}, (400, "invalid reference format: repository name (library/A) must be lowercase")),
             ({"repo": "a", "tag": "b c"}, (400, "invalid tag format")),
+            ({"repo": "a", "tag": "b@c"}, (400, "invalid tag format")),
             ({"repo": "sha256", "tag": "c"}, (400, "refusing to create an ambiguous tag using digest algorithm as name")),
             ({"repo": "a@sha256:" + "0" * 64}, (400, "refusing to create a tag with a digest reference")),
         ],

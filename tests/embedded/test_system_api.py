@@ -300,6 +300,8 @@ def test_volumes(house: House) -> None:
     pruned = house.ask("POST", "/volumes/prune")
     assert [len(name) for name in pruned["VolumesDeleted"]] == [64]
     assert house.ask("POST", "/volumes/prune", filters=filters(all="true")) == {"VolumesDeleted": ["data"], "SpaceReclaimed": 0}
+    with pytest.raises(DockerlabError, match="invalid filter 'all': strconv.ParseBool: parsing \"z\": invalid syntax"):
+        house.ask("POST", "/volumes/prune", filters=filters(all="z"))
 
 
 def test_older_clients_prune_named_volumes_too(house: House) -> None:

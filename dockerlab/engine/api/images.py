@@ -15,6 +15,7 @@ from dockerlab.engine.filters import Filters, parse
 from dockerlab.engine.http.types import TAR, Answer, Request, Response, Route, Stream
 from dockerlab.engine.json_shapes import TEXT, Struct
 from dockerlab.engine.store import Image, Use
+from dockerlab.engine.store.values import tagged
 from dockerlab.errors import DockerlabError, EngineError, UsageError
 
 if TYPE_CHECKING:
@@ -192,7 +193,7 @@ def history(engine: Engine, request: Request) -> Response:
 def tag(engine: Engine, request: Request) -> Response:
     """POST /images/{name}/tag"""
     repository, name = request.query.text("repo"), request.query.text("tag")
-    engine.store.tag(request.params["name"], f"{repository}:{name}" if name else repository)
+    engine.store.tag(request.params["name"], tagged(repository, name))
     return Answer(status=201)
 
 

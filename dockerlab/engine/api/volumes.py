@@ -53,7 +53,11 @@ def remove(engine: Engine, request: Request) -> Answer:
 def prune(engine: Engine, request: Request) -> Answer:
     """POST /volumes/prune"""
     filters = parse(request.query.text("filters"), _PRUNED)
-    every = filters.flag("all") or request.version < _PRUNES_ANONYMOUS
+    try:
+        every = filters.flag("all") or request.version < _PRUNES_ANONYMOUS
+    except UsageError:
+        value = " ".join(filters.values("all"))
+        raise UsageError(f"invalid filter 'all': strconv.ParseBool: parsing \"{value}\": invalid syntax") from None
     removed, freed = engine.volumes.prune(filters, every)
     return Answer({"VolumesDeleted": removed, "SpaceReclaimed": freed})
 

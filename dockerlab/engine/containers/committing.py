@@ -12,7 +12,7 @@ from dockerlab import reference
 from dockerlab.engine import changes
 from dockerlab.engine.containers import configuration
 from dockerlab.engine.containers.container import Container
-from dockerlab.engine.store.values import refused
+from dockerlab.engine.store.values import refused, tagged
 from dockerlab.errors import Conflict, EngineError, InvalidReference, UsageError
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ def _config(own: Mapping[str, Any], asked: Asked) -> dict[str, Any]:
 def _name(asked: Asked) -> str | None:
     if not asked.repository:
         return None
-    text = f"{asked.repository}:{asked.tag}" if asked.tag else asked.repository
+    text = tagged(asked.repository, asked.tag)
     try:
         found = reference.parse(text)
     except InvalidReference as error:

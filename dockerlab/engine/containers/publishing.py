@@ -7,6 +7,7 @@ who was not invited. Who wants that says 0.0.0.0.
 from __future__ import annotations
 
 import errno
+import ipaddress
 import os
 import socket
 from collections.abc import Collection, Iterable, Mapping
@@ -114,7 +115,15 @@ def _ports(text: str) -> list[tuple[int, Literal["tcp", "udp"]]]:
 def _bindings(port: tuple[int, Literal["tcp", "udp"]], wanted: Iterable[Mapping[str, Any]]) -> Iterable[Binding]:
     for one in wanted:
         first, _, last = str(one.get("HostPort") or "0").partition("-")
-        yield Binding(*port, str(one.get("HostIp") or DEFAULT_ADDRESS).strip("[]"), int(first), int(last or first))
+        yield Binding(*port, _address(str(one.get("HostIp") or "")), int(first), int(last or first))
+
+
+def _address(text: str) -> str:
+    """What is no address stands for none, as with Docker: no name is looked up."""
+    try:
+        return str(ipaddress.ip_address(text.strip("[]")))
+    except ValueError:
+        return DEFAULT_ADDRESS
 
 
 def _bound(binding: Binding, endpoint: str, allocated: Collection[tuple[str, int]]) -> socket.socket:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from dockerlab.engine.json_shapes import NUMBER, TEXT, TEXT_BY_NAME, TEXTS, YES_NO, List, Struct, read
@@ -120,15 +120,15 @@ def endpoint(settings: Mapping[str, Any] | None, network: Network | None) -> End
     asked = read(settings or {}, ENDPOINT)
     aliases = tuple(dict.fromkeys(str(alias) for alias in asked.get("Aliases") or ()))
     addressing = asked.get("IPAMConfig") or None
-    wrong = []
-    for key, label in (("IPv4Address", "IPv4"), ("IPv6Address", "IPv6")):
-        address = str((addressing or {}).get(key) or "")
-        if address and not _is_address(address):
+    given = [(label, str(address)) for label in ("IPv4", "IPv6") if (address := (addressing or {}).get(f"{label}Address"))]
+    wrong = [_OWN_ADDRESS] if network and network.is_predefined and given else []
+    for label, address in given:
+        if not _is_address(address):
             wrong.append(f"invalid {label} address: {address}")
-        if address and network and network.is_predefined:
-            wrong += [_OWN_ADDRESS, f"no configured subnet or ip-range contain the IP address {address}"]
-        elif address and network and not (network.ipam.get("Config") or ()):
+        if network and not network.is_predefined and not (network.ipam.get("Config") or ()):
             wrong.append(_USER_ADDRESS)
+        elif network and not _is_within(address, subnets(network)):
+            wrong.append(f"no configured subnet or ip-range contain the IP address {address}")
     if network and network.is_predefined and aliases:
         wrong.append(_ALIAS)
     if wrong:
@@ -173,6 +173,10 @@ def check_container(config: Mapping[str, Any], host_config: Mapping[str, Any]) -
     for given, text in conflicts:
         if given:
             raise UsageError(f"conflicting options: {text}")
+
+
+def _is_within(text: str, networks: Iterable[ipaddress.IPv4Network | ipaddress.IPv6Network]) -> bool:
+    return _is_address(text) and any(ipaddress.ip_address(text) in network for network in networks)
 
 
 def _is_address(text: str) -> bool:

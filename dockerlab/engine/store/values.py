@@ -87,6 +87,13 @@ def short(identifier: str) -> str:
     return identifier.removeprefix("sha256:")[:12]
 
 
+def tagged(repository: str, tag: str) -> str:
+    """The two that some requests have in place of a reference, as one. Raises InvalidReference."""
+    if "@" in tag:
+        raise InvalidReference("invalid tag format")
+    return f"{repository}:{tag}" if tag else repository
+
+
 def refused(text: str) -> InvalidReference:
     """Docker's words for a reference that is none."""
     name = text.partition("@")[0]
