@@ -40,6 +40,7 @@ def nothing_outside(own: OwnEngine) -> Iterator[None]:
     (outside / "victim").mkdir(exist_ok=True)
     (outside / "victim" / "file").write_bytes(b"untouched")
     (outside / "victim").chmod(0o777)
+    eventually(lambda: not os.listdir(own.home.tmp), "something is left from before")
     before = _places(own)
     yield
     assert (outside / "victim" / "file").read_bytes() == b"untouched"
