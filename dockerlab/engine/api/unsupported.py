@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from dockerlab.engine.http.types import Answer, Handler, Method, Request, Response, Route
-from dockerlab.errors import EngineError
+from dockerlab.errors import EngineError, NotFound
 
 _SWARM = "swarm mode is not supported by dockerlab's engine: it runs the containers of one user on one machine"
 _PLUGINS = "plugins are not supported by dockerlab's engine: volumes are local, networks are its own"
@@ -53,7 +53,6 @@ _ENDPOINTS: dict[str, tuple[tuple[Method, str], ...]] = {
         ("GET", "/plugins/privileges"),
         ("POST", "/plugins/pull"),
         ("POST", "/plugins/create"),
-        ("GET", "/plugins/{name:path}/json"),
         ("DELETE", "/plugins/{name:path}"),
         ("POST", "/plugins/{name:path}/enable"),
         ("POST", "/plugins/{name:path}/disable"),
@@ -92,6 +91,10 @@ def _no_plugins(engine: Any, request: Request) -> Response:
     return Answer([])
 
 
+def _no_plugin(engine: Any, request: Request) -> Response:
+    raise NotFound(f'plugin "{request.params["name"]}" not found')
+
+
 def _leave_swarm(engine: Any, request: Request) -> Response:
     """What every engine outside of a swarm says, and what clients that make sure of being outside wait for."""
     raise EngineError("This node is not part of a swarm", status=503)
@@ -100,6 +103,7 @@ def _leave_swarm(engine: Any, request: Request) -> Response:
 ROUTES: tuple[Route, ...] = (
     Route("POST", "/build/prune", _prune_build_cache),
     Route("GET", "/plugins", _no_plugins),
+    Route("GET", "/plugins/{name:path}/json", _no_plugin),
     Route("POST", "/swarm/leave", _leave_swarm),
     *(Route(method, path, _refuses(message)) for message, endpoints in _ENDPOINTS.items() for method, path in endpoints),
 )
