@@ -104,10 +104,10 @@ def test_environment_names_labels_user_and_folder(tmp_path: pathlib.Path) -> Non
 
 
 def test_volumes_and_tmpfs() -> None:
-    container = shell("echo kept >/v/f; df /t | tail -n 1; exec sleep 60").with_volume_mapping("conformance-volume", "/v", "rw")
+    container = shell("echo kept >/v/f; touch /t/f; ls /t/f; exec sleep 60").with_volume_mapping("conformance-volume", "/v", "rw")
     container = container.with_tmpfs_mount("/t", "size=1m")
     with container:
-        wait_for_logs(container, "/t", timeout=20)
+        wait_for_logs(container, "/t/f", timeout=20)
         assert container.exec("cat /v/f")[1] == b"kept\n"
     DockerClient().client.volumes.get("conformance-volume").remove()
 
