@@ -16,6 +16,7 @@ import socket
 import struct
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
 
 from dockerlab.engine.runtime import bpf, capabilities, entry, jobs, kernel, mounts
 from dockerlab.engine.runtime.account import Account
@@ -80,7 +81,6 @@ class Inside:
                 os.fchown(fd, account.uid, account.gid)
         entry.change_directory(process)
         entry.set_limits((*process.rlimits, *self.group.rlimits))
-        entry.reset_signals()
         if process.job:
             os.closerange(3, _ALL_DESCRIPTORS)
             return jobs.run(process.job, process.arguments)
@@ -106,8 +106,7 @@ class Inside:
             kernel.unshare(kernel.CLONE_NEWUSER)
             map_ids((account.uid, 0), (account.gid, 0))
         redirects = network.mode == "loopback"
-        names = bpf.NAMES_OF_SOCKETS if network.first_port else ()
-        if program := bpf.namespace_filter((*bpf.SOCKETS, *names) if redirects else (), not is_root):
+        if program := filter_for(redirects=redirects, moves_ports=bool(network.first_port), is_root=is_root):
             listener = kernel.seccomp(program, kernel.SECCOMP_FILTER_FLAG_NEW_LISTENER if redirects else 0)
             if redirects:
                 socket.send_fds(channel, [b"net"], [listener])
@@ -128,10 +127,18 @@ class Inside:
             kernel.prctl(kernel.PR_SET_NO_NEW_PRIVS, 1)
 
 
+@cache
+def filter_for(*, redirects: bool, moves_ports: bool, is_root: bool) -> bytes | None:
+    """The filter of a container's processes: bind and connect are redirected, what a single id cannot do is told to be done."""
+    names = bpf.NAMES_OF_SOCKETS if moves_ports else ()
+    return bpf.namespace_filter((*bpf.SOCKETS, *names) if redirects else (), not is_root)
+
+
 def leave_the_monitor() -> None:
     """What a process does first that a monitor has forked."""
     os.setsid()
     signal.set_wakeup_fd(-1)
+    entry.reset_signals()
     end_with_monitor()
 
 

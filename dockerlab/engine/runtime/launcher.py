@@ -23,7 +23,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
 
-from dockerlab.engine.runtime import ANY, HOST_PIDS, NOW, limits, monitor, namespaces
+from dockerlab.engine.runtime import ANY, HOST_PIDS, NOW, inside, kernel, limits, monitor, namespaces
 from dockerlab.engine.runtime.inside import Abilities
 from dockerlab.engine.runtime.limits import Means
 from dockerlab.engine.runtime.monitor import MakeGuard, Prepare, Take
@@ -40,6 +40,9 @@ def rung(abilities: Abilities, means: Means) -> Mapping[bytes, Prepare]:
         from dockerlab.engine.runtime.supervisor.guard import SupervisedGuard
 
         return dict.fromkeys((ANY, HOST_PIDS), lambda: lambda line: SupervisedGuard)
+
+    # Computed once, before the first fork.
+    inside.filter_for(redirects=True, moves_ports=bool(kernel.first_port()), is_root=abilities.is_root)
 
     def with_abilities(abilities: Abilities) -> Prepare:
         def prepare() -> Take:
