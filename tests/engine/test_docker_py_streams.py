@@ -190,6 +190,12 @@ def test_archives(cat: Any, kind: Kind) -> None:
         cat.put_archive("/tmp", b"this is no archive, and it is longer than a tar's block is" * 20)
 
 
+def test_a_file_takes_the_place_of_a_directory(cat: Any) -> None:
+    assert cat.exec_run("mkdir -p /tmp/place/more")[0] == 0
+    assert cat.put_archive("/tmp", archive(place="1")) is True
+    assert cat.exec_run("cat /tmp/place")[1] == b"1"
+
+
 def test_a_link_to_itself_is_not_followed(cat: Any) -> None:
     assert cat.exec_run("ln -s around /tmp/around")[0] == 0
     with pytest.raises(docker.errors.APIError, match="too many l"):

@@ -63,7 +63,7 @@ def failure(error: BaseException) -> DockerlabError:
         return EngineError(f"{error.filename}: {reason}" if error.filename else reason, status=500)
     if not isinstance(error, StartFailed):
         return error if isinstance(error, DockerlabError) else EngineError(str(error), status=500)
-    if error.message.startswith(("unable to find user", "unable to find group", "uids and gids")):
+    if error.message.startswith(("unable to find user", "unable to find group", "uids and gids", "Cannot mkdir: ")):
         return EngineError(error.message, status=500)
     return StartFailed(_START_FAILED + error.message, error.exit_code)
 

@@ -23,7 +23,7 @@ from dockerlab.engine.runtime.plan import Process
 from dockerlab.errors import DockerlabError
 
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-NOT_FOUND, NOT_RUNNABLE = 127, 126
+NOT_FOUND, NOT_RUNNABLE, NOT_STARTED = 127, 126, 125
 
 
 class StartFailed(Exception):
@@ -64,6 +64,10 @@ def change_directory(process: Process) -> None:
         if process.make_cwd:
             os.makedirs(cwd, 0o755, exist_ok=True)
         os.chdir(cwd)
+    except (FileExistsError, NotADirectoryError) as error:
+        if process.make_cwd:
+            raise StartFailed(f"Cannot mkdir: {cwd} is not a directory", NOT_STARTED) from error
+        raise StartFailed(f'chdir to cwd ("{cwd}") set in config.json failed: not a directory', NOT_FOUND) from error
     except OSError as error:
         raise StartFailed(
             f'chdir to cwd ("{cwd}") set in config.json failed: {os.strerror(error.errno or 0).lower()}', NOT_FOUND

@@ -14,6 +14,7 @@ import io
 import json
 import os
 import posixpath
+import shutil
 import stat
 import tarfile
 from collections.abc import Callable, Mapping
@@ -62,7 +63,7 @@ def archive_stat(arguments: Mapping[str, Any]) -> dict[str, Any]:
     # A symbolic link is told apart, with where it leads.
     target = _target(path) if stat.S_ISLNK(found.st_mode) else ""
     return {
-        "name": posixpath.basename(path.rstrip("/")) or "/",
+        "name": "." if arguments["path"].endswith("/.") else posixpath.basename(path.rstrip("/")) or "/",
         "size": found.st_size,
         "mode": _go_mode(found.st_mode),
         "mtime": found.st_mtime,
@@ -255,8 +256,9 @@ def _make_room(name: str, entry: tarfile.TarInfo, no_overwrite: bool) -> None:
         kinds = ("directory", "non-directory") if is_directory else ("non-directory", "directory")
         raise Refused(f"cannot overwrite {kinds[0]} {name!r} with {kinds[1]}", 400)
     if is_directory:
-        raise Refused(f"cannot overwrite directory {name!r} with non-directory", 400)
-    os.unlink(name)
+        shutil.rmtree(name)
+    else:
+        os.unlink(name)
 
 
 def _absolute(path: str) -> str:
