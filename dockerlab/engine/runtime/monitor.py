@@ -217,7 +217,9 @@ class Monitor:
             self._starting.discard(name)
             if "error" not in result:
                 now = time.time_ns()
-                self._started_at = now if not name else self._started_at
+                if not name:
+                    self._started_at = now
+                    self._guard.has_started()
                 result |= {"ok": True, "pid": session.pid, "started_at": timestamp(now)}
             tell(result)
             if "error" not in result:
@@ -273,12 +275,8 @@ class Monitor:
         if self._log:
             self._log.close()
             self._watchers.tell(b".")
-        exited = {
-            "code": session.exit_code,
-            "oom": self._guard.oom_killed,
-            "started_at": timestamp(self._started_at),
-            "finished_at": timestamp(time.time_ns()),
-        }
+        times = {"started_at": timestamp(self._started_at), "finished_at": timestamp(time.time_ns())}
+        exited = {"code": session.exit_code, "oom": self._guard.oom_killed, **times}
         if not self._plan.process.job:
             try:
                 write_json(Path(self._plan.directory, "exit.json"), exited)

@@ -78,14 +78,15 @@ class NamespaceGuard:
         self._plan, self._first, self._means = plan, first, means
         self._group = Group(limits.plan(plan.limits, means, plan.id))
         self._inside = Inside(plan, abilities, self._group)
-        self._has_started = False
+        self._is_begun = False
+        self._mounts = -1
         self.oom_killed = False
         self._group.create()
 
     def spawn(self, process: Process, stdio: Stdio) -> int:
         """See `starting.Guard`."""
-        if not self._has_started:
-            self._has_started = True
+        if not self._is_begun:
+            self._is_begun = True
             self._group.take_in(self._first.pid)
             self._first.start(stdio)
             return self._first.pid
@@ -94,6 +95,12 @@ class NamespaceGuard:
             leave_the_monitor()
             _carry_out(lambda: self._run(process, stdio), stdio.status)
         return pid
+
+    def has_started(self) -> None:
+        """See `starting.Guard`."""
+        # Else all its mounts are taken down before its end is told: they go with this process, which tells it first.
+        with suppress(OSError):  # it has ended already
+            self._mounts = os.open(f"/proc/{self._first.pid}/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
 
     def exits(self) -> list[tuple[int, int]]:
         """The processes that ended since the last call: (pid, exit code; 128 + N for signal N)."""

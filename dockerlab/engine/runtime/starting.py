@@ -26,6 +26,9 @@ class Guard(Protocol):
     def spawn(self, process: Process, stdio: Stdio) -> int:
         """Makes a process, gives its pid; what keeps it from starting goes to its status pipe. Raises OSError."""
 
+    def has_started(self) -> None:
+        """The first process runs its command. Called once."""
+
     def exits(self) -> list[tuple[int, int]]:
         """The processes that ended since the last call: (pid, exit code)."""
 

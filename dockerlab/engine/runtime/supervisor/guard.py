@@ -58,6 +58,9 @@ class SupervisedGuard:
                 raise OSError(answer.get("error") or "the container's supervisor has ended")
             self._note(answer)
 
+    def has_started(self) -> None:
+        """See `starting.Guard`. Nothing is to be done."""
+
     def fileno(self) -> int:
         """Can be read when a process has ended."""
         return self._socket.fileno()
