@@ -1,4 +1,7 @@
-"""/containers/{id}/top and /containers/{id}/stats: a container's processes, and what it uses."""
+"""/containers/{id}/top and /containers/{id}/stats: a container's processes, and what it uses.
+
+What reads them is imported when somebody asks: no start of the engine waits for it.
+"""
 
 from __future__ import annotations
 
@@ -7,22 +10,23 @@ import time
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from dockerlab.engine import processes, procfs
 from dockerlab.engine.http.types import Answer, Request, Response, Route, Stream
-from dockerlab.engine.usage import Usage, measure, stats_json
 from dockerlab.errors import UsageError
 
 if TYPE_CHECKING:
     from dockerlab.engine.containers.container import Container
     from dockerlab.engine.core import Engine
+    from dockerlab.engine.usage import Usage
 
 _BETWEEN = 1.0  # seconds from one sample to the next
 
 
 def top(engine: Engine, request: Request) -> Response:
     """GET /containers/{id}/top"""
+    from dockerlab.engine import processes, procfs
+
     container = engine.containers.get(request.params["id"])
     wanted = processes.parse(request.query.text("ps_args"))
     running = container.needs_running()
@@ -46,9 +50,9 @@ def stats(engine: Engine, request: Request) -> Response:
     with closing(sampler):
         first = sampler.sample()
         if is_single or first is None:
-            return Answer(stats_json(container.name, container.id, first))
+            return Answer(sampler.shown(first))
         sampler.wait()
-        return Answer(stats_json(container.name, container.id, sampler.sample(), first))
+        return Answer(sampler.shown(sampler.sample(), first))
 
 
 class _Sampler:
@@ -72,12 +76,20 @@ class _Sampler:
 
     def sample(self) -> Usage | None:
         """What it uses now; None where it does not run."""
+        from dockerlab.engine.usage import measure
+
         running = self._container.running
         if running is None:
             return None
         pids, traffic = running.measured()
         found = measure(self._container.id, pids, self._engine.containers.parts.means, time.time_ns())
         return replace(found, traffic=traffic) if self._container.record.address else found
+
+    def shown(self, now: Usage | None, before: Usage | None = None) -> dict[str, Any]:
+        """As the API has it. before: the sample that rates are counted from."""
+        from dockerlab.engine.usage import stats_json
+
+        return stats_json(self._container.name, self._container.id, now, before)
 
     def samples(self) -> Iterator[bytes]:
         """One a second, until the container is removed or the client leaves."""
@@ -87,7 +99,7 @@ class _Sampler:
         try:
             while more:
                 now = self.sample()
-                yield json.dumps(stats_json(self._container.name, self._container.id, now, before)).encode() + b"\n"
+                yield json.dumps(self.shown(now, before)).encode() + b"\n"
                 before = now
                 more = self.wait()
         finally:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dockerlab import __version__
-from dockerlab.engine import procfs, timestamps
+from dockerlab.engine import timestamps
 from dockerlab.engine.api.images import sizes
 from dockerlab.engine.containers.configuration import RUNTIMES
 from dockerlab.engine.filters import Filters
@@ -95,6 +95,8 @@ def warnings(capabilities: Capabilities, means: Means) -> list[str]:
 
 def info(engine: Engine, request: Request) -> Response:
     """GET /info"""
+    from dockerlab.engine import procfs  # which no start of the engine waits for
+
     capabilities, means = engine.runtime.capabilities, engine.containers.parts.means
     states = Counter(container.record.state.status for container in engine.containers.all())
     running = states["running"] + states["restarting"]
