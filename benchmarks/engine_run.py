@@ -7,6 +7,8 @@ the rounds are interleaved, so that what else the machine does hits all alike, a
 A bare launch is bubblewrap's, or unshare's where that is not installed; docker-py's own part are its seven requests with nothing to do
 (`ping`). Then: the engine's start to its first answer, its memory when idle, how both grow over 1,000 runs one after the other, and 100
 containers started at once. Prints medians in milliseconds and ratios.
+
+Measured with the Python that a distribution ships: one that was built without profile-guided optimization takes a fifth longer.
 """
 
 from __future__ import annotations
