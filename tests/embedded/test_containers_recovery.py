@@ -198,7 +198,10 @@ def test_what_a_crash_left_half_made_or_half_removed_is_cleared(life: Life) -> N
     half = life.home.container("f" * 64)
     half.mkdir()
     (half / "upper").mkdir()
+    aside = life.home.tmp / f"container-{'e' * 64}"
+    (aside / "upper" / "etc").mkdir(parents=True)
     engine = life.come_back()
+    assert not aside.exists()
     assert [one.id for one in engine.containers.all()] == [kept]
     assert not half.exists()
     assert not life.home.container(going).exists()

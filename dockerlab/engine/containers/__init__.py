@@ -206,6 +206,7 @@ class Containers:
 
     def recover(self) -> None:
         """Finds again what an earlier engine left. To be called once, before the first client."""
+        self._removal.recover()
         found = []
         for directory in sorted(self.parts.home.containers.iterdir()):
             try:

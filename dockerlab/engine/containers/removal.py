@@ -22,6 +22,7 @@ from dockerlab.engine.workers import Workers
 from dockerlab.errors import Conflict, DockerlabError, EngineError, NotFound
 
 _LOG = logging.getLogger(__name__)
+_ASIDE = "container-"  # in `tmp`: a directory that is being emptied
 _CLOSE_SECONDS = 10.0
 _IN_THE_WAY = {
     "running": "container is running: stop the container before removing or force remove",
@@ -36,6 +37,11 @@ class Removal:
     def __init__(self, parts: Parts, execs: Execs, lifecycle: Lifecycle) -> None:
         self._parts, self._execs, self._lifecycle = parts, execs, lifecycle
         self._workers = Workers("remover")
+
+    def recover(self) -> None:
+        """Empties what an engine that was killed had set aside. To be called once, before the first client."""
+        for aside in self._parts.home.tmp.glob(f"{_ASIDE}*"):
+            self._empty(aside)
 
     def close(self) -> None:
         """Waits for what is being emptied."""
@@ -78,14 +84,15 @@ class Removal:
 
     def _remove_files(self, container: Container) -> None:
         """Raises OSError."""
-        aside = self._parts.home.tmp / f"container-{container.id}"
+        aside = self._parts.home.tmp / f"{_ASIDE}{container.id}"
         wrote_nothing = _is_empty(container.record.root.upper)
         with suppress(FileNotFoundError):  # nothing is left of it
             container.directory.rename(aside)
         if wrote_nothing:
-            self._workers.run(lambda: self._empty(aside))
-        else:
-            self._parts.snapshots.remove(aside)
+            with suppress(RuntimeError):  # the limit of threads is reached
+                self._workers.run(lambda: self._empty(aside))
+                return
+        self._parts.snapshots.remove(aside)
 
     def _empty(self, aside: Path) -> None:
         try:
