@@ -79,6 +79,7 @@ def test_a_lesson_without_docker(own_lab: Lab, page: Any, request: pytest.Fixtur
     own_lab.screenshot(page, f"own-engine-{rung}")
     page.evaluate("() => window.jupyterapp.commands.execute('apputils:change-theme', {theme: 'JupyterLab Dark'})")
     page.locator('body[data-jp-theme-light="false"]').wait_for(state="attached")
+    page.locator("#jupyterlab-splash").wait_for(state="detached")
     own_lab.screenshot(page, f"own-engine-{rung}-dark")
 
     # Three containers on one port, each with its own page.
