@@ -68,7 +68,7 @@ require() {
 # A bridge of its own, so that two daemons do not fight over docker0.
 bridge() {
   ip link show "$1" >/dev/null 2>&1 || ip link add "$1" type bridge
-  ip addr show dev "$1" | grep -q "$2" || ip addr add "$2" dev "$1"
+  ip addr replace "$2" dev "$1"
   ip link set "$1" up
 }
 
@@ -81,7 +81,7 @@ start_engine20() {
 start_engine28() {
   local root=$STATE/engine28-root mirror packages=docker.io,docker-cli,docker-buildx,ca-certificates,iptables,iproute2,procps
   if [ "$(cat "$root/.complete" 2>/dev/null)" != "$packages" ]; then
-    mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 'Origin: Debian' 'Label: Debian' | head -n 1)
+    mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 'Origin: Debian' 'Label: Debian' | sed -n 1p)
     say "engine28: making its root with debootstrap (about a minute)"
     rm -rf --one-file-system "$root"
     debootstrap --variant=minbase --no-check-gpg --include="$packages" \
