@@ -118,18 +118,16 @@ def _runtime(environ: Mapping[str, str]) -> str:
     return f"/tmp/dockerlab-{os.getuid()}"
 
 
-def write_json(path: Path, value: object, *, durable: bool = False) -> None:
+def write_json(path: Path, value: object, *, is_new: bool = False) -> None:
     """Replaces a file by `value` as JSON: whoever reads it, also after this process was killed, finds the old one or the new one, whole.
 
-    durable: also after a power failure. It costs milliseconds, so that what a container's start waits for does without.
-
-    On a full disk the reserve makes room, or nobody could stop and remove what fills it; but not for what is new (durable).
+    On a full disk the reserve makes room, or nobody could stop and remove what fills it; but not for what is new. Raises OSError.
     """
     text = text_of(value)
-    if durable:
-        replace_text(path, text, durable=True)
+    if is_new:
+        _replace_text(path, text)
     else:
-        with_reserve(path, lambda: replace_text(path, text))
+        with_reserve(path, lambda: _replace_text(path, text))
 
 
 def text_of(value: object) -> str:
@@ -147,15 +145,11 @@ def with_reserve(path: Path, write: Callable[[], _Result]) -> _Result:
                 raise
 
 
-def replace_text(path: Path, text: str, *, durable: bool = False) -> None:
-    """As `write_json`, a text, and without the reserve. Raises OSError."""
+def _replace_text(path: Path, text: str) -> None:
     beside = path.with_name(f".{path.name}.{os.getpid()}.{os.urandom(4).hex()}")
     try:
         with beside.open("x", encoding="utf-8") as file:
             file.write(text)
-            if durable:
-                file.flush()
-                os.fsync(file.fileno())
         beside.replace(path)
     except BaseException:
         beside.unlink(missing_ok=True)

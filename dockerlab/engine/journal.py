@@ -16,16 +16,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from dockerlab.engine.home import replace_text, text_of, with_reserve, write_all
+from dockerlab.engine.home import text_of, with_reserve, write_all, write_json
 
 
 def write(path: Path, value: Mapping[str, Any], *, is_new: bool = False) -> None:
     """is_new: the reserve of a full disk is not for it. Raises OSError; then what was there before is there."""
-    text = text_of(value)
-    if is_new:
-        replace_text(path, text)
-    else:
-        with_reserve(path, lambda: replace_text(path, text))
+    write_json(path, value, is_new=is_new)
 
 
 def append(path: Path, changes: Mapping[str, Any]) -> int:
@@ -40,8 +36,12 @@ def read(path: Path) -> dict[str, Any]:
 
 
 def recover(path: Path) -> dict[str, Any]:
-    """As `read`, by its one writer before it appends: a torn line goes."""
-    value, is_whole = _value(path.read_text(encoding="utf-8"))
+    """As `read`, by its one writer before it appends: a torn line goes. An empty file is what a power failure left of a new one, and as
+    if it were not there."""
+    text = path.read_text(encoding="utf-8")
+    if not text:
+        raise FileNotFoundError(path)
+    value, is_whole = _value(text)
     if not is_whole:
         write(path, value)
     return value

@@ -2,7 +2,7 @@
 
 workers = Workers("connection")
 workers.run(task)          in a thread of its own, at once; raises RuntimeError where the limit of threads is reached
-workers.close(seconds)     no more tasks; waits that long for those at work
+workers.close(seconds)     nobody waits for tasks any more; waits that long for those at work
 """
 
 from __future__ import annotations
@@ -35,17 +35,13 @@ class Workers:
                 self._waiting -= 1
                 self._tasks.put(task)
                 return
-            thread = threading.Thread(target=self._work, args=(task,), name=self._name, daemon=True)
-            self._threads.add(thread)
-        try:
+            thread = threading.Thread(target=self._work, name=self._name, daemon=True)
             thread.start()
-        except RuntimeError:
-            with self._lock:
-                self._threads.discard(thread)
-            raise
+            self._threads.add(thread)
+            self._tasks.put(task)
 
     def close(self, seconds: float = 0.0) -> None:
-        """May be called twice."""
+        """May be called twice. No thread waits any more: a task that comes later has one for itself."""
         with self._lock:
             self._is_closed = True
             for _ in range(self._waiting):
@@ -56,10 +52,9 @@ class Workers:
         for thread in threads:
             thread.join(max(0.0, end - time.monotonic()))
 
-    def _work(self, first: Task) -> None:
-        task: Task | None = first
+    def _work(self) -> None:
         try:
-            while task:
+            while task := self._tasks.get():
                 task()
                 # What it holds is given up before the wait.
                 task = None
@@ -67,7 +62,6 @@ class Workers:
                     if self._is_closed or self._waiting >= KEPT:
                         return
                     self._waiting += 1
-                task = self._tasks.get()
         finally:
             with self._lock:
                 self._threads.discard(threading.current_thread())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import socket
 import tarfile
+import time
 from pathlib import Path
 
 import pytest
@@ -31,6 +32,22 @@ def test_volumes_begin_with_what_the_image_has(api: Client) -> None:
         assert api.ask("DELETE", f"/containers/{identifier}", v=1).status == 204
     # The one without a name goes with its container, the other stays.
     assert [volume["Name"] for volume in api.get("/volumes")["Volumes"]] == ["named"]
+
+
+def test_a_long_log_is_gone_when_its_container_is(api: Client, inside: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    snapshots = inside.containers.parts.snapshots
+    remove = snapshots.remove
+
+    def slowly(folder: Path) -> None:
+        time.sleep(0.3)
+        remove(folder)
+
+    made = api.run("sh", "-c", "yes | head -n 100000")
+    assert api.wait(made) == 0
+    assert (inside.home.container(made) / "log.jsonl").stat().st_size > 5 << 20
+    monkeypatch.setattr(snapshots, "remove", slowly)
+    assert api.ask("DELETE", f"/containers/{made}").status == 204
+    assert list(inside.home.tmp.iterdir()) == []
 
 
 def test_binds_are_made_where_they_are_missing(api: Client, tmp_path: Path) -> None:

@@ -105,6 +105,22 @@ def test_a_running_container_is_found_again(life: Life) -> None:
     assert status(engine, made) == ("exited", 7)
 
 
+def test_a_change_that_could_not_be_written_is_written_with_the_next(life: Life) -> None:
+    made = life.run(["true"])
+    until(life.engine, made, "exited")
+    container = life.engine.containers.get(made)
+    aside = container.directory.with_name("aside")
+    container.directory.rename(aside)
+    with container.lock, pytest.raises(FileNotFoundError):
+        container.update(name="second")
+    aside.rename(container.directory)
+    with container.lock:
+        container.update(exit_code=9)
+    life.leave()
+    record = life.come_back().containers.get(made).record
+    assert (record.name, record.state.exit_code) == ("second", 9)
+
+
 def test_the_end_of_a_container_without_an_engine_is_known(life: Life) -> None:
     made = life.run(["sh", "-c", "while [ ! -e /end ]; do sleep 0.02; done; exit 5"])
     directory = life.engine.containers.get(made).directory

@@ -173,11 +173,35 @@ VICTIMS: dict[str, Callable[[OwnEngine, str], list[int]]] = {
 }
 
 
+@pytest.mark.parametrize("whose", ["monitor", "first process"])
+def test_what_waits_for_the_next_container_is_killed(own: OwnEngine, whose: str) -> None:
+    for number in range(4):
+        assert own.client.wait(own.client.run("sh", "-c", f"exit {number}")) == number
+        own.clear()
+        if is_supervised(own) and whose == "first process":
+            continue
+        eventually(lambda: waiting(own, whose), "nobody waits")
+        for pid in waiting(own, whose):
+            os.kill(pid, signal.SIGKILL)
+    whole(own)
+
+
+def waiting(own: OwnEngine, whose: str) -> list[int]:
+    """What was made ahead: a monitor, or the first process of its container."""
+    monitors = children(own.launcher())
+    return monitors if whose == "monitor" else [pid for monitor in monitors for pid in children(monitor)]
+
+
+def is_supervised(own: OwnEngine) -> bool:
+    """No process waits in a monitor there."""
+    return "supervised" in str(own.environment)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("victim", VICTIMS)
 def test_killed_at_a_random_point(own: OwnEngine, victim: str) -> None:
     rng = random.Random(f"{victim} 1")
-    if victim == "supervisor" and "supervised" not in str(own.environment):
+    if victim == "supervisor" and not is_supervised(own):
         pytest.skip("there is no supervisor on this rung")
     for _ in range(POINTS.get(victim, 2)):
         what = point(own, rng, lambda identifier: VICTIMS[victim](own, identifier))

@@ -79,3 +79,9 @@ def test_a_change_for_which_there_is_no_room_is_none(path: Path) -> None:
     journal.append(path, {"text": "short"})
     assert journal.read(path)["text"] == "short"
     assert json.loads(path.read_text().splitlines()[-1]) == {"text": "short"}
+
+
+def test_an_empty_one_was_never_written(path: Path) -> None:
+    os.truncate(path, 0)
+    with pytest.raises(FileNotFoundError):
+        journal.recover(path)

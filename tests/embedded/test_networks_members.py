@@ -56,6 +56,16 @@ def test_a_running_container_keeps_its_address_over_a_restart_of_the_engine(
     assert names_in(net_home, WEB)["127.19.0.3"] == ["db", DB[:12]]
 
 
+def test_an_address_from_before_a_restart_of_the_engine_rests_too(networks: Networks, net_home: Home, tmp_path: Path) -> None:
+    add(networks, WEB, "web")
+    address = start(networks, net_home, WEB).address
+    networks.close()
+    later = again(net_home, tmp_path)
+    later.restore(WEB, "web", {}, {"NetworkMode": "bridge"}, net_home.container(WEB), address)
+    later.stop(WEB)
+    assert [start(later, net_home, WEB).address, address] == ["127.18.0.3", "127.18.0.2"]
+
+
 def test_host_and_none_have_no_address(networks: Networks, net_home: Home) -> None:
     add(networks, WEB, "web", "host")
     add(networks, DB, "db", "none")

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import threading
 import time
+import weakref
 from collections.abc import Iterator
+from functools import partial
 
 import pytest
 
@@ -72,4 +74,28 @@ def test_what_runs_is_waited_for_at_the_end() -> None:
     workers.close(_SECONDS)
     assert ended.is_set()
     workers.close()
+    settles(0)
+
+
+def test_what_a_task_holds_is_given_up_when_it_is_done(workers: Workers) -> None:
+    class Held:
+        """Something that a task holds."""
+
+    for _ in range(2):
+        held = Held()
+        seen = weakref.ref(held)
+        workers.run(partial(isinstance, held, Held))
+        del held
+        deadline = time.monotonic() + _SECONDS
+        while seen():
+            assert time.monotonic() < deadline, "a thread that waits holds its last task"
+            time.sleep(0.01)
+    assert named() == 1
+
+
+def test_after_the_end_a_task_has_a_thread_for_itself(workers: Workers) -> None:
+    done = threading.Event()
+    workers.close()
+    workers.run(done.set)
+    assert done.wait(_SECONDS)
     settles(0)

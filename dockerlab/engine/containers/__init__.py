@@ -182,7 +182,7 @@ class Containers:
             new = check_name(name if name.startswith("/") else f"/{name}")
             with container.lock:
                 if container.record.state.status in ("removing", "dead"):
-                    # Its files are being removed: a record that is written among them would keep their directory.
+                    # Its name is about to be free.
                     raise EngineError('container is marked for removal and cannot be "rename"', status=409)
                 old = container.name
                 if new == old:

@@ -117,6 +117,7 @@ class Container:
         self.is_interrupted = False  # stopped by the engine's end
         self._health: Mapping[str, Any] | None = None
         self._record = record
+        self._is_behind = False  # the file: a change could not be written
         self._waiters: list[Waiter] = []
         self._attachments: list[Attachment] = []
 
@@ -151,16 +152,26 @@ class Container:
             _LOG.warning("the next engine will not know the health of %s: %s", self.id[:12], error)
 
     def update(self, **changes: Any) -> None:
-        """Changes fields of the record or of its state, and keeps it. The lock must be held."""
+        """Changes fields of the record or of its state, and keeps it. The lock must be held.
+
+        Raises OSError where it cannot be written; it has changed nevertheless, and is written with the next change.
+        """
         of_state = {name: changes.pop(name) for name in list(changes) if name in _STATE}
         before = self._record
         self._record = replace(before, state=replace(before.state, **of_state), **changes)
-        if journal.append(self.directory / RECORD, self._record.changes_since(before)) > _LONGEST:
+        if self._is_behind:
+            self.save()
+            return
+        self._is_behind = True
+        size = journal.append(self.directory / RECORD, self._record.changes_since(before))
+        self._is_behind = False
+        if size > _LONGEST:
             self.save()
 
     def save(self, *, is_new: bool = False) -> None:
         """Writes the whole record."""
         journal.write(self.directory / RECORD, self._record.to_json(), is_new=is_new)
+        self._is_behind = False
 
     def attributes(self, more: Mapping[str, str] | None = None) -> dict[str, str]:
         """What events say about it."""

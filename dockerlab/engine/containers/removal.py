@@ -1,7 +1,7 @@
 """Removing containers: one by one, those that are to go by themselves, and all that do not run.
 
-A container's directory is moved out of the way at once, and then emptied. Nobody waits for that if the container wrote nothing: then there
-is no room on the disk to be freed, and it takes longer than all the rest.
+A container's directory is moved out of the way at once, and then emptied. Nobody waits for that if the container wrote next to nothing:
+then there is no room on the disk to be freed, and it takes longer than all the rest.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from dockerlab.errors import Conflict, DockerlabError, EngineError, NotFound
 _LOG = logging.getLogger(__name__)
 _ASIDE = "container-"  # in `tmp`: a directory that is being emptied
 _CLOSE_SECONDS = 10.0
+_LITTLE = 1 << 20  # bytes
 _IN_THE_WAY = {
     "running": "container is running: stop the container before removing or force remove",
     "restarting": "container is restarting: stop the container before removing or force remove",
@@ -85,10 +86,10 @@ class Removal:
     def _remove_files(self, container: Container) -> None:
         """Raises OSError."""
         aside = self._parts.home.tmp / f"{_ASIDE}{container.id}"
-        wrote_nothing = _is_empty(container.record.root.upper)
+        wrote_little = _is_empty(container.record.root.upper) and _has_little(container.directory)
         with suppress(FileNotFoundError):  # nothing is left of it
             container.directory.rename(aside)
-        if wrote_nothing:
+        if wrote_little:
             with suppress(RuntimeError):  # the limit of threads is reached
                 self._workers.run(lambda: self._empty(aside))
                 return
@@ -138,6 +139,15 @@ def _is_empty(folder: str) -> bool:
             return next(entries, None) is None
     except OSError:
         return False  # its container has closed it to us
+
+
+def _has_little(folder: Path) -> bool:
+    """What lies beside its files, its log most of all."""
+    try:
+        with os.scandir(folder) as entries:
+            return sum(entry.stat(follow_symlinks=False).st_size for entry in entries) < _LITTLE
+    except OSError:
+        return False
 
 
 def _is_used(containers: Iterable[Container], volume: str) -> bool:

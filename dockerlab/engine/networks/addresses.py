@@ -48,11 +48,13 @@ def free_block(taken: set[int]) -> int | None:
 
 
 class _Block:
-    """A block's addresses, by number. free: a heap. resting: (until when, number), the longest first."""
+    """A block's addresses, by number. kept: in use before this engine began. fresh: never given by it. free: a heap.
+    resting: (until when, number), the longest first."""
 
     def __init__(self) -> None:
+        self.kept: set[int] = set()
         # Those that end so look like a network's own and its broadcast address.
-        self.fresh = (number for number in range(2, 1 << 16) if number & 0xFF not in (0, 255))
+        self.fresh = (number for number in range(2, 1 << 16) if number & 0xFF not in (0, 255) and number not in self.kept)
         self.free: list[int] = []
         self.resting: deque[tuple[float, int]] = deque()
 
@@ -92,6 +94,8 @@ class Addresses:
         """Marks an address that a container has already, from before this engine started."""
         if address not in self._used:
             self._used[address] = self._claim(address)
+            block, number = _place(address)
+            self._blocks[block].kept.add(number)
 
     def give_back(self, address: str) -> None:
         """Frees an address; one that is not in use is left alone."""
@@ -99,8 +103,8 @@ class Addresses:
             held = self._used.pop(address)
             if held is not None:
                 held.close()
-            _, block, high, low = map(int, address.split("."))
-            self._blocks[block].resting.append((self._clock() + _REST, high << 8 | low))
+            block, number = _place(address)
+            self._blocks[block].resting.append((self._clock() + _REST, number))
 
     def close(self) -> None:
         """Gives up all claims."""
@@ -108,3 +112,9 @@ class Addresses:
             if held is not None:
                 held.close()
         self._used.clear()
+
+
+def _place(address: str) -> tuple[int, int]:
+    """An address's block, and its number there."""
+    _, block, high, low = map(int, address.split("."))
+    return block, high << 8 | low

@@ -119,7 +119,7 @@ class Runtime:
     def warm(self) -> None:
         """Has a monitor wait for the next container. Called when nothing else is to be done at this moment: it costs what a start does."""
         if self.capabilities.isolation:
-            with self._lock, suppress(ConnectionError):  # the launcher was killed: the next container starts another one
+            with self._lock, suppress(OSError):  # the next container asks again, and is told why
                 self._ask(ANY)
 
     def _take(self, kind: bytes) -> socket.socket:
@@ -144,6 +144,7 @@ class Runtime:
         """The connection to the launcher, which owes a monitor of a kind. The lock is held. Raises ConnectionError."""
         control = self._needs_launcher()
         if self._owed not in (b"", kind):
+            control.send(NOW)
             for fd in socket.recv_fds(control, _LONGEST, 1)[1]:
                 os.close(fd)  # it ends by that
             self._owed = b""

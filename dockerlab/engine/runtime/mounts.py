@@ -65,11 +65,14 @@ def build(plan: Plan, *, is_root: bool, own_pids: bool) -> None:
 
 
 def overlay_options(root: Root) -> tuple[str, str]:
-    """The directory to be in, and the mount options with paths relative to it. Raises OSError where they are too long."""
+    """The directory to be in, and the mount options with paths relative to it. Raises OSError where they are too long.
+
+    Without an index, which some kernels have by default: it would refuse a restart whose predecessor's mount is just being taken down.
+    """
     base = os.path.commonpath([*root.lowers, root.upper, root.work])
     lowers = ":".join(_escaped(os.path.relpath(lower, base)) for lower in root.lowers)
     upper, work = (_escaped(os.path.relpath(path, base)) for path in (root.upper, root.work))
-    options = f"lowerdir={lowers},upperdir={upper},workdir={work},userxattr"
+    options = f"lowerdir={lowers},upperdir={upper},workdir={work},userxattr,index=off"
     if len(os.fsencode(options)) >= _PAGE:
         raise OSError(f"an image of {len(root.lowers)} layers is more than one overlay mount takes")
     return base, options

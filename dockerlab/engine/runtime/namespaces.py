@@ -50,6 +50,7 @@ class First:
 
     def plan(self, text: bytes) -> None:
         """Lets it make its root. text: the line that the monitor was sent. Raises OSError where it was killed."""
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         self._connection.sendall(text)
 
     def start(self, stdio: Stdio) -> None:
@@ -68,6 +69,8 @@ def prepare(abilities: Abilities, means: Means) -> First:
     if abilities.own_pids:
         kernel.unshare(kernel.CLONE_NEWPID)
     kernel.prctl(kernel.PR_SET_CHILD_SUBREAPER, 1)
+    # Killed while it waits, it takes this process along: the engine asks for another one then.
+    signal.signal(signal.SIGCHLD, lambda number, frame: os._exit(entry.NOT_RUNNABLE))
     return First(abilities, means)
 
 
