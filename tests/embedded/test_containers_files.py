@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import shutil
 import socket
 import tarfile
 import time
@@ -45,6 +46,9 @@ def test_a_long_log_is_gone_when_its_container_is(api: Client, inside: Engine, m
     made = api.run("sh", "-c", "yes | head -n 100000")
     assert api.wait(made) == 0
     assert (inside.home.container(made) / "log.jsonl").stat().st_size > 5 << 20
+    upper = Path(inside.containers.get(made).record.root.upper)
+    shutil.rmtree(upper)  # the places of mounts, which this image lacks; it wrote nothing
+    upper.mkdir()
     monkeypatch.setattr(snapshots, "remove", slowly)
     assert api.ask("DELETE", f"/containers/{made}").status == 204
     assert list(inside.home.tmp.iterdir()) == []

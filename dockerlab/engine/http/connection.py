@@ -133,7 +133,8 @@ class ClientConnection:
                 data = self._sock.recv(_PIECE)
             except OSError as error:
                 raise ClientLeft from error
-            if not data and self._http.their_state is not h11.IDLE:
+            # Within a body, h11 says so: a client that ended its side too early may still read the answer.
+            if not data and self._http.their_state not in (h11.IDLE, h11.SEND_BODY):
                 raise ClientLeft
             self._http.receive_data(data)
         return event

@@ -23,24 +23,24 @@ _AUDIT = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
 _NUMBERS = {
     "x86_64": {
         "connect": 42, "sendto": 44, "bind": 49, "getsockname": 51, "getpeername": 52,
-        "chown": 92, "fchown": 93, "lchown": 94, "fchownat": 260, "setuid": 105, "setgid": 106,
-        "setreuid": 113, "setregid": 114, "setgroups": 116, "setresuid": 117, "setresgid": 119, "setfsuid": 122, "setfsgid": 123,
-        "capset": 126,
+        "chown": 92, "fchown": 93, "lchown": 94, "fchownat": 260, "capset": 126,
+        "getuid": 102, "getgid": 104, "geteuid": 107, "getegid": 108, "getgroups": 115, "getresuid": 118, "getresgid": 120,
+        "setuid": 105, "setgid": 106, "setreuid": 113, "setregid": 114, "setgroups": 116, "setresuid": 117, "setresgid": 119,
+        "setfsuid": 122, "setfsgid": 123,
     },
     "aarch64": {
         "connect": 203, "sendto": 206, "bind": 200, "getsockname": 204, "getpeername": 205,
-        "fchown": 55, "fchownat": 54, "setuid": 146, "setgid": 144, "setreuid": 145, "setregid": 143,
-        "setgroups": 159, "setresuid": 147, "setresgid": 149, "setfsuid": 151, "setfsgid": 152, "capset": 91,
+        "fchown": 55, "fchownat": 54, "capset": 91,
+        "getuid": 174, "getgid": 176, "geteuid": 175, "getegid": 177, "getgroups": 158, "getresuid": 148, "getresgid": 150,
+        "setuid": 146, "setgid": 144, "setreuid": 145, "setregid": 143, "setgroups": 159, "setresuid": 147, "setresgid": 149,
+        "setfsuid": 151, "setfsgid": 152,
     },
 }  # fmt: skip
 
 SOCKETS = ("bind", "connect", "sendto")
 NAMES_OF_SOCKETS = ("getsockname", "getpeername")
 # What a root with a single id cannot do, and installers do all the time: it is told that it was done.
-OWNERSHIP = (
-    *("chown", "fchown", "lchown", "fchownat", "setuid", "setgid", "setreuid", "setregid", "setgroups", "setresuid", "setresgid"),
-    *("setfsuid", "setfsgid", "capset"),
-)
+OWNERSHIP = ("chown", "fchown", "lchown", "fchownat")
 
 
 def number(name: str) -> int | None:

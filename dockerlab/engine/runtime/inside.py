@@ -20,6 +20,7 @@ from functools import cache
 
 from dockerlab.engine.runtime import bpf, capabilities, entry, jobs, kernel, mounts
 from dockerlab.engine.runtime.account import Account
+from dockerlab.engine.runtime.credentials import ASKING, CHANGING
 from dockerlab.engine.runtime.limits import Group
 from dockerlab.engine.runtime.plan import Plan, Process
 
@@ -38,7 +39,7 @@ class Abilities:
 @dataclass(frozen=True)
 class Stdio:
     """What a process is given. fds: what becomes 0, 1 and 2, none for a terminal. status: takes why it does not start. channel: takes
-    the master of its terminal (b"tty") and its seccomp listener (b"net")."""
+    the master of its terminal (b"tty") and its seccomp listener (b"calls")."""
 
     fds: tuple[int, ...]
     status: int
@@ -107,10 +108,9 @@ class Inside:
             map_ids((account.uid, 0), (account.gid, 0))
         redirects = network.mode == "loopback"
         if program := filter_for(redirects=redirects, moves_ports=bool(network.first_port), is_root=is_root):
-            listener = kernel.seccomp(program, kernel.SECCOMP_FILTER_FLAG_NEW_LISTENER if redirects else 0)
-            if redirects:
-                socket.send_fds(channel, [b"net"], [listener])
-                os.close(listener)
+            listener = kernel.seccomp(program, kernel.SECCOMP_FILTER_FLAG_NEW_LISTENER)
+            socket.send_fds(channel, [b"calls"], [listener])
+            os.close(listener)
         if is_root:
             os.setgroups(account.groups)
             os.setgid(account.gid)
@@ -129,9 +129,12 @@ class Inside:
 
 @cache
 def filter_for(*, redirects: bool, moves_ports: bool, is_root: bool) -> bytes | None:
-    """The filter of a container's processes: bind and connect are redirected, what a single id cannot do is told to be done."""
+    """The filter of a container's processes: bind and connect are redirected, what a single id cannot do is told to be done. None where
+    nothing is to be reported."""
     names = bpf.NAMES_OF_SOCKETS if moves_ports else ()
-    return bpf.namespace_filter((*bpf.SOCKETS, *names) if redirects else (), not is_root)
+    sockets = (*bpf.SOCKETS, *names) if redirects else ()
+    ids = () if is_root else (*ASKING, *CHANGING)
+    return bpf.namespace_filter((*sockets, *ids), fake_root=not is_root)
 
 
 def leave_the_monitor() -> None:

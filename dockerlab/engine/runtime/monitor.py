@@ -30,23 +30,26 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import astuple
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from dockerlab.engine.home import write_json
-from dockerlab.engine.runtime import claims, redirection
+from dockerlab.engine.runtime import claims
 from dockerlab.engine.runtime.forwarding import Forwarder
 from dockerlab.engine.runtime.lines import Listeners, Requests, answer, listener, receive_line
 from dockerlab.engine.runtime.logfile import Log, timestamp
 from dockerlab.engine.runtime.loop import Loop
+from dockerlab.engine.runtime.notifications import Listener
 from dockerlab.engine.runtime.plan import Limits, Plan, Process, plan_from_json, process_from_json, rehearse
+from dockerlab.engine.runtime.pretence import Pretence
+from dockerlab.engine.runtime.redirection import Redirection
 from dockerlab.engine.runtime.session import Client, Session
 from dockerlab.engine.runtime.starting import Guard, begin
 from dockerlab.errors import EngineError
 
 _GRACE = 2.0  # seconds that output may still come after its process has ended
 _LINGER = 10.0  # seconds that clients may take to read the rest
-
 
 MakeGuard = Callable[[Plan], Guard]
 Take = Callable[[bytes], MakeGuard]
@@ -74,6 +77,7 @@ class Monitor:
         self._subscribers = Listeners(self._selector)
         self._forwarder: Forwarder | None = None
         self._started_at = 0
+        self._handlers = {**Redirection(plan.network).handlers(), **Pretence().handlers()}
         self._is_closed = False  # the guard
         self._over = False
 
@@ -228,10 +232,8 @@ class Monitor:
                     self._settle(name)
 
         self._starting.add(name)
-        begin(process, session, self._guard, self._selector, self._take_redirection, started)
-
-    def _take_redirection(self, fd: int) -> None:
-        redirection.Listener(fd, self._plan.network, self._selector)
+        listen = partial(Listener, handlers=self._handlers, selector=self._selector)
+        begin(process, session, self._guard, self._selector, listen, started)
 
     def _take_exits(self) -> None:
         sessions = {"": self._main} | self._execs

@@ -7,7 +7,7 @@ network namespace) as soon as there is a plan, while the monitor opens what it n
 seen then.
 
 In a user namespace a single id is mapped, as root; a command that runs as somebody else gets another one inside, where that id is. chown
-and setuid are answered by a filter that says they succeeded: installers insist on them.
+is answered by a filter that says it was done, setuid by the monitor (see `pretence`): installers insist on them.
 
 user_namespaces(7), pid_namespaces(7), capabilities(7).
 """

@@ -1,6 +1,6 @@
 """From a process to be made until its command runs: the fork by a guard, and what the new process sends back on its way.
 
-Two things come from it: descriptors on a SOCK_SEQPACKET channel (b"tty": its terminal's master; b"net": the listener of its seccomp
+Two things come from it: descriptors on a SOCK_SEQPACKET channel (b"tty": its terminal's master; b"calls": the listener of its seccomp
 notifications), and the status pipe, which is closed by a successful exec, or says why there was none.
 """
 
@@ -50,7 +50,7 @@ def begin(
     session: Session,
     guard: Guard,
     selector: selectors.BaseSelector,
-    on_listener: Callable[[int], None],
+    on_listener: Callable[[int], object],
     on_done: Callable[[dict[str, Any]], None],
 ) -> None:
     """Makes a process with the streams of `session`; `on_done` is called with {} once its command runs, or {"error", "exit_code"}."""
@@ -76,7 +76,7 @@ def begin(
             kind, fds = b"", []
         if kind == b"tty" and fds:
             session.open_terminal(fds[0])
-        elif kind == b"net" and fds:
+        elif kind == b"calls" and fds:
             on_listener(fds[0])
         else:
             selector.unregister(channel)

@@ -54,12 +54,6 @@ def signed(value: int) -> int:
     return value - (1 << 32) if value & 0x80000000 else value
 
 
-def as_identifier(value: int) -> int:
-    """An argument that is a uid or a gid: -1 where it leaves as it is."""
-    value &= 0xFFFFFFFF
-    return -1 if value == 0xFFFFFFFF else value
-
-
 class Paths:
     """Paths in arguments, absolute in the container."""
 

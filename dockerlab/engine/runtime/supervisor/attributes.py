@@ -14,12 +14,12 @@ import time
 
 from dockerlab.engine.rootfs import recorded
 from dockerlab.engine.rootfs.tree import attributes
+from dockerlab.engine.runtime.credentials import as_identifier
 from dockerlab.engine.runtime.supervisor.answers import (
     AT_EMPTY_PATH,
     AT_SYMLINK_NOFOLLOW,
     Handler,
     Paths,
-    as_identifier,
     error,
     signed,
 )

@@ -9,7 +9,9 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Collection
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+
+from dockerlab.engine.runtime.credentials import Identity
 
 _PIECE = 256
 _LONGEST_PATH = 4096
@@ -18,38 +20,12 @@ _TTY_NR = 4  # of /proc/PID/stat, counted from the state
 _PTS = 136  # the major number of pseudo terminals
 
 
-@dataclass(frozen=True)
-class Identity:
-    """Real, effective, saved and file system ids, as credentials(7) has them."""
-
-    uids: tuple[int, int, int, int] = (0, 0, 0, 0)
-    gids: tuple[int, int, int, int] = (0, 0, 0, 0)
-    groups: tuple[int, ...] = ()
-
-    @property
-    def is_root(self) -> bool:
-        """Whether files are open to it whatever their mode."""
-        return self.uids[3] == 0
-
-    def allows(self, uid: int, gid: int, mode: int, wanted: int) -> bool:
-        """Whether what belongs to uid:gid may be read (4), written (2) and executed or searched (1)."""
-        if self.is_root:
-            return True
-        if self.uids[3] == uid:
-            bits = mode >> 6
-        elif self.gids[3] == gid or gid in self.groups:
-            bits = mode >> 3
-        else:
-            bits = mode
-        return bits & wanted == wanted
-
-
 @dataclass
 class Member:
     """A process. pid: the kernel's. program: what /proc/PID/exe shows."""
 
     pid: int
-    identity: Identity = Identity()
+    identity: Identity = field(default_factory=Identity)
     umask: int = 0o022
     program: bytes = b""
     tasks: set[int] = field(default_factory=set)
@@ -103,6 +79,10 @@ class Member:
             raise OSError(errno.EFAULT, "bad address") from None
         if written != len(data):
             raise OSError(errno.EFAULT, "bad address")
+
+    def become(self, identity: Identity) -> None:
+        """Who it pretends to be from now on."""
+        self.identity = identity
 
     def terminal(self) -> str:
         """The path of the terminal that controls it, which /dev/tty stands for. Raises OSError (ENXIO)."""
@@ -201,10 +181,6 @@ class Members:
         if not member.tasks:
             member.forget_memory()
             self._members.pop(member.pid, None)
-
-    def set_identity(self, member: Member, **changes: tuple[int, ...]) -> None:
-        """Who a process pretends to be from now on."""
-        member.identity = replace(member.identity, **changes)  # type: ignore[arg-type]  # tuples of the right length
 
 
 def task_is_thread(pid: int, task: int) -> bool:

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from dockerlab.engine.rootfs import recorded
+from dockerlab.engine.runtime.credentials import Identity
 from dockerlab.engine.runtime.plan import Network
 from dockerlab.engine.runtime.redirect import is_any, restore, rewrite
 from dockerlab.engine.runtime.redirection import may_be_a_clients
@@ -22,7 +23,7 @@ from dockerlab.engine.runtime.supervisor.answers import AT_EMPTY_PATH, AT_SYMLIN
 from dockerlab.engine.runtime.supervisor.executables import Elf, Executables, Script, inspect
 from dockerlab.engine.runtime.supervisor.folders import Place
 from dockerlab.engine.runtime.supervisor.machine import Machine
-from dockerlab.engine.runtime.supervisor.members import Identity, Member
+from dockerlab.engine.runtime.supervisor.members import Member
 from dockerlab.engine.runtime.supervisor.tracing import Registers
 
 _AT_CWD = 0xFFFFFF9C

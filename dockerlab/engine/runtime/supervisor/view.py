@@ -16,8 +16,9 @@ from collections.abc import Callable
 
 from dockerlab.engine.rootfs import recorded
 from dockerlab.engine.rootfs.tree import Tree, lower_of, origin_of
+from dockerlab.engine.runtime.credentials import Identity
 from dockerlab.engine.runtime.supervisor.folders import Area, Folder, Place, Unmade
-from dockerlab.engine.runtime.supervisor.members import Identity, Member, Members
+from dockerlab.engine.runtime.supervisor.members import Member, Members
 
 _MOST_LINKS = 40
 _MOST_REMEMBERED = 50_000
