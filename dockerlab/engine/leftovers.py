@@ -8,8 +8,11 @@ from dockerlab.engine import journal
 from dockerlab.engine.finding import Finding
 from dockerlab.engine.home import Home
 from dockerlab.engine.rootfs.removal import remove
+from dockerlab.engine.rootfs.unpacked import HALF_MADE
+from dockerlab.engine.store.blobs import TEMPORARY
 
 _HALF_WRITTEN = ".*.json*.*"  # see `home.write_json`
+_TOLD = (HALF_MADE, TEMPORARY)  # by the store's own check
 
 
 def find(home: Home, *, repair: bool) -> Iterator[Finding]:
@@ -17,7 +20,8 @@ def find(home: Home, *, repair: bool) -> Iterator[Finding]:
     half_written = [
         path for pattern in (_HALF_WRITTEN, f"*/{_HALF_WRITTEN}", f"*/*/{_HALF_WRITTEN}") for path in home.root.glob(pattern)
     ]
-    for path in sorted([*home.tmp.iterdir(), *home.root.glob(".probe-*"), *half_written]):
+    in_tmp = [path for path in home.tmp.iterdir() if not path.name.startswith(_TOLD)]
+    for path in sorted([*in_tmp, *home.root.glob(".probe-*"), *half_written]):
         if repair and path.is_dir():
             remove(path)
         elif repair:

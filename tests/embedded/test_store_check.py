@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from dockerlab.engine import core
+from dockerlab.engine.home import Home
 from dockerlab.engine.store import Store
 from dockerlab.errors import EngineError, NotFound
 from tests.embedded.archives import Made, digest, layer, load, packed, store
@@ -209,3 +211,13 @@ def test_the_store_is_whole_wherever_it_breaks_off(images: Store, tmp_path: Path
             steps += 1
     assert "big:1" in names(store(tmp_path))
     assert steps > 5
+
+
+def test_what_a_crash_left_is_told_once(tmp_path: Path) -> None:
+    home = Home(tmp_path / "root", tmp_path / "run")
+    home.create()
+    for name in ("store-1", "layer-1", "other"):
+        (home.tmp / name).mkdir() if name == "layer-1" else (home.tmp / name).touch()
+    assert sorted(finding.what.removeprefix("tmp/") for finding in core.check(home)) == ["layer-1", "other", "store-1"]
+    assert all(finding.repaired for finding in core.check(home, repair=True))
+    assert core.check(home) == []

@@ -121,6 +121,7 @@ def test_a_disk_that_others_filled(disk: Disk, own: OwnEngine) -> None:
     assert client.wait(talker) == 3
     refused(client.post("/images/create", BIG.layers[0], fromSrc="-", repo="imported"))
     assert client.post("/containers/create", {"Image": "busybox", "Cmd": ["true"]}, name="late").status in (201, 500)
+    refused(client.post("/commit", container="made", repo="committed"))
     assert client.post(f"/containers/{sleeper}/stop", t=0).status == 204
     assert client.inspect(sleeper)["State"]["Status"] == "exited"
     assert client.ask("DELETE", f"/containers/{sleeper}").status == 204
@@ -135,4 +136,5 @@ def test_a_disk_that_others_filled(disk: Disk, own: OwnEngine) -> None:
     disk.clear()
     eventually(lambda: not half_written(own))
     assert client.wait(client.run("sh", "-c", "exit 4")) == 4
+    assert "Traceback" not in own.said()
     assert whole(own)

@@ -12,6 +12,7 @@ from dockerlab import reference
 from dockerlab.engine import changes
 from dockerlab.engine.containers import configuration
 from dockerlab.engine.containers.container import Container
+from dockerlab.engine.store.disk import full_disk_is_an_error
 from dockerlab.engine.store.values import refused, tagged
 from dockerlab.errors import Conflict, EngineError, InvalidReference, UsageError
 
@@ -51,7 +52,7 @@ def commit(containers: Containers, container: Container, asked: Asked) -> str:
     parts, record = containers.parts, container.record
     name = _name(asked)
     config = _config(record.config, asked)
-    with tempfile.TemporaryFile(dir=parts.home.tmp) as layer:
+    with full_disk_is_an_error(), tempfile.TemporaryFile(dir=parts.home.tmp) as layer:
         with _still(containers, container, asked.pause):
             parts.snapshots.diff(record.root, layer)
         layer.seek(0)

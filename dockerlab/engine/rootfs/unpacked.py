@@ -29,7 +29,7 @@ from dockerlab.errors import EngineError
 if TYPE_CHECKING:
     from dockerlab.engine.store import Layer
 
-_HALF_MADE = "layer-"
+HALF_MADE = "layer-"
 _CHUNK = 1 << 18
 # Unpacks a layer: a new directory to work in, the tar, the unpacked layers below, lowest first. Gives the directory that it made.
 Unpack = Callable[[Path, IO[bytes], Sequence[Path]], Path]
@@ -98,7 +98,7 @@ class Unpacked:
         """Removes what was set aside, and what a crash left; the bytes that became free."""
         freed = 0
         with self._alone():
-            for path in self.home.tmp.glob(f"{_HALF_MADE}*"):
+            for path in self.home.tmp.glob(f"{HALF_MADE}*"):
                 freed += _size(path)
                 remove(path)
         return freed
@@ -106,7 +106,7 @@ class Unpacked:
     def check(self, images: Sequence[Sequence[Layer]], open_layer: OpenLayer, *, repair: bool) -> Iterator[Finding]:
         """Compares those that are there, or that a container needs, with the layers of images, lowest first."""
         with self._alone():
-            for path in sorted(self.home.tmp.glob(f"{_HALF_MADE}*")):
+            for path in sorted(self.home.tmp.glob(f"{HALF_MADE}*")):
                 if repair:
                     remove(path)
                 yield Finding(path.name, "left by a crash", repair)
@@ -149,7 +149,7 @@ class Unpacked:
     @contextmanager
     def _made(self, layer: Layer, open_layer: OpenLayer, below: Sequence[Path]) -> Iterator[Path]:
         """A layer, unpacked in `tmp`, to be renamed; else it is gone at the end."""
-        scratch = Path(tempfile.mkdtemp(prefix=_HALF_MADE, dir=self.home.tmp))
+        scratch = Path(tempfile.mkdtemp(prefix=HALF_MADE, dir=self.home.tmp))
         try:
             with open_layer(layer) as stream:
                 made = self.unpack(scratch, stream, below)
@@ -161,7 +161,7 @@ class Unpacked:
 
     def _set_aside(self, path: Path) -> None:
         """Renamed first, removed later: a layer is there whole or not at all."""
-        grave = Path(tempfile.mkdtemp(prefix=_HALF_MADE, dir=self.home.tmp))
+        grave = Path(tempfile.mkdtemp(prefix=HALF_MADE, dir=self.home.tmp))
         path.rename(grave / path.name)
 
     @contextmanager
