@@ -14,7 +14,11 @@ import resource
 import signal
 import stat
 import struct
+import subprocess
+import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -22,7 +26,7 @@ import pytest
 
 from dockerlab.engine.rootfs.tree import Tree
 from dockerlab.engine.runtime import bpf, jobs, kernel
-from dockerlab.engine.runtime.plan import Process
+from dockerlab.engine.runtime.plan import Limits, Process
 from dockerlab.engine.runtime.supervisor.answers import Later, Paths
 from dockerlab.engine.runtime.supervisor.machine import this_machine
 from dockerlab.engine.runtime.supervisor.members import Members
@@ -35,12 +39,12 @@ _UNTRACED, _SIGCHLD = 0x00800000, 17
 _NUMBERS = this_machine().numbers
 
 
-def inside(container: Container, attempt: Callable[[], object]) -> Any:
+def inside(container: Container, attempt: Callable[[], object], pids: int = 0) -> Any:
     """What an attempt gives, inside of the container: a value that JSON has, or the name of its error."""
 
     def work() -> str:
         cast(dict[str, Any], jobs.JOBS)["attempt"] = lambda arguments: {"said": outcome(attempt)}
-        with guarded(container.plan()) as guard:
+        with guarded(replace(container.plan(), limits=Limits(pids=pids))) as guard:
             return finish(guard, start(guard, Process(("attempt",), job="attempt"))).err
 
     return json.loads(container.box.do(work))["said"]
@@ -162,6 +166,66 @@ def test_the_other_table_of_system_calls_is_empty(container: Container) -> None:
 
 def test_nobody_leaves_the_tracer(container: Container) -> None:
     assert inside(container, lambda: call("clone", _UNTRACED | _SIGCHLD, 0, 0, 0, 0) or os._exit(0)) == "EPERM"
+
+
+def _forked_until_refused() -> list[int]:
+    made: list[int] = []
+    with suppress(BlockingIOError):
+        while len(made) < 100:
+            if not (pid := os.fork()):
+                os._exit(0)
+            made.append(pid)
+    return made
+
+
+def test_who_waits_for_no_child_is_refused_another(container: Container) -> None:
+    def attempt() -> list[object]:
+        zombies = _forked_until_refused()
+        with suppress(RuntimeError):
+            threading.Thread(target=print).start()
+            zombies.append(0)
+        spawned = outcome(lambda: os.posix_spawn("/bin/true", ["true"], {}))
+        more = []
+        for waited in (1, 5):
+            for pid in zombies[:waited]:
+                os.waitpid(pid, 0)
+            zombies = zombies[waited:]
+            more.append(len(made := _forked_until_refused()))
+            zombies += made
+        for pid in zombies:
+            os.waitpid(pid, 0)
+        return [len(zombies), spawned, *more, subprocess.run(["/bin/true"], check=False).returncode]
+
+    assert inside(container, attempt, pids=30) == [29, "EAGAIN", 1, 5, 0]
+
+
+def test_many_short_lives_are_not_too_many(container: Container) -> None:
+    def attempt() -> int:
+        for _ in range(300):
+            if not (pid := os.fork()):
+                os._exit(0)
+            os.waitpid(pid, 0)
+            thread = threading.Thread(target=int)
+            thread.start()
+            thread.join()
+        return subprocess.run(["/bin/true"], check=False).returncode
+
+    # A thread that was joined may still be on its way out.
+    assert inside(container, attempt, pids=4) == 0
+
+
+def test_a_child_of_one_that_is_killed_as_it_forks_is_not_left_behind(container: Container) -> None:
+    def attempt() -> int:
+        for _ in range(200):
+            if not (forking := os.fork()):
+                while True:
+                    if not os.fork():
+                        os._exit(0)
+            os.kill(forking, signal.SIGKILL)
+            os.waitpid(forking, 0)
+        return len(_forked_until_refused())
+
+    assert inside(container, attempt, pids=20) == 19
 
 
 def test_a_filter_of_its_own_that_asks_for_a_tracer_finds_none(container: Container) -> None:

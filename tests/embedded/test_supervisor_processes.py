@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import signal
 import time
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from dockerlab.engine.runtime.plan import Limits, Network, Process
 from dockerlab.engine.runtime.supervisor.guard import SupervisedGuard
-from tests.embedded.supervised import PATH, Container, Started, finish, guarded, start, wait
+from tests.embedded.supervised import PATH, Container, Ran, Started, finish, guarded, start, wait
 
 
 class TestPrograms:
@@ -153,6 +157,51 @@ class TestGuard:
 
         assert container.box.do(work) == 0
 
+    def test_a_fork_too_many_is_refused(self, container: Container) -> None:
+        script = """
+            (i=0; while [ $i -lt 100 ]; do sleep 60 & i=$((i + 1)); done); echo full; read x
+            killall sleep; while pidof sleep > /dev/null; do :; done
+            i=0; while [ $i -lt 28 ]; do sleep 0 & i=$((i + 1)); done; wait; echo again"""
+
+        def work() -> tuple[bytes, list[int], Ran]:
+            counts = []
+            with guarded(replace(container.plan(), limits=Limits(pids=30))) as guard:
+                started = start(guard, Process(("sh", "-c", script), env=(PATH,), stdin=True))
+                while not select.select([started.outputs[1]], [], [], 0)[0]:
+                    counts.append(len(guard.pids()))
+                said = os.read(started.outputs[1], 100)
+                counts.append(len(guard.pids()))
+                # Who is put in from outside is let in, and cannot fork.
+                beside = finish(guard, start(guard, Process(("sh", "-c", "exec echo in"), env=(PATH,))))
+                assert (beside.out, beside.err) == ("in\n", "")
+                return said, counts, finish(guard, started, b"\n")
+
+        said, counts, ran = container.box.do(work)
+        assert (said, max(counts), counts[-1]) == (b"full\n", 30, 29)  # the shell that was refused a fork has ended
+        assert ran.err.count("can't fork") == 1
+        assert ran.out == "again\n"
+
+    @pytest.mark.parametrize("ended", [True, False], ids=["zombies", "living"])
+    def test_three_thousand_children_leave_nothing(self, container: Container, ended: bool) -> None:
+        script = "exec 3<&0; i=0; while [ $i -lt 3000 ]; do read x <&3 & i=$((i + 1)); done; echo done; exec sleep 60"
+
+        def work() -> tuple[int, list[str]]:
+            with guarded(container.plan()) as guard:
+                started = start(guard, Process(("sh", "-c", script), env=(PATH,), stdin=True))
+                assert os.read(started.outputs[1], 100) == b"done\n"
+                pids = guard.pids()
+                if ended:
+                    os.close(started.stdin)
+                    started.stdin = os.dup(started.outputs[1])
+                    deadline = time.monotonic() + 30
+                    while _states(pids).count("Z") < 3000:
+                        assert time.monotonic() < deadline, "nobody may wait for them"
+                        time.sleep(0.1)
+            _close(started)
+            return len(pids), _states(pids)
+
+        assert container.box.do(work) == (3001, [])
+
     def test_nothing_outlives_its_supervisor(self, container: Container) -> None:
         def work() -> bool:
             guard = SupervisedGuard(container.plan())
@@ -176,6 +225,15 @@ class TestGuard:
 def _close(started: Started) -> None:
     for fd in (started.stdin, *started.outputs.values()):
         os.close(fd)
+
+
+def _states(pids: list[int]) -> list[str]:
+    """Of those that are there."""
+    found = []
+    for pid in pids:
+        with suppress(OSError):
+            found.append(Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0])
+    return found
 
 
 def _belongs_to(pid: int, identifier: str) -> bool:

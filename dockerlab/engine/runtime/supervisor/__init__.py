@@ -10,7 +10,7 @@ Everything else, reading and writing above all, goes to the kernel at full speed
     view, folders paths of the container → paths of the host, over `rootfs.tree`
     opening, attributes, changes, identity, others      answers to system calls
     stops, executables                                  execve, chdir and sockets
-    machine, filters, tracing, listener, members        the kernel's interface
+    machine, filters, tracing, listener, members, tasks the kernel's interface
 
 What it isolates: files, identities, addresses, and what one process does to another, by signals for one. What it does not: the numbers
 of processes, the network otherwise (abstract unix sockets, sendmsg with an address), System V's shared memory. Code that means harm can

@@ -33,6 +33,9 @@ ANSWERED = _names(
 # Answered where they are about another process than the caller: their first argument is not 0.
 ABOUT_OTHERS = _names("prlimit64 sched_setaffinity sched_setscheduler sched_setparam sched_setattr migrate_pages move_pages")
 
+# Answered where there are tasks enough; clone only with flags that are not refused.
+FORKS = _names("clone fork vfork")
+
 # Done by the kernel, with other arguments.
 TRACED = _names("execve execveat chdir bind connect getsockname getpeername inotify_add_watch")
 
@@ -82,8 +85,11 @@ def program(machine: Machine) -> bytes:
         if name in numbers:
             lines += _block(numbers[name], _refuse(number))
     lines += _block(
-        numbers["clone"], _argument(0), _line(_ANY_BIT, _CLONE_REFUSED, 0, 1), _refuse(errno.EPERM), _line(_RETURN, ALLOW)
+        numbers["clone"], _argument(0), _line(_ANY_BIT, _CLONE_REFUSED, 0, 1), _refuse(errno.EPERM), _line(_RETURN, USER_NOTIF)
     )
+    for name in FORKS:
+        if name in numbers and name != "clone":
+            lines += _block(numbers[name], _line(_RETURN, USER_NOTIF))
     # With an address, both halves of whose pointer are not null.
     address = (_argument(4), _line(_EQUAL, 0, 0, 2), _argument(4, high=True), _line(_EQUAL, 0, 1, 0), _line(_RETURN, TRACE))
     lines += _block(numbers["sendto"], *address, _line(_RETURN, ALLOW))

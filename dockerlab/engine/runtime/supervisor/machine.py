@@ -12,8 +12,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 _X86 = (
-    "open 2 stat 4 fstat 5 lstat 6 ioctl 16 access 21 connect 42 sendto 44 bind 49 getsockname 51 getpeername 52 clone 56 "
-    "execve 59 kill 62 uname 63 fcntl 72 truncate 76 getcwd 79 chdir 80 rename 82 mkdir 83 rmdir 84 creat 85 link 86 unlink 87 "
+    "open 2 stat 4 fstat 5 lstat 6 ioctl 16 access 21 connect 42 sendto 44 bind 49 getsockname 51 getpeername 52 clone 56 fork 57 "
+    "vfork 58 execve 59 kill 62 uname 63 fcntl 72 truncate 76 getcwd 79 chdir 80 rename 82 mkdir 83 rmdir 84 creat 85 link 86 unlink 87 "
     "symlink 88 readlink 89 chmod 90 fchmod 91 chown 92 fchown 93 lchown 94 umask 95 ptrace 101 getuid 102 syslog 103 getgid 104 "
     "setuid 105 setgid 106 geteuid 107 getegid 108 setreuid 113 setregid 114 getgroups 115 setgroups 116 setresuid 117 "
     "getresuid 118 setresgid 119 getresgid 120 setfsuid 122 setfsgid 123 capget 125 capset 126 rt_sigqueueinfo 129 utime 132 "

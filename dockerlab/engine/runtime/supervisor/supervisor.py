@@ -23,6 +23,7 @@ import socket
 import sys
 import threading
 import traceback
+from collections.abc import Iterable
 from contextlib import suppress
 from typing import Any
 
@@ -44,11 +45,11 @@ from dockerlab.engine.runtime.supervisor.members import Member, Members
 from dockerlab.engine.runtime.supervisor.opening import Opening
 from dockerlab.engine.runtime.supervisor.others import Others
 from dockerlab.engine.runtime.supervisor.status import Status
+from dockerlab.engine.runtime.supervisor.tasks import Tasks
 from dockerlab.engine.runtime.supervisor.stops import Exchanged, Stops
 from dockerlab.engine.runtime.supervisor.view import View
 
 _MESSAGE = 1 << 20
-_MOST_TASKS = 4096  # where the plan has no limit: a container that forks without end stays one that can be stopped
 _GROUP_STOPS = (signal.SIGSTOP, signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU)
 _ERESTARTSYS, _ERESTARTNOINTR = 512, 513  # the kernel's own, include/linux/errno.h
 # Those that end a process from outside; a fault of its own ends it whoever it is.
@@ -65,6 +66,7 @@ class Supervisor:
     def __init__(self, plan: Plan, control: socket.socket) -> None:
         self._control = control
         self._machine = this_machine()
+        self._tasks = tasks = Tasks(self._members, plan.limits.pids)
         self._members = Members()
         tree = of(plan.root)
         scratch = os.fsencode(plan.root.work)
@@ -80,15 +82,14 @@ class Supervisor:
             Attributes(paths).handlers(),
             Changes(paths).handlers(),
             Identities(self._members).handlers(),
+            tasks.handlers(),
             others.handlers(),
         )
         executables = Executables(_cache(tree, scratch), scratch + b"/exec", self._machine)
         self._stops = Stops(paths, self._machine, executables, _network(plan), tree.trees)
         self._program = filters.program(self._machine)
-        self._most = plan.limits.pids or _MOST_TASKS
         self._listeners: dict[int, Listener] = {}
         self._under_way: dict[int, Exchanged] = {}
-        self._unknown: set[int] = set()  # new tasks that stopped before their parent's event came
         self._asked_for: set[int] = set()
         self._has_init = plan.init
         self._processors = processors(plan.limits.cpuset) if plan.limits.cpuset else ()
@@ -135,7 +136,7 @@ class Supervisor:
     def _table(self, *groups: dict[str, Handler]) -> dict[int, Handler]:
         numbers = self._machine.numbers
         found = {name: handler for group in groups for name, handler in group.items()}
-        missing = [name for name in (*filters.ANSWERED, *filters.ABOUT_OTHERS) if name not in found]
+        missing = [name for name in (*filters.ANSWERED, *filters.ABOUT_OTHERS, *filters.FORKS) if name not in found]
         assert not missing, missing
         return {numbers[name]: handler for name, handler in found.items() if name in numbers}
 
@@ -143,6 +144,7 @@ class Supervisor:
         question = listener.receive()
         if question is None:
             return
+        self._tasks.forking.discard(task)  # its last fork has failed, or was begun anew after a signal
         identifier, task, _, number = question[:4]
         member = self._members.of(task)
         if member is None:
@@ -179,6 +181,7 @@ class Supervisor:
                 pid, status = os.waitpid(-1, os.WNOHANG | tracing.WALL)
             except ChildProcessError:
                 return
+                _kill(self._tasks.orphans())
             if not pid:
                 return
             if os.WIFSTOPPED(status):
@@ -187,9 +190,9 @@ class Supervisor:
             else:
                 self._ended(pid, status)
 
+        self._tasks.ended(pid)
     def _ended(self, pid: int, status: int) -> None:
         self._members.remove(pid)
-        self._unknown.discard(pid)
         if (exchanged := self._under_way.pop(pid, None)) is not None:
             exchanged.release()
         if pid in self._asked_for:
@@ -197,6 +200,7 @@ class Supervisor:
             code = os.waitstatus_to_exitcode(status)
             self._tell({"exit": [pid, code if code >= 0 else 128 - code]})
 
+        self._tasks.forking.discard(pid)
     def _stopped(self, pid: int, number: int, event: int) -> None:
         if event == tracing.EVENT_SECCOMP:
             self._exchange(pid)
@@ -210,7 +214,7 @@ class Supervisor:
             elif self._members.contains(pid):
                 self._resume(pid)
             else:
-                self._unknown.add(pid)
+                self._tasks.early.add(pid)
         elif number == signal.SIGTRAP | 0x80:
             self._finish(pid)
         else:
@@ -241,13 +245,10 @@ class Supervisor:
 
     def _forked(self, parent: int, child: int) -> None:
         self._members.add(parent, child)
-        if child in self._unknown:
-            self._unknown.discard(child)
+        if child in self._tasks.early:
+            self._tasks.early.discard(child)
             with suppress(ProcessLookupError):
                 self._resume(child)
-        if len(self._members) > self._most:
-            with suppress(ProcessLookupError):
-                os.kill(child, signal.SIGKILL)
         self._resume(parent)
 
     def _exchange(self, pid: int) -> None:
@@ -313,7 +314,7 @@ class Supervisor:
         if "end" in request:
             self._ending = True
         elif "most" in request:
-            self._most = request["most"] or _MOST_TASKS
+            self._tasks.limit(request["most"])
         elif "spawn" in request:
             try:
                 self._tell({"pid": self._spawn(request["spawn"], fds)})
@@ -350,11 +351,9 @@ class Supervisor:
         return pid
 
     def _kill_all(self) -> None:
-        """Kills everything. What forks meanwhile gets no further than the stop that every new task begins with."""
+        """Kills everything, and waits for it. Zombies come to us as their parents end; a new task gets no further than its first stop."""
+        _kill({*self._members.pids(), *self._tasks.early})
         while True:
-            for pid in {*self._members.pids(), *self._unknown}:
-                with suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
             try:
                 pid, status = os.waitpid(-1, tracing.WALL)
             except ChildProcessError:
@@ -362,7 +361,13 @@ class Supervisor:
             if not os.WIFSTOPPED(status):
                 self._ended(pid, status)
             elif not self._members.contains(pid):
-                self._unknown.add(pid)
+                _kill([pid])
+
+
+def _kill(pids: Iterable[int]) -> None:
+    for pid in pids:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
 
 
 def _wait(listener: Listener, identifier: int, answer: Later) -> None:
