@@ -32,21 +32,20 @@ from dockerlab.engine.rootfs.tree_snapshots import of
 from dockerlab.engine.runtime import kernel
 from dockerlab.engine.runtime.limits import processors
 from dockerlab.engine.runtime.plan import Network, Plan, process_from_json
-from dockerlab.engine.runtime.supervisor import filters, mounting, tracing
+from dockerlab.engine.runtime.supervisor import filters, identities, mounting, tracing
 from dockerlab.engine.runtime.supervisor.answers import Given, Handler, Later, Paths
 from dockerlab.engine.runtime.supervisor.attributes import Attributes
 from dockerlab.engine.runtime.supervisor.birth import Descriptors, be_born
 from dockerlab.engine.runtime.supervisor.changes import Changes
 from dockerlab.engine.runtime.supervisor.executables import Executables
-from dockerlab.engine.runtime.supervisor.identities import Identities
 from dockerlab.engine.runtime.supervisor.listener import Listener
 from dockerlab.engine.runtime.supervisor.machine import this_machine
 from dockerlab.engine.runtime.supervisor.members import Member, Members
 from dockerlab.engine.runtime.supervisor.opening import Opening
 from dockerlab.engine.runtime.supervisor.others import Others
 from dockerlab.engine.runtime.supervisor.status import Status
-from dockerlab.engine.runtime.supervisor.tasks import Tasks
 from dockerlab.engine.runtime.supervisor.stops import Exchanged, Stops
+from dockerlab.engine.runtime.supervisor.tasks import Tasks
 from dockerlab.engine.runtime.supervisor.view import View
 
 _MESSAGE = 1 << 20
@@ -66,8 +65,8 @@ class Supervisor:
     def __init__(self, plan: Plan, control: socket.socket) -> None:
         self._control = control
         self._machine = this_machine()
-        self._tasks = tasks = Tasks(self._members, plan.limits.pids)
         self._members = Members()
+        self._tasks = tasks = Tasks(self._members, plan.limits.pids)
         tree = of(plan.root)
         scratch = os.fsencode(plan.root.work)
         view = View(tree, self._members)
@@ -81,9 +80,9 @@ class Supervisor:
             Status(paths, self._machine).handlers(),
             Attributes(paths).handlers(),
             Changes(paths).handlers(),
-            Identities(self._members).handlers(),
-            tasks.handlers(),
+            identities.handlers(),
             others.handlers(),
+            tasks.handlers(),
         )
         executables = Executables(_cache(tree, scratch), scratch + b"/exec", self._machine)
         self._stops = Stops(paths, self._machine, executables, _network(plan), tree.trees)
@@ -144,8 +143,8 @@ class Supervisor:
         question = listener.receive()
         if question is None:
             return
-        self._tasks.forking.discard(task)  # its last fork has failed, or was begun anew after a signal
         identifier, task, _, number = question[:4]
+        self._tasks.forking.discard(task)  # its last fork has failed, or was begun anew after a signal
         member = self._members.of(task)
         if member is None:
             listener.answer(identifier, -errno.ENOSYS)
@@ -181,8 +180,8 @@ class Supervisor:
                 pid, status = os.waitpid(-1, os.WNOHANG | tracing.WALL)
             except ChildProcessError:
                 return
-                _kill(self._tasks.orphans())
             if not pid:
+                _kill(self._tasks.orphans())
                 return
             if os.WIFSTOPPED(status):
                 with suppress(ProcessLookupError):  # it was killed as it stopped
@@ -190,8 +189,8 @@ class Supervisor:
             else:
                 self._ended(pid, status)
 
-        self._tasks.ended(pid)
     def _ended(self, pid: int, status: int) -> None:
+        self._tasks.ended(pid)
         self._members.remove(pid)
         if (exchanged := self._under_way.pop(pid, None)) is not None:
             exchanged.release()
@@ -200,8 +199,8 @@ class Supervisor:
             code = os.waitstatus_to_exitcode(status)
             self._tell({"exit": [pid, code if code >= 0 else 128 - code]})
 
-        self._tasks.forking.discard(pid)
     def _stopped(self, pid: int, number: int, event: int) -> None:
+        self._tasks.forking.discard(pid)
         if event == tracing.EVENT_SECCOMP:
             self._exchange(pid)
         elif event in (tracing.EVENT_FORK, tracing.EVENT_VFORK, tracing.EVENT_CLONE):
