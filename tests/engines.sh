@@ -39,6 +39,9 @@ version() {
     python3 -c 'import json,sys; v=json.load(sys.stdin); c=v.get("Components") or [{}]; print(c[0].get("Name","Engine"), v["Version"], "API", v["ApiVersion"])'
 }
 
+# Becomes a daemon, to be called in the background: it may outlive the folder that it was started from.
+daemon() { cd / && exec setsid "$@"; }
+
 # Waits until engine $1 answers, or shows the end of its log and gives up after 60 s.
 wait_for() {
   local i
@@ -74,7 +77,7 @@ bridge() {
 
 start_engine20() {
   bridge dlab20 172.30.20.1/24
-  setsid dockerd --data-root "$STATE/engine20" --exec-root "$RUN/engine20" --pidfile "$RUN/engine20.pid" --bridge dlab20 \
+  daemon dockerd --data-root "$STATE/engine20" --exec-root "$RUN/engine20" --pidfile "$RUN/engine20.pid" --bridge dlab20 \
     --cgroup-parent dlab20 -H "unix://$(socket engine20)" </dev/null >"$STATE/engine20.log" 2>&1 &
 }
 
@@ -94,7 +97,7 @@ start_engine28() {
   cp /etc/resolv.conf "$root/etc/resolv.conf"
   [ ! -e /etc/ssl/certs/ca-certificates.crt ] || cp -L /etc/ssl/certs/ca-certificates.crt "$root/etc/ssl/certs/ca-certificates.crt"
   bridge dlab28 172.30.28.1/24
-  setsid unshare --mount --propagation private bash -c "$(declare -f enter); enter \"\$@\"" enter "$root" "$RUN" "$STATE/engine28" \
+  daemon unshare --mount --propagation private bash -c "$(declare -f enter); enter \"\$@\"" enter "$root" "$RUN" "$STATE/engine28" \
     dockerd --data-root /data --exec-root /run/engine28 --pidfile "$RUN/engine28.pid" --bridge dlab28 \
     --cgroup-parent dlab28 -H "unix://$(socket engine28)" </dev/null >"$STATE/engine28.log" 2>&1 &
 }
@@ -121,7 +124,7 @@ start_podman() {
   # Podman asks for more open files than a container's root may have here; without this no container starts.
   printf '[containers]\ndefault_ulimits = []\n' >"$STATE/podman.conf"
   CONTAINERS_CONF=$STATE/podman.conf \
-  setsid podman --root "$STATE/podman" --runroot "$RUN/podman" system service --time=0 "unix://$(socket podman)" \
+  daemon podman --root "$STATE/podman" --runroot "$RUN/podman" system service --time=0 "unix://$(socket podman)" \
     </dev/null >"$STATE/podman.log" 2>&1 &
   echo $! >"$RUN/podman.pid"
 }

@@ -224,7 +224,7 @@ def test_a_thousand_that_say_nothing(own: OwnEngine) -> None:
     slow = [Talk(own.home.socket) for _ in range(100)]
     for talk in slow:
         talk.send("GET /_ping HTTP/1.1\r\nHo")
-    assert own.client.wait(own.client.run("sh", "-c", "exit 3", host={"AutoRemove": True})) == 3
+    assert own.client.wait(own.client.run("sh", "-c", "exit 3")) == 3
     assert resident(own.pid) - before < 60
     for talk in slow:
         talk.send("st: d\r\n\r\n")

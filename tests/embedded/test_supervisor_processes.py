@@ -177,7 +177,8 @@ class TestGuard:
                 return said, counts, finish(guard, started, b"\n")
 
         said, counts, ran = container.box.do(work)
-        assert (said, max(counts), counts[-1]) == (b"full\n", 30, 29)  # the shell that was refused a fork has ended
+        assert (said, counts[-1]) == (b"full\n", 29)  # the shell that was refused a fork has ended
+        assert max(counts) in (29, 30)  # whether it was seen
         assert ran.err.count("can't fork") == 1
         assert ran.out == "again\n"
 
