@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import pytest
@@ -181,9 +182,15 @@ def test_what_waits_for_the_next_container_is_killed(own: OwnEngine, whose: str)
         if is_supervised(own) and whose == "first process":
             continue
         eventually(lambda: waiting(own, whose), "nobody waits")
+        monitors = {*waiting(own, "monitor")}
         for pid in waiting(own, whose):
             os.kill(pid, signal.SIGKILL)
+        eventually(partial(no_more, own, monitors), "a monitor outlives its first process")
     whole(own)
+
+
+def no_more(own: OwnEngine, monitors: set[int]) -> bool:
+    return monitors.isdisjoint(waiting(own, "monitor"))
 
 
 def waiting(own: OwnEngine, whose: str) -> list[int]:
