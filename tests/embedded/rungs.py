@@ -21,6 +21,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
@@ -157,17 +158,19 @@ class OwnEngine:
             assert reply.status in (204, 404, 409), reply.body  # 409: it removes itself at this moment
         eventually(lambda: not self.client.get("/containers/json", all=1), "a container is not removed")
 
-    def _half_written(self) -> list[Path]:
-        try:
-            return list(self.home.root.rglob(".*.json*.*"))
-        except FileNotFoundError as error:  # it was just removed
-            return [Path(error.filename)]
+    def files(self) -> set[Path]:
+        """All that its state consists of, folders too. What is removed meanwhile may be missing."""
+        return {Path(folder, name) for folder, folders, files in os.walk(self.home.root) for name in (*folders, *files)}
+
+    def half_written(self) -> list[Path]:
+        """Documents that were to take the place of another."""
+        return [path for path in self.files() if fnmatch(path.name, ".*.json*.*")]
 
     def leftovers(self) -> list[str]:
         """What containers have left behind, in an engine that has none."""
         mounts = Path("/proc/self/mountinfo").read_text(encoding="utf-8")
         files = [*self.home.monitors.iterdir(), *self.home.tmp.iterdir(), *self.home.containers.iterdir()]
-        files += self._half_written()
+        files += self.half_written()
         monitors = [pid for launcher in self._launchers() for pid in children(launcher)]
         waiting = {self.pid, *self._launchers(), *monitors, *(pid for monitor in monitors for pid in children(monitor))}
         processes = [f"{pid}: {said}" for pid, said in self.ours().items() if pid not in waiting]
@@ -180,7 +183,10 @@ def resident(pid: int) -> int:
 
 
 def parent(pid: int) -> int:
-    return int(Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[1])
+    """0 where it has ended."""
+    with suppress(OSError):
+        return int(Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[1])
+    return 0
 
 
 def children(pid: int) -> list[int]:

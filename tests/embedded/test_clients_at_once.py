@@ -200,7 +200,7 @@ def test_clients_that_leave_take_their_threads_and_descriptors_along(own: OwnEng
     before = own.counts()
     for _ in range(3):
         leave_all()
-    eventually(lambda: own.counts()[0] <= before[0] and own.counts()[1] <= before[1], f"{before} have become {own.counts()}")
+    eventually(lambda: own.counts()[0] <= before[0] and own.counts()[1] <= _THREADS, f"{before} have become {own.counts()}")
     assert api.inspect(made)["State"]["Running"]
     # What was attached before it left is in nobody's way.
     assert api.post(f"/containers/{waiting}/start").status == 204

@@ -72,11 +72,11 @@ def files(own: OwnEngine) -> set[str]:
     """What the engine holds of images and containers."""
     root = own.home.root
     found = [path for name in ("blobs/sha256", "layers", "containers") for path in (root / name).iterdir()]
-    return {str(path.relative_to(root)) for path in found} | {f"left over: {path.name}" for path in half_written(own)}
+    return {str(path.relative_to(root)) for path in found} | {f"left over: {path.name}" for path in left(own)}
 
 
-def half_written(own: OwnEngine) -> list[Path]:
-    return [*own.home.tmp.iterdir(), *own.home.root.rglob(".*.json.*")]
+def left(own: OwnEngine) -> list[Path]:
+    return [*own.home.tmp.iterdir(), *own.half_written()]
 
 
 def whole(own: OwnEngine) -> bool:
@@ -134,7 +134,7 @@ def test_a_disk_that_others_filled(disk: Disk, own: OwnEngine) -> None:
     own.start()
     assert client.get("/containers/made/json")["State"]["Status"] == "created"
     disk.clear()
-    eventually(lambda: not half_written(own))
+    eventually(lambda: not left(own))
     assert client.wait(client.run("sh", "-c", "exit 4")) == 4
     assert "Traceback" not in own.said()
     assert whole(own)
