@@ -17,7 +17,8 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from dockerlab.dockerfile.excerpt import excerpt
-from dockerlab.dockerfile.heredoc import SPACE, Heredoc, openings
+from dockerlab.dockerfile.heredoc import Heredoc, openings
+from dockerlab.dockerfile.words import SPACE
 from dockerlab.errors import DockerfileError
 
 DIRECTIVES = ("syntax", "escape", "check")
