@@ -95,13 +95,24 @@ class InvalidReference(UsageError):
 
 
 class DockerfileError(DockerlabError, ValueError):
-    """A Dockerfile that cannot be parsed. line: 1-based line number, or None where no one line is at fault."""
+    """A Dockerfile that cannot be parsed. line: 1-based line number, or None where no one line is at fault.
+
+    column: 1-based, of the text that is at fault, or None for the whole instruction.
+    """
 
     status = 400
 
-    def __init__(self, message: str, *, line: int | None = None, place: Sequence[str] = (), hint: str | None = None) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        line: int | None = None,
+        column: int | None = None,
+        place: Sequence[str] = (),
+        hint: str | None = None,
+    ) -> None:
         super().__init__(message, place=place, hint=hint)
-        self.line = line
+        self.line, self.column = line, column
 
 
 class ContextError(DockerlabError, OSError):

@@ -1,9 +1,9 @@
 """What an instruction says, as values: one class a keyword.
 
-    read(node) → Copy(node, sources=("requirements.txt",), target="/app/", from_="build", …)
+    Copy(node, sources=("requirements.txt",), target="/app/", from_="build", …)
 
-Names and rules are those of BuildKit (frontend/dockerfile/instructions). Nothing is expanded here: texts stand as they were written,
-quotes included, until `expanded` replaces the variables in those places where the reference allows them.
+Names and rules are those of BuildKit (frontend/dockerfile/instructions). `reading.read` makes them of nodes, and expands nothing: texts
+stand as they were written, quotes included, until `expansion.expanded` replaces the variables where the reference allows them.
 """
 
 from __future__ import annotations
@@ -73,12 +73,16 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Run(Command):
-    """network: default, none or host. security: sandbox or insecure."""
+    """network: default, none or host. security: sandbox or insecure.
+
+    mount_texts: of --mount, as written. mounts: what they say, which is a draft until the variables in them are expanded.
+    """
 
     line: Line
     mounts: tuple[Mount, ...] = ()
     network: str = "default"
     security: str = "sandbox"
+    mount_texts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +101,8 @@ class Entrypoint(Command):
 
 @dataclass(frozen=True, slots=True)
 class Transfer(Command):
-    """What COPY and ADD have in common. sources, target: as written. inline: heredocs, which come after the sources.
+    """What COPY and ADD have in common. sources, target: as written. inline: heredocs, which come after the sources, their contents
+    without the tabs that `<<-` takes away.
 
     chown, chmod: as written, "" where not given. exclude: patterns.
     """
@@ -151,7 +156,7 @@ class Volume(Command):
 
 @dataclass(frozen=True, slots=True)
 class Expose(Command):
-    """ports: as written; a variable may hold several."""
+    """ports: as written, sorted; a variable may hold several."""
 
     ports: tuple[str, ...]
 
@@ -160,7 +165,7 @@ class Expose(Command):
 class Healthcheck(Command):
     """test: the API's list, ("NONE",), ("CMD", …) or ("CMD-SHELL", text). times: the API's names → nanoseconds, those that are given.
 
-    retries: None where it is not given.
+    retries: None where it is not given, or 0.
     """
 
     test: tuple[str, ...]

@@ -135,7 +135,7 @@ class _Parser:
         return (line, True) if is_whole else (body[:-1], False)
 
     def _node(self, text: str, start: int, comments: tuple[str, ...]) -> Node:
-        keyword, flags, arguments = _split(text)
+        keyword, flags, arguments = split(text)
         heredocs = (
             tuple(self._filled(opening, start) for opening in openings(text)) if _may_open_heredocs(keyword, arguments) else ()
         )
@@ -157,7 +157,7 @@ class _Parser:
         return DockerfileError(f"line {line}: {message}", line=line, place=place, hint=hint)
 
 
-def _split(text: str) -> tuple[str, tuple[str, ...], str]:
+def split(text: str) -> tuple[str, tuple[str, ...], str]:
     """Keyword, flags and arguments of an instruction."""
     keyword, *rest = _KEYWORD_END.split(text.strip(SPACE), maxsplit=1)
     flags, arguments = _flags(rest[0]) if rest else ((), "")
@@ -168,7 +168,7 @@ def _split(text: str) -> tuple[str, tuple[str, ...], str]:
 def _may_open_heredocs(keyword: str, arguments: str) -> bool:
     """Whether `<<` means something in an instruction: RUN, COPY and ADD, also behind one ONBUILD, but not in their exec form."""
     if keyword == "ONBUILD":
-        keyword, _, arguments = _split(arguments)
+        keyword, _, arguments = split(arguments)
     return keyword in _WITH_HEREDOCS and not _EXEC_FORM.fullmatch(arguments)
 
 
