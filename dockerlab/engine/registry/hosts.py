@@ -1,0 +1,160 @@
+"""Where a registry is: its host, mirrors of it, whether it may be spoken to without TLS, and which certificates it is trusted by.
+
+Configured as Docker's daemon is, by `registries.json` in the engine's root, or in place of it by DOCKERLAB_REGISTRIES, which holds the
+name of such a file or, beginning with `{`, the JSON itself:
+
+    {"registry-mirrors": ["https://mirror.example"],             of docker.io; tried first, for pulls only
+     "insecure-registries": ["registry.example:5000", "10.0.0.0/8"]}
+
+An insecure registry is tried with TLS first, unverified, then without. This machine's own (127.0.0.0/8, ::1, localhost) are insecure,
+as for Docker. Certificates: `certs.d/<host>/` in the engine's root, in the user's configuration, in /etc/docker; in it `*.crt` are
+authorities that are trusted besides the system's, `*.cert` with `*.key` what the client shows.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import os
+import ssl
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from dockerlab import reference
+from dockerlab.engine.home import read_json
+from dockerlab.errors import EngineError
+
+CONFIGURATION = "registries.json"
+VARIABLE = "DOCKERLAB_REGISTRIES"
+_DOCKER_IO = "registry-1.docker.io"
+_LOOPBACK = ("127.0.0.0/8", "::1/128")
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """A registry as it is reached. host: with its port. schemes: to be tried, in this order. is_verified: whether TLS must be right."""
+
+    host: str
+    schemes: tuple[str, ...] = ("https",)
+    is_verified: bool = True
+
+    @property
+    def is_local(self) -> bool:
+        """Whether it is on this machine: no proxy is asked for it."""
+        return _is_within(self.host, _LOOPBACK)
+
+
+@dataclass(frozen=True)
+class Hosts:
+    """mirrors: URLs. insecure: hosts, with a port or without, and networks. certificates: directories with one for each host."""
+
+    mirrors: tuple[str, ...] = ()
+    insecure: tuple[str, ...] = ()
+    certificates: tuple[Path, ...] = ()
+
+    def endpoints(self, domain: str, *, mirrored: bool = False) -> list[Endpoint]:
+        """Where the registry of a domain is. mirrored: with its mirrors before it. Raises EngineError for a mirror that is none."""
+        own = self.endpoint(_DOCKER_IO if domain == reference.DEFAULT_DOMAIN else domain)
+        wanted = self.mirrors if mirrored and domain == reference.DEFAULT_DOMAIN else ()
+        return [*(self._mirror(url) for url in wanted), own]
+
+    def endpoint(self, host: str) -> Endpoint:
+        """How a host is spoken to."""
+        if _is_within(host, (*_LOOPBACK, *self.insecure)):
+            return Endpoint(host, ("https", "http"), is_verified=False)
+        return Endpoint(host)
+
+    def _mirror(self, url: str) -> Endpoint:
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname or parts.path.strip("/") or "@" in parts.netloc:
+            raise EngineError(
+                f"invalid mirror: {url!r} is not the address of a registry", hint=f"{CONFIGURATION}: https://host[:port]"
+            )
+        return Endpoint(parts.netloc, (parts.scheme,), self.endpoint(parts.netloc).is_verified)
+
+    def context(self, endpoint: Endpoint) -> ssl.SSLContext:
+        """What TLS with a registry rests on. Raises EngineError for certificates that cannot be read."""
+        context = ssl.create_default_context()
+        if not endpoint.is_verified:
+            context.check_hostname = False
+            context.verify_mode = ssl.CERT_NONE
+        elif not _has_authorities():
+            import certifi
+
+            context.load_verify_locations(certifi.where())
+        for folder in (folder / endpoint.host for folder in self.certificates):
+            try:
+                for path in sorted(folder.glob("*.crt")):
+                    context.load_verify_locations(path)
+                for path in sorted(folder.glob("*.cert")):
+                    context.load_cert_chain(path, path.with_suffix(".key"))
+            except OSError as error:  # of which SSLError is one
+                raise EngineError(f"the certificates for {endpoint.host} in {folder} cannot be used: {error}") from error
+        return context
+
+    def to_json(self) -> dict[str, Any]:
+        """As `docker info` shows it."""
+        networks = [text for text in self.insecure if "/" in text]
+        index: dict[str, Any] = {"Mirrors": list(self.mirrors), "Name": "docker.io", "Official": True, "Secure": True}
+        others = {
+            text: {"Mirrors": [], "Name": text, "Official": False, "Secure": False} for text in self.insecure if "/" not in text
+        }
+        return {
+            "IndexConfigs": {"docker.io": index, **others},
+            "InsecureRegistryCIDRs": ["::1/128", "127.0.0.0/8", *networks],
+            "Mirrors": list(self.mirrors) or None,
+        }
+
+
+def read(root: Path, environ: Mapping[str, str]) -> Hosts:
+    """The configuration as it is now. Raises EngineError for one that cannot be read."""
+    said = environ.get(VARIABLE, "").strip()
+    what = VARIABLE if said.startswith("{") else (said or str(root / CONFIGURATION))
+    try:
+        found = json.loads(said) if said.startswith("{") else read_json(Path(said) if said else root / CONFIGURATION)
+    except FileNotFoundError as error:
+        if said:
+            raise EngineError(f"{VARIABLE}: there is no {said}") from error
+        found = {}
+    except (ValueError, OSError, RecursionError) as error:
+        raise EngineError(f"{what} cannot be read: {error}") from error
+    if not isinstance(found, dict):
+        raise EngineError(f"{what}: a JSON object is expected")
+    user = Path(environ.get("XDG_CONFIG_HOME") or Path(environ.get("HOME") or "/", ".config"))
+    folders = (root / "certs.d", user / "docker" / "certs.d", Path("/etc/docker/certs.d"))
+    return Hosts(_texts(found, "registry-mirrors", what), _texts(found, "insecure-registries", what), folders)
+
+
+def _texts(found: Mapping[str, Any], name: str, what: str) -> tuple[str, ...]:
+    value = found.get(name) or []
+    if not isinstance(value, list) or not all(isinstance(text, str) for text in value):
+        raise EngineError(f"{what}: {name} is a list of texts")
+    return tuple(text.rstrip("/") for text in value)
+
+
+def _is_within(host: str, wanted: Sequence[str]) -> bool:
+    """Whether a host is one of these, or in one of these networks. Names are not looked up, but for localhost."""
+    name = urlsplit(f"//{host}").hostname or ""
+    if host in wanted or name in wanted:
+        return True
+    try:
+        address = ipaddress.ip_address("127.0.0.1" if name == "localhost" else name)
+    except ValueError:
+        return False
+    return any(address in network for network in map(_network, wanted) if network)
+
+
+def _network(text: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network | None:
+    try:
+        return ipaddress.ip_network(text, strict=False) if "/" in text else None
+    except ValueError:
+        return None
+
+
+def _has_authorities() -> bool:
+    """Whether this machine trusts any: a small image may come without."""
+    paths = ssl.get_default_verify_paths()
+    return bool(paths.cafile) or (bool(paths.capath) and any(os.scandir(str(paths.capath))))
