@@ -4,8 +4,15 @@
 - `heredoc`: the heredocs that an instruction opens
 - `stage`: instructions → stages
 - `instructions`: the instructions there are, and the nearest match to a misspelt one
-- `excerpt`: the place of an error, with a caret
+- `excerpt`, `refusal`: the place of an error, with a caret
 - `ignore`: `.dockerignore`
+
+For who carries it out, and not imported here:
+
+- `words`, `patterns`: text → words, variables replaced
+- `arguments`, `durations`, `mounts`: how the text of an instruction is cut
+- `commands`, `reading`, `expansion`: instructions as values; nodes → commands; their variables replaced
+- `program`, `planning`: all of it in stages, and what of it a build needs
 """
 
 from dockerlab.dockerfile.excerpt import excerpt

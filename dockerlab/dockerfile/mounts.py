@@ -114,7 +114,7 @@ class _Reading:
         elif key in ("readonly", "ro", "readwrite", "rw", "required"):
             value = "true"
         else:
-            raise Refused(f"invalid field '{field}' must be a key=value pair", at=field, hint=did_you_mean(key, _KEYS))
+            raise Refused(f"invalid field '{field}' must be a key=value pair", at=field, hint=_pair_hint(key))
         if key in _TEXTS:
             self._said[_TEXTS[key]] = value
         elif key == "type":
@@ -157,6 +157,10 @@ class _Reading:
         if self._type not in kinds:
             hint = f"It is of {' and '.join(kinds)}; type= must stand before it."
             raise Refused(f"unexpected key '{key}' for mount type '{self._type}'", at=field, hint=hint)
+
+
+def _pair_hint(key: str) -> str | None:
+    return f"Write {key}=…" if key in _KEYS else did_you_mean(key, _KEYS)
 
 
 def _one_of(value: str, choices: tuple[str, ...], what: str, field: str) -> str:

@@ -1,6 +1,6 @@
 """What of a Dockerfile a build needs, and in which order: BuildKit's rules (frontend/dockerfile/dockerfile2llb/convert.go).
 
-    plan(program, target="app", build_args={"VERSION": "3"}) → Plan: the stages that `app` needs, each with its base and its needs
+    Program.plan("app", {"VERSION": "3"}) → Plan: the stages that `app` needs, each with its base and its needs
 
 - a stage needs the one that FROM names, those of `COPY --from`, by name or number, and those of `RUN --mount=from=`, by name
 - FROM means an earlier stage, else an image; the others mean any stage, but one that comes later, or the stage itself, is an error
@@ -11,12 +11,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from dockerlab.dockerfile.commands import Arg, Command, Copy, Onbuild, Run
-from dockerlab.dockerfile.parser import Node
-from dockerlab.dockerfile.program import BuildStage, Program, trigger
+from dockerlab.dockerfile.commands import Arg, Command, Copy, From, Onbuild, Run
+from dockerlab.dockerfile.parser import Dockerfile, Node
+from dockerlab.dockerfile.reading import trigger
 from dockerlab.dockerfile.refusal import Refused, at, did_you_mean
 from dockerlab.dockerfile.words import Lexer, quoted
 from dockerlab.errors import DockerfileError
@@ -30,6 +30,25 @@ _PLATFORM = re.compile(r"[A-Za-z0-9_.-]+(?:\([^()]*\))?(?:/[A-Za-z0-9_.-]+){0,2}
 
 
 @dataclass(frozen=True, slots=True)
+class Stage:
+    """A FROM with what follows it, up to the next."""
+
+    index: int
+    source: From
+    commands: tuple[Command, ...]
+
+    @property
+    def name(self) -> str:
+        """After AS, in lower case, or ""."""
+        return self.source.name
+
+    @property
+    def label(self) -> str:
+        """What BuildKit calls it."""
+        return self.name or f"stage-{self.index}"
+
+
+@dataclass(frozen=True, slots=True)
 class Planned:
     """A stage that is needed.
 
@@ -37,7 +56,7 @@ class Planned:
     triggers: ONBUILD instructions of the base, to be carried out first. needs: stages that must be done before, base_stage among them.
     """
 
-    stage: BuildStage
+    stage: Stage
     base: str
     base_stage: int | None
     platform: str
@@ -59,13 +78,13 @@ class Planned:
 class Plan:
     """stages: those that are needed, in the Dockerfile's order. target: the index of the one that is wanted.
 
-    names: of all stages. globals: what an ARG in a stage means that has no default and is not given. proxies: of the build's arguments,
-    those that no ARG needs to name. unused: names of the build's arguments that no ARG of these stages takes.
+    count, names: of all stages. globals: what an ARG in a stage means that has no default and is not given. proxies: of the build's
+    arguments, those that no ARG needs to name. unused: names of the build's arguments that no ARG of these stages takes.
     """
 
-    program: Program
     target: int
     stages: tuple[Planned, ...]
+    count: int
     names: Mapping[str, int]
     globals: Mapping[str, str]
     proxies: Mapping[str, str]
@@ -73,7 +92,7 @@ class Plan:
 
     def source(self, command: Copy | Run, name: str) -> int | None:
         """The stage that `--from=name` or `from=name` means; None for an image, or the build context."""
-        return _meant(command, name, self.names, len(self.program.stages))
+        return _meant(command, name, self.names, self.count)
 
 
 def platform_arguments(build: str, target: str, stage: str = "default") -> dict[str, str]:
@@ -86,42 +105,20 @@ def platform_arguments(build: str, target: str, stage: str = "default") -> dict[
     return {**found, "TARGETSTAGE": stage}
 
 
-def plan(
-    program: Program,
-    target: str = "",
-    build_args: Mapping[str, str | None] | None = None,
-    *,
-    build_platform: str = "linux/amd64",
-    target_platform: str = "",
-    on_build: Callable[[str], Sequence[str]] = lambda base: (),
-) -> Plan:
-    """The plan for a target, "" for the last stage. build_args: None is the same as not given.
-
-    on_build: the ONBUILD instructions of an image that a needed stage starts from. Raises DockerfileError, and what on_build raises.
-    """
-    given = {name: value for name, value in (build_args or {}).items() if value is not None}
-    named = target or program.stages[-1].name or "default"
-    known = platform_arguments(build_platform, target_platform or build_platform, named)
-    values = _globals(program, known | {name: given[name] for name in known if name in given}, given)
-    planner = _Planner(program, values, on_build)
-    wanted = planner.target(target)
-    planner.check_circles()
-    stages = planner.needed(wanted)
-    taken = {name for command in _arguments(program, stages) for name, _ in command.pairs}
-    unused = tuple(name for name in given if name not in taken and name not in PROXIES and name not in known)
-    return Plan(program, wanted, stages, planner.names, values, {name: given[name] for name in PROXIES if name in given}, unused)
+def unused(given: Mapping[str, str], arguments: Sequence[Arg], stages: Sequence[Planned]) -> tuple[str, ...]:
+    """Arguments of a build that no ARG takes."""
+    declared = (*arguments, *(command for planned in stages for command in planned.commands if isinstance(command, Arg)))
+    taken = {name for command in declared for name, _ in command.pairs}
+    return tuple(name for name in given if name not in taken and name not in PROXIES)
 
 
-def _arguments(program: Program, stages: Collection[Planned]) -> Iterator[Arg]:
-    yield from program.arguments
-    yield from (command for planned in stages for command in planned.commands if isinstance(command, Arg))
-
-
-def _globals(program: Program, values: dict[str, str], given: Mapping[str, str]) -> dict[str, str]:
-    """The values of the ARGs before the first stage, each seeing those before it."""
-    lexer = Lexer(program.dockerfile.escape)
-    for command in program.arguments:
-        with at(command.node, program.dockerfile):
+def global_values(
+    dockerfile: Dockerfile, arguments: Sequence[Arg], start: Mapping[str, str], given: Mapping[str, str]
+) -> dict[str, str]:
+    """The values of the ARGs before the first stage, each seeing those before it, and `start`."""
+    lexer, values = Lexer(dockerfile.escape), dict(start)
+    for command in arguments:
+        with at(command.node, dockerfile):
             for name, default in command.pairs:
                 if name in given:
                     values[name] = given[name]
@@ -155,22 +152,28 @@ def _meant(command: Command, name: str, names: Mapping[str, int], count: int) ->
     return names.get(name.lower())
 
 
-class _Planner:
+class Planner:
     """Resolves bases at once, and what the stages need as it is asked for."""
 
-    def __init__(self, program: Program, values: Mapping[str, str], on_build: Callable[[str], Sequence[str]]) -> None:
-        self._program, self._values, self._on_build = program, values, on_build
-        self._lexer = Lexer(program.dockerfile.escape)
+    def __init__(
+        self,
+        dockerfile: Dockerfile,
+        stages: Sequence[Stage],
+        values: Mapping[str, str],
+        on_build: Callable[[str], Sequence[str]],
+    ) -> None:
+        self._dockerfile, self._stages, self._values, self._on_build = dockerfile, stages, values, on_build
+        self._lexer = Lexer(dockerfile.escape)
         self.names: dict[str, int] = {}
         self._bases: list[tuple[str, int | None, str]] = []
-        for stage in program.stages:
+        for stage in stages:
             self._bases.append(self._base(stage))
             if stage.name:
                 self.names[stage.name] = stage.index
 
-    def _base(self, stage: BuildStage) -> tuple[str, int | None, str]:
+    def _base(self, stage: Stage) -> tuple[str, int | None, str]:
         source = stage.source
-        with at(source.node, self._program.dockerfile):
+        with at(source.node, self._dockerfile):
             base = _word(self._lexer, source.base, self._values)
             if not base:
                 hint = "An ARG that FROM uses must stand before the first FROM, with a default or a --build-arg."
@@ -195,7 +198,7 @@ class _Planner:
     def target(self, name: str) -> int:
         """The stage of that name."""
         if not name:
-            return len(self._program.stages) - 1
+            return len(self._stages) - 1
         if name.lower() not in self.names:
             hint = did_you_mean(name, self.names) or (
                 f"The stages are {', '.join(self.names)}." if self.names else "No stage has a name: FROM image AS name."
@@ -205,7 +208,7 @@ class _Planner:
 
     def check_circles(self) -> None:
         """Refuses stages that copy from each other in a circle, and references that cannot be, also in stages that are not needed."""
-        edges = [tuple(self._edges(stage.commands)) for stage in self._program.stages]
+        edges = [tuple(self._edges(stage.commands)) for stage in self._stages]
         done, path = set[int](), set[int]()
         for start in range(len(edges)):
             waiting = [(start, iter(edges[start]))] if start not in done else []
@@ -234,16 +237,16 @@ class _Planner:
                     yield command.node, needed
 
     def _meant(self, command: Command, name: str) -> int | None:
-        with at(command.node, self._program.dockerfile):
+        with at(command.node, self._dockerfile):
             if isinstance(command, Copy) and _word(self._lexer, name, {}) != name:
                 text = "variable expansion is not supported for --from, define a new stage with FROM using ARG from global scope"
                 hint = f"Before the first FROM: ARG name=image; then FROM ${{name}} AS source, and here --from=source instead of {name}."
                 raise Refused(f"{text} as a workaround", at=f"--from={name}", hint=hint)
-            return _meant(command, name, self.names, len(self._program.stages))
+            return _meant(command, name, self.names, len(self._stages))
 
     def _refuse_circle(self, index: int, node: Node) -> None:
-        with at(node, self._program.dockerfile):
-            label = self._program.stages[index].label
+        with at(node, self._dockerfile):
+            label = self._stages[index].label
             hint = "A stage copies from stages that come before it."
             raise Refused(f"circular dependency detected on stage: {label}", at="from=", hint=hint)
 
@@ -259,13 +262,13 @@ class _Planner:
         return tuple(found[index] for index in sorted(found))
 
     def _planned(self, index: int) -> Planned:
-        stage = self._program.stages[index]
+        stage = self._stages[index]
         base, base_stage, platform = self._bases[index]
         if base_stage is not None:
-            said = [command.trigger for command in self._program.stages[base_stage].commands if isinstance(command, Onbuild)]
+            said = [command.trigger for command in self._stages[base_stage].commands if isinstance(command, Onbuild)]
         else:
             said = [*self._on_build(base)] if base != SCRATCH else []
-        triggers = tuple(trigger(text, stage.source, self._program.dockerfile) for text in said)
+        triggers = tuple(trigger(text, stage.source, self._dockerfile) for text in said)
         needs = dict.fromkeys(() if base_stage is None else (base_stage,))
         for command in (*triggers, *stage.commands):
             for place, name in enumerate(_from(command)):
@@ -275,11 +278,11 @@ class _Planner:
                     needs[needed] = None
         return Planned(stage, base, base_stage, platform, triggers, tuple(needs))
 
-    def _check_order(self, stage: BuildStage, command: Command, place: int, name: str, needed: int) -> None:
+    def _check_order(self, stage: Stage, command: Command, place: int, name: str, needed: int) -> None:
         if needed < stage.index:
             return
-        with at(command.node, self._program.dockerfile):
-            hint = f"The stage {name} begins at line {self._program.stages[needed].source.node.line}: move it up."
+        with at(command.node, self._dockerfile):
+            hint = f"The stage {name} begins at line {self._stages[needed].source.node.line}: move it up."
             if isinstance(command, Run):
                 target = [mount for mount in command.mounts if mount.from_][place].target
                 text = (

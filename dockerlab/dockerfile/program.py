@@ -1,40 +1,24 @@
-"""A Dockerfile as a program: its instructions read, and put into stages. `planning` says what of it a build needs.
+"""A Dockerfile as a program: its instructions read, and put into stages; and what of it a build needs.
 
-    program = read_all(parse(text))
-    program.arguments            ARGs before the first FROM
-    program.stages[1].source     From; .commands: what follows it
-
-Also `trigger`: what an image said with ONBUILD, as an instruction of the stage that builds upon it.
+app = program(parse(text))
+app.arguments                  ARGs before the first FROM
+app.stages[1].source           From; .commands: what follows it
+app.plan("web", {"VERSION": "3"}).stages      those that the stage `web` needs, each with its base and its needs (see `planning`)
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 from dockerlab.dockerfile.commands import Arg, Command, From
-from dockerlab.dockerfile.parser import Dockerfile, parse
-from dockerlab.dockerfile.reading import PREFIX, read, refuse_as_trigger
+from dockerlab.dockerfile.parser import Dockerfile
+from dockerlab.dockerfile.planning import PROXIES, SCRATCH, Plan, Planned, Planner, Stage, global_values, platform_arguments, unused
+from dockerlab.dockerfile.reading import read
 from dockerlab.dockerfile.refusal import Refused, at
 from dockerlab.errors import DockerfileError
 
-
-@dataclass(frozen=True, slots=True)
-class BuildStage:
-    """A FROM with what follows it, up to the next."""
-
-    index: int
-    source: From
-    commands: tuple[Command, ...]
-
-    @property
-    def name(self) -> str:
-        """After AS, in lower case, or ""."""
-        return self.source.name
-
-    @property
-    def label(self) -> str:
-        """What BuildKit calls it."""
-        return self.name or f"stage-{self.index}"
+__all__ = ["PROXIES", "SCRATCH", "Plan", "Planned", "Program", "Stage", "platform_arguments", "program"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,10 +27,37 @@ class Program:
 
     dockerfile: Dockerfile
     arguments: tuple[Arg, ...]
-    stages: tuple[BuildStage, ...]
+    stages: tuple[Stage, ...]
+
+    def plan(
+        self,
+        target: str = "",
+        build_args: Mapping[str, str | None] | None = None,
+        *,
+        build_platform: str = "linux/amd64",
+        target_platform: str = "",
+        on_build: Callable[[str], Sequence[str]] = lambda base: (),
+    ) -> Plan:
+        """The plan for a target, "" for the last stage. build_args: None is the same as not given.
+
+        on_build: the ONBUILD instructions of an image that a needed stage starts from. Raises DockerfileError, and what on_build
+        raises.
+        """
+        given = {name: value for name, value in (build_args or {}).items() if value is not None}
+        named = target or self.stages[-1].name or "default"
+        known = platform_arguments(build_platform, target_platform or build_platform, named)
+        start = known | {name: given[name] for name in known if name in given}
+        values = global_values(self.dockerfile, self.arguments, start, given)
+        planner = Planner(self.dockerfile, self.stages, values, on_build)
+        wanted = planner.target(target)
+        planner.check_circles()
+        stages = planner.needed(wanted)
+        proxies = {name: given[name] for name in PROXIES if name in given}
+        left = tuple(name for name in unused(given, self.arguments, stages) if name not in known)
+        return Plan(wanted, stages, len(self.stages), planner.names, values, proxies, left)
 
 
-def read_all(dockerfile: Dockerfile) -> Program:
+def program(dockerfile: Dockerfile) -> Program:
     """Raises DockerfileError for the first instruction that cannot be read, or stands before any FROM; and where there is no FROM."""
     arguments = list[Arg]()
     stages = list[tuple[From, list[Command]]]()
@@ -64,24 +75,5 @@ def read_all(dockerfile: Dockerfile) -> Program:
                 raise Refused("no build stage in current context", at=node.text.split(maxsplit=1)[0], hint=hint)
     if not stages:
         raise DockerfileError("dockerfile contains no stages to build", hint="A Dockerfile starts from an image: FROM python:3.10")
-    found = (BuildStage(index, source, tuple(commands)) for index, (source, commands) in enumerate(stages))
+    found = (Stage(index, source, tuple(commands)) for index, (source, commands) in enumerate(stages))
     return Program(dockerfile, tuple(arguments), tuple(found))
-
-
-def trigger(text: str, source: From, dockerfile: Dockerfile) -> Command:
-    """The instruction that an image left with ONBUILD. source: the FROM that names the image; what is wrong is said to be there.
-
-    Raises DockerfileError.
-    """
-    with at(source.node, dockerfile):
-        try:
-            alone = parse(text)
-            if len(alone.nodes) != 1:
-                raise Refused("onbuild trigger should be a single expression")
-            refuse_as_trigger(alone.nodes[0].keyword)
-            command = read(alone.nodes[0], alone)
-        except DockerfileError as error:
-            message = error.message.removeprefix(PREFIX.format(error.line))
-            hint = f"It is an ONBUILD instruction of what FROM names: {text.partition(chr(10))[0][:200]}"
-            raise Refused(message, at=source.base, hint=hint) from None
-        return replace(command, node=replace(command.node, line=source.node.line, end_line=source.node.end_line))

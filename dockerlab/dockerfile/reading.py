@@ -1,6 +1,7 @@
 """Nodes → commands: what an instruction says, judged by BuildKit's rules (frontend/dockerfile/instructions/parse.go).
 
     read(node, dockerfile) → Copy(node, sources=("requirements.txt",), target="/app/", from_="build", …)
+    trigger("COPY . /app", source, dockerfile) → what an image said with ONBUILD, as an instruction of the stage that builds upon it
 
 Errors have the texts of Docker, with line, column, the lines with a caret, and what was meant.
 """
@@ -17,9 +18,10 @@ from dockerlab.dockerfile.arguments import Flags, flags, json_list, list_or_word
 from dockerlab.dockerfile.durations import duration
 from dockerlab.dockerfile.heredoc import Heredoc, opening
 from dockerlab.dockerfile.instructions import suggestion
-from dockerlab.dockerfile.parser import Dockerfile, Node, split
+from dockerlab.dockerfile.parser import Dockerfile, Node, parse, split
 from dockerlab.dockerfile.refusal import Refused, at, did_you_mean
 from dockerlab.dockerfile.words import SPACE, quoted
+from dockerlab.errors import DockerfileError
 
 NETWORKS = ("default", "none", "host")
 SECURITIES = ("sandbox", "insecure")
@@ -44,6 +46,25 @@ def read(node: Node, dockerfile: Dockerfile) -> c.Command:
             near = suggestion(keyword)
             raise Refused(f"unknown instruction: {keyword}", at=keyword, hint=f"Did you mean {near}?" if near else None)
         return reader(node, dockerfile.escape)
+
+
+def trigger(text: str, source: c.From, dockerfile: Dockerfile) -> c.Command:
+    """The instruction that an image left with ONBUILD. source: the FROM that names the image; what is wrong is said to be there.
+
+    Raises DockerfileError.
+    """
+    with at(source.node, dockerfile):
+        try:
+            alone = parse(text)
+            if len(alone.nodes) != 1:
+                raise Refused("onbuild trigger should be a single expression")
+            _refuse_as_trigger(alone.nodes[0].keyword)
+            command = read(alone.nodes[0], alone)
+        except DockerfileError as error:
+            message = error.message.removeprefix(PREFIX.format(error.line))
+            hint = f"It is an ONBUILD instruction of what FROM names: {text.partition(chr(10))[0][:200]}"
+            raise Refused(message, at=source.base, hint=hint) from None
+        return replace(command, node=replace(command.node, line=source.node.line, end_line=source.node.end_line))
 
 
 def _from(node: Node, escape: str) -> c.Command:
@@ -178,12 +199,12 @@ def _onbuild(node: Node, escape: str) -> c.Command:
         raise Refused("ONBUILD requires at least one argument")
     _cut(keyword, arguments, escape)
     flags(node.flags)
-    refuse_as_trigger(keyword)
+    _refuse_as_trigger(keyword)
     text = _ONBUILD.sub("", node.text, count=1)
     return c.Onbuild(node, text + "".join(f"\n{heredoc.content}{heredoc.name}" for heredoc in node.heredocs))
 
 
-def refuse_as_trigger(keyword: str) -> None:
+def _refuse_as_trigger(keyword: str) -> None:
     """Refuses instructions that cannot stand behind ONBUILD."""
     if keyword == "ONBUILD":
         raise Refused("Chaining ONBUILD via `ONBUILD ONBUILD` isn't allowed", at="ONBUILD")
