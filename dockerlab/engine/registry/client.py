@@ -7,6 +7,8 @@
 
 from __future__ import annotations
 
+import logging
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -68,6 +70,7 @@ class Client:
         self.base = f"{endpoint.schemes[-1]}://{endpoint.host}"
         self._hosts = hosts
         self._clients: dict[str, httpx.Client] = {}
+        self._lock = threading.Lock()
         self.authorizer = Authorizer(credentials, self._exchange)
         self._has_answered = False
 
@@ -227,15 +230,20 @@ class Client:
         """The connections to a host: each has its own idea of whom to trust."""
         host = urlsplit(url).netloc
         key = f"{urlsplit(url).scheme}://{host}"
-        if key not in self._clients:
-            endpoint = self.endpoint if host == self.endpoint.host else self._hosts.endpoint(host)
-            verify: Any = self._hosts.context(endpoint) if url.startswith("https:") else False
-            pace = self.pace
-            timeout = httpx.Timeout(connect=pace.connect, read=pace.stall, write=pace.stall, pool=None)
-            self._clients[key] = httpx.Client(
-                verify=verify, timeout=timeout, trust_env=not endpoint.is_local, headers=_HEADERS, follow_redirects=False
-            )
-        return self._clients[key]
+        with self._lock:
+            if key not in self._clients:
+                self._clients[key] = self._new(url, host)
+            return self._clients[key]
+
+    def _new(self, url: str, host: str) -> httpx.Client:
+        for name in ("httpx", "httpcore"):
+            logging.getLogger(name).setLevel(logging.WARNING)  # they would log whole URLs, and headers
+        endpoint = self.endpoint if host == self.endpoint.host else self._hosts.endpoint(host)
+        verify: Any = self._hosts.context(endpoint) if url.startswith("https:") else False
+        timeout = httpx.Timeout(connect=self.pace.connect, read=self.pace.stall, write=self.pace.stall, pool=None)
+        return httpx.Client(
+            verify=verify, timeout=timeout, trust_env=not endpoint.is_local, headers=_HEADERS, follow_redirects=False
+        )
 
     def _refused(self, response: httpx.Response) -> Refused:
         """The error that an answer is; its body is read."""

@@ -77,14 +77,15 @@ class Hosts:
 
     def context(self, endpoint: Endpoint) -> ssl.SSLContext:
         """What TLS with a registry rests on. Raises EngineError for certificates that cannot be read."""
-        context = ssl.create_default_context()
+        if _has_authorities() or not endpoint.is_verified:
+            context = ssl.create_default_context()
+        else:
+            import httpx
+
+            context = httpx.create_ssl_context()  # which brings some of its own
         if not endpoint.is_verified:
             context.check_hostname = False
             context.verify_mode = ssl.CERT_NONE
-        elif not _has_authorities():
-            import certifi
-
-            context.load_verify_locations(certifi.where())
         for folder in (folder / endpoint.host for folder in self.certificates):
             try:
                 for path in sorted(folder.glob("*.crt")):

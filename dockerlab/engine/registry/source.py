@@ -1,0 +1,103 @@
+"""A repository in its registry, and in the mirrors of that one: its tags and its manifests."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final, TypeVar
+
+from dockerlab.engine.registry import manifests, refusals
+from dockerlab.engine.registry.abort import Abort
+from dockerlab.engine.registry.client import Client, Pace
+from dockerlab.engine.registry.credentials import Credentials, Keychain
+from dockerlab.engine.registry.hosts import Hosts
+from dockerlab.engine.registry.manifests import Document
+from dockerlab.engine.registry.refusals import Cancelled, Refused
+from dockerlab.engine.store.blobs import digest_of, is_digest
+from dockerlab.engine.store.records import parse_document
+from dockerlab.errors import DockerlabError, EngineError
+from dockerlab.reference import Reference
+
+_Result = TypeVar("_Result")
+_MOST_PAGES: Final = 100
+_MOST_TAGS: Final = 10_000
+
+
+class Source:
+    """name: of an image in it. credentials: for the registry alone; a mirror has those that the user's configuration has for it."""
+
+    def __init__(
+        self,
+        hosts: Hosts,
+        keychain: Keychain,
+        name: Reference,
+        credentials: Credentials | None,
+        abort: Abort,
+        pace: Pace,
+        *,
+        mirrored: bool = True,
+        actions: str = "pull",
+    ) -> None:
+        self.name = name
+        self.scopes = frozenset({f"repository:{name.path}:{actions}"})
+        endpoints = hosts.endpoints(name.domain, mirrored=mirrored)
+        own = credentials or keychain.get(name.domain)
+        self.clients = [Client(one, hosts, keychain.get(one.host), abort, pace) for one in endpoints[:-1]]
+        self.clients.append(Client(endpoints[-1], hosts, own, abort, pace))
+        self._connected: set[int] = set()
+
+    def client(self, number: int) -> Client:
+        """One that is connected. Raises EngineError."""
+        if number not in self._connected:
+            self.clients[number].connect()
+            self._connected.add(number)
+        return self.clients[number]
+
+    def first(self, ask: Callable[[Client], _Result]) -> tuple[_Result, int]:
+        """What the first says that gives an answer. Raises what the last one says."""
+        for number in range(len(self.clients)):
+            try:
+                return ask(self.client(number)), number
+            except Cancelled:
+                raise
+            except DockerlabError:
+                if number == len(self.clients) - 1:
+                    raise
+        raise AssertionError("there is a registry, always")
+
+    def document(self, client: Client, tag: str) -> Document:
+        """The manifest or index of a tag or a digest; of a digest it is verified. Raises Refused in Docker's words."""
+        headers = {"Accept": manifests.ACCEPT}
+        path = f"v2/{self.name.path}/manifests/{tag}"
+        try:
+            response, data = client.document(path, manifests.LONGEST, scopes=self.scopes, headers=headers, what="the manifest")
+        except Refused as error:
+            raise refusals.pull(error, self.name.familiar_name, f"@{tag}" if ":" in tag else f":{tag}") from error
+        if is_digest(tag) and digest_of(data) != tag:
+            raise EngineError(f"manifest verification failed for digest {tag}", status=500)
+        return manifests.document(data, response.headers.get("content-type", ""))
+
+    def tags(self, client: Client) -> list[str]:
+        """All tags of the repository. Raises Refused."""
+        found: list[str] = []
+        path = f"v2/{self.name.path}/tags/list"
+        for _ in range(_MOST_PAGES):
+            try:
+                response, data = client.document(path, manifests.LONGEST, scopes=self.scopes, what="the list of tags")
+            except Refused as error:
+                raise refusals.pull(error, self.name.familiar_name, "") from error
+            page = parse_document(data, "the list of tags that the registry sent").get("tags") or []
+            if not isinstance(page, list) or not all(isinstance(tag, str) for tag in page) or len(found) > _MOST_TAGS:
+                raise EngineError("the list of tags that the registry sent is not valid", status=500)
+            found += page
+            link = response.links.get("next", {}).get("url")
+            if not link:
+                break
+            path = str(response.url.join(link))
+            if response.url.join(link).netloc != response.url.netloc:
+                raise EngineError("the list of tags that the registry sent goes on elsewhere: refused", status=500)
+        return found
+
+    def close(self) -> None:
+        """Closes the connections."""
+        for client in self.clients:
+            client.close()
