@@ -6,8 +6,8 @@
 #   tests/engines.sh status           one line an engine
 #
 # Needs root and Debian 12. What it starts is kept apart from any engine of yours: sockets in $RUN, images and
-# containers in $STATE, a bridge an engine. Installs, with apt: docker.io, podman, debootstrap, iptables, and for the browser
-# tests chromium.
+# containers in $STATE, a bridge an engine. Installs, with apt: docker.io, podman, debootstrap, iptables, for the browser
+# tests chromium, and docker-registry, which the tests of the registry client run by themselves.
 #
 #   engine20   Docker Engine 20.10, the oldest that dockerlab supports (Debian 12's docker.io)
 #   engine28   Docker Engine 28, in a root of its own made by debootstrap (Debian's next release)
@@ -57,7 +57,7 @@ require() {
   [ "$(id -u)" = 0 ] || die "needs root: sudo make engines"
   command -v apt-get >/dev/null || die "needs apt (Debian or Ubuntu); elsewhere install Docker Engine and run: make test"
   local missing=() pair
-  for pair in curl:curl ip:iproute2 ps:procps busybox:busybox-static dockerd:docker.io iptables:iptables podman:podman debootstrap:debootstrap chromium:chromium; do
+  for pair in curl:curl ip:iproute2 ps:procps busybox:busybox-static dockerd:docker.io iptables:iptables podman:podman debootstrap:debootstrap chromium:chromium docker-registry:docker-registry; do
     command -v "${pair%%:*}" >/dev/null || missing+=("${pair#*:}")
   done
   [ ${#missing[@]} = 0 ] && return
@@ -152,8 +152,8 @@ start_embedded-user() {
     python=
   done
   [ -n "$python" ] || die "embedded-user: no Python 3.11 that every user may run; apt-get install python3"
-  [ -e "$home/site/zstandard" ] ||
-    "$PYTHON" -m pip --disable-pip-version-check --python "$python" install --quiet --target "$home/site" h11 zstandard 2>"$STATE/pip.log" ||
+  [ -e "$home/site/httpx" ] ||
+    "$PYTHON" -m pip --disable-pip-version-check --python "$python" install --quiet --target "$home/site" h11 httpx zstandard 2>"$STATE/pip.log" ||
     { tail -n 5 "$STATE/pip.log" >&2; die "embedded-user: pip install failed: $STATE/pip.log"; }
   rm -rf "$home/site/dockerlab"
   cp -r "$PROJECT/dockerlab" "$home/site/"

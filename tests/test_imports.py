@@ -50,7 +50,7 @@ THIRD_PARTY: dict[str, set[str]] = {
     **dict.fromkeys((*_CLIENT, *_VERBS, "doctor"), _DOCKER),
     "notebook": _DOCKER | _DISPLAY,
     "testing": _DOCKER | _DISPLAY,
-    "engine": {"h11", "zstandard"},
+    "engine": {"h11", "httpx", "zstandard"},
 }
 THIRD_PARTY["containers"] = THIRD_PARTY["containers"] | {"backports"}
 

@@ -35,7 +35,7 @@ from tests.embedded.containing import Client
 SOMEBODY = 1000
 RUNGS = ("root", "user", "supervised")
 SECONDS = 30.0
-_NEEDED = ("h11", "zstandard")
+_NEEDED = ("anyio", "certifi", "h11", "httpcore", "httpx", "idna", "typing_extensions", "zstandard")
 
 
 def eventually(condition: Callable[[], object], why: str = "") -> None:

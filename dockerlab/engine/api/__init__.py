@@ -9,6 +9,7 @@ from dockerlab.engine.http.types import Route
 MODULES = (
     "system",
     "events",
+    "registry",
     "images",
     "containers",
     "streams",

@@ -1,22 +1,22 @@
-"""/images: list, inspect, history, tag, remove, prune, load, save, import. What needs a registry is refused: no client for one yet."""
+"""/images: list, inspect, history, tag, remove, prune, load, save, import. What needs a registry is in `registry`."""
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
 from dockerlab import reference
 from dockerlab.engine import json_shapes, timestamps
+from dockerlab.engine.api import json_lines, registry
 from dockerlab.engine.api.networks import until_of
 from dockerlab.engine.filters import Filters, parse
 from dockerlab.engine.http.types import TAR, Answer, Request, Response, Route, Stream
 from dockerlab.engine.json_shapes import TEXT, Struct
 from dockerlab.engine.store import Image, Use
 from dockerlab.engine.store.values import tagged
-from dockerlab.errors import DockerlabError, EngineError, UsageError
+from dockerlab.errors import EngineError, UsageError
 
 if TYPE_CHECKING:
     from dockerlab.engine.core import Engine
@@ -24,10 +24,7 @@ if TYPE_CHECKING:
 _LISTED = ("before", "dangling", "label", "label!", "reference", "since", "until")
 _PRUNED = ("dangling", "label", "label!", "until")
 _MISSING = "<missing>"
-_NO_REGISTRY = (
-    "this engine cannot {} images: it has no registry client yet. `docker load` brings images from an archive, and "
-    "`dockerlab images prepare` makes stand-ins for busybox, python:3.10 and debian from this machine's files"
-)
+_NO_SEARCH = "this engine cannot search for images: look for them on the registry's own pages"
 # The part of a config that says how containers run; inspect shows these even where they are not set.
 _SHOWN: Mapping[str, Any] = {
     **dict.fromkeys(("Hostname", "Domainname", "User", "Image", "WorkingDir"), ""),
@@ -232,7 +229,7 @@ def load(engine: Engine, request: Request) -> Response:
     messages = engine.store.load(request.body)
     if request.query.flag("quiet"):
         messages = (message for message in messages if "status" not in message)
-    return Stream(_lines(messages), "application/json")
+    return Stream(json_lines.lines(messages), "application/json")
 
 
 def save(engine: Engine, request: Request) -> Response:
@@ -249,11 +246,11 @@ def save(engine: Engine, request: Request) -> Response:
 
 
 def create(engine: Engine, request: Request) -> Response:
-    """POST /images/create: an import; a pull is refused."""
+    """POST /images/create: a pull, or an import."""
     query = request.query
     source = query.text("fromSrc")
     if not source:
-        raise EngineError(_NO_REGISTRY.format("pull"), status=501)
+        return registry.pull(engine, request)
     if source != "-":
         raise EngineError("this engine imports what it is sent (fromSrc=-), not what lies at a URL", status=501)
     repository, name = query.text("repo"), query.text("tag")
@@ -262,31 +259,12 @@ def create(engine: Engine, request: Request) -> Response:
     image = engine.store.import_(
         request.body, wanted, changes=changes, message=query.text("message"), platform=query.text("platform")
     )
-    return Stream(_lines(iter([{"status": image.id}])), "application/json")
-
-
-def _lines(messages: Iterator[Mapping[str, Any]]) -> Iterator[bytes]:
-    """Messages as JSON lines. What goes wrong once the answer has begun is a message, too."""
-    try:
-        for message in messages:
-            yield _line(message)
-    except DockerlabError as error:
-        yield _line({"errorDetail": {"message": error.message}, "error": error.message})
-
-
-def _line(message: Mapping[str, Any]) -> bytes:
-    return json.dumps(message, separators=(",", ":")).encode() + b"\r\n"
-
-
-def push(engine: Engine, request: Request) -> Response:
-    """POST /images/{name}/push"""
-    engine.store.named(request.params["name"])
-    raise EngineError(_NO_REGISTRY.format("push"), status=501)
+    return Stream(json_lines.lines(iter([{"status": image.id}])), "application/json")
 
 
 def search(engine: Engine, request: Request) -> Response:
     """GET /images/search"""
-    raise EngineError(_NO_REGISTRY.format("search for"), status=501)
+    raise EngineError(_NO_SEARCH, status=501)
 
 
 def _seconds(image: Image) -> int:
@@ -316,6 +294,5 @@ ROUTES = (
     Route("GET", "/images/{name:path}/history", history),
     Route("GET", "/images/{name:path}/get", save),
     Route("POST", "/images/{name:path}/tag", tag),
-    Route("POST", "/images/{name:path}/push", push),
     Route("DELETE", "/images/{name:path}", remove),
 )

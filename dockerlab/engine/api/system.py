@@ -18,9 +18,10 @@ from dockerlab.engine.containers.configuration import RUNTIMES
 from dockerlab.engine.filters import Filters
 from dockerlab.engine.home import Home, read_json, write_json
 from dockerlab.engine.http.types import API, OLDEST_API, Answer, Request, Response, Route
+from dockerlab.engine.registry import hosts
 from dockerlab.engine.runtime.limits import Means
 from dockerlab.engine.runtime.probe import Capabilities
-from dockerlab.errors import UsageError
+from dockerlab.errors import EngineError, UsageError
 
 if TYPE_CHECKING:
     from dockerlab.engine.core import Engine
@@ -38,6 +39,14 @@ _LIMITS = (
     ("cpuset", "No cpuset support"),
     ("pids", "No pids limit support"),
 )
+
+
+def _registries(root: Path) -> dict[str, Any]:
+    """How registries are reached; as if nothing were configured where that cannot be read, which a pull tells."""
+    try:
+        return hosts.read(root, os.environ).to_json()
+    except EngineError:
+        return hosts.Hosts().to_json()
 
 
 def ping(engine: Engine, request: Request) -> Response:
@@ -143,11 +152,7 @@ def info(engine: Engine, request: Request) -> Response:
             "OSType": "linux",
             "Architecture": os.uname().machine,
             "IndexServerAddress": _INDEX,
-            "RegistryConfig": {
-                "IndexConfigs": {"docker.io": {"Mirrors": [], "Name": "docker.io", "Official": True, "Secure": True}},
-                "InsecureRegistryCIDRs": ["::1/128", "127.0.0.0/8"],
-                "Mirrors": None,
-            },
+            "RegistryConfig": _registries(engine.home.root),
             "NCPU": len(os.sched_getaffinity(0)),
             "MemTotal": procfs.memory(),
             "GenericResources": None,

@@ -14,7 +14,6 @@ _CHECKPOINTS = (
 )
 _BUILD = "dockerlab's engine has no builder yet: it runs images that are loaded, imported or committed"
 _SESSION = "BuildKit sessions are not supported by dockerlab's engine yet: it has no builder"
-_REGISTRY = "registries are not supported by dockerlab's engine yet: images come by load, import or `dockerlab images prepare`"
 
 _ENDPOINTS: dict[str, tuple[tuple[Method, str], ...]] = {
     _SWARM: (
@@ -67,10 +66,6 @@ _ENDPOINTS: dict[str, tuple[tuple[Method, str], ...]] = {
     ),
     _BUILD: (("POST", "/build"), ("POST", "/build/cancel")),
     _SESSION: (("POST", "/session"), ("POST", "/grpc")),
-    _REGISTRY: (
-        ("POST", "/auth"),
-        ("GET", "/distribution/{name:path}/json"),
-    ),
 }
 
 
