@@ -4,15 +4,23 @@
     view.names("etc")           → sorted names
     view.open("etc/passwd")     → its bytes
     resolve(view, "bin/sh")     → "usr/bin/busybox": symlinks followed, as a process inside would
+    view_of("overlay", lowers)  → the root that a container on these lowers would start with
 
 Paths are relative to the tree's root, without ".", ".." and empty components; "" is the root itself.
 """
 
 from __future__ import annotations
 
+import os
+from collections.abc import Sequence
 from typing import IO, Protocol
 
+from dockerlab.engine.rootfs import Kind
+from dockerlab.engine.rootfs.views import OverlayView, TreeView
 from dockerlab.engine.store.tar import Entry
+from dockerlab.errors import EngineError
+
+_MOST_LINKS = 255
 
 
 class View(Protocol):
@@ -25,15 +33,68 @@ class View(Protocol):
         """The names in a directory, sorted; [] for what is none."""
 
     def open(self, path: str) -> IO[bytes]:
-        """The content of a file, holes as zeros. Raises FileNotFoundError, IsADirectoryError."""
+        """The content of a file, holes as zeros; it can seek. Raises FileNotFoundError, IsADirectoryError."""
 
     def identity(self, path: str) -> object:
         """Equal for two names of one file (hard links) and for nothing else."""
 
 
-def resolve(view: View, path: str) -> str:
+class EmptyView:
+    """The root of `FROM scratch`."""
+
+    def lookup(self, path: str) -> Entry | None:
+        """See `View`."""
+        return None if path else Entry("", "directory", 0o755)
+
+    def names(self, path: str) -> list[str]:
+        """See `View`."""
+        return []
+
+    def open(self, path: str) -> IO[bytes]:
+        """See `View`."""
+        raise FileNotFoundError(path) if path else IsADirectoryError(path)
+
+    def identity(self, path: str) -> object:
+        """See `View`."""
+        return path
+
+
+def view_of(kind: Kind, lowers: Sequence[str]) -> View:
+    """What a container sees that is made of `lowers` (topmost first), before it has written anything."""
+    if not lowers:
+        return EmptyView()
+    places = [os.fsencode(lower) for lower in lowers]
+    return OverlayView(places) if kind == "overlay" else TreeView(places[0])
+
+
+def resolve(view: View, path: str, scope: str = "") -> str:
     """Follows symlinks, the last one too, never out of the root. What does not exist is appended as it is.
 
-    Raises EngineError for a loop ("too many levels of symbolic links").
+    scope: a directory, by its own path, that is the root instead, as if by chroot; `path` starts at it, and the answer at the view's
+    root. Raises EngineError for a loop.
     """
-    raise NotImplementedError
+    root = scope.split("/") if scope else []
+    done = list(root)
+    waiting = path.split("/")[::-1]
+    links, missing = 0, False
+    while waiting:
+        name = waiting.pop()
+        if name in ("", "."):
+            continue
+        if name == "..":
+            if len(done) > len(root):
+                done.pop()
+            missing = False
+            continue
+        done.append(name)
+        if missing:
+            continue
+        found = view.lookup("/".join(done))
+        missing = found is None
+        if found is not None and found.kind == "symlink":
+            links += 1
+            if links > _MOST_LINKS:
+                raise EngineError(f"too many links: /{path}", hint="Two symbolic links, or more, lead to each other.")
+            done = list(root) if found.target.startswith("/") else done[:-1]
+            waiting += found.target.split("/")[::-1]
+    return "/".join(done)

@@ -1,0 +1,350 @@
+"""Views of directories of the host (see `reading.View`): unpacked layers of either kind, and a plain directory.
+
+Unpacked layers are ours and do not change. A plain directory may hold what strangers made: no symbolic link in it is ever followed.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import IO, TypeVar
+
+from dockerlab.engine.rootfs import recorded
+from dockerlab.engine.rootfs.differences import KINDS
+from dockerlab.engine.rootfs.mount_points import is_mount_point
+from dockerlab.engine.rootfs.overlay_layer import is_opaque
+from dockerlab.engine.rootfs.tree import lower_of
+from dockerlab.engine.store.tar import Entry
+
+_MOUNT_POINTS = b"mount-points"  # the lower that every overlay has, and no image
+_HIDDEN = ("user.overlay.", "user.dockerlab.", recorded.ATTRIBUTE)
+_KEPT = ("user.", "security.cap")
+_Result = TypeVar("_Result")
+
+
+class OverlayView:
+    """Layers as overlayfs keeps them, put together without the kernel. lowers: the topmost first."""
+
+    def __init__(self, lowers: Sequence[bytes]) -> None:
+        lowers = [lower for lower in lowers if os.path.basename(lower) != _MOUNT_POINTS]
+        self._places: dict[str, list[bytes]] = {"": list(lowers)}
+        self._is_root = os.getuid() == 0
+
+    def lookup(self, path: str) -> Entry | None:
+        """See `View`."""
+        found = self._find(path)
+        if found is None:
+            return None
+        host, status = found
+        kind = KINDS.get(stat.S_IFMT(status.st_mode))
+        if kind is None:
+            return None
+        mode = stat.S_IMODE(status.st_mode)
+        owner = (status.st_uid, status.st_gid) if self._is_root else (0, 0)
+        if kind == "symlink":
+            return Entry(path, kind, 0o777, *owner, status.st_mtime_ns, target=os.fsdecode(os.readlink(host)))
+        names = _attribute_names(host)
+        if owner == (0, 0) and recorded.ATTRIBUTE in names and (noted := recorded.attribute(host)):
+            owner = (noted.uid, noted.gid)
+        size = status.st_size if kind == "file" else 0
+        device = (os.major(status.st_rdev), os.minor(status.st_rdev)) if kind in ("char", "block") else (0, 0)
+        return Entry(path, kind, mode, *owner, status.st_mtime_ns, size, device=device, xattrs=_attributes(host, names))
+
+    def names(self, path: str) -> list[str]:
+        """See `View`."""
+        found: dict[bytes, bool] = {}
+        for place in self._directory(path):
+            with _scan(place) as entries:
+                for entry in entries:
+                    if entry.name not in found:
+                        found[entry.name] = not _is_whiteout(entry)
+        return sorted(os.fsdecode(name) for name, is_there in found.items() if is_there)
+
+    def open(self, path: str) -> IO[bytes]:
+        """See `View`."""
+        found = self._find(path)
+        if found is None:
+            raise FileNotFoundError(path)
+        return _open(found[0], found[1])
+
+    def identity(self, path: str) -> object:
+        """See `View`."""
+        found = self._find(path)
+        return (found[1].st_dev, found[1].st_ino) if found else path
+
+    def _find(self, path: str) -> tuple[bytes, os.stat_result] | None:
+        if not path:
+            places = self._places[""]
+            return (places[0], os.lstat(places[0])) if places else None
+        parent, _, name = path.rpartition("/")
+        end = b"/" + os.fsencode(name)
+        for place in self._directory(parent):
+            with suppress(FileNotFoundError, NotADirectoryError):
+                status = os.lstat(place + end)
+                return None if _is_zero_device(status) else (place + end, status)
+        return None
+
+    def _directory(self, path: str) -> list[bytes]:
+        """A directory's places in the layers, the topmost first; [] for what is none."""
+        if (known := self._places.get(path)) is not None:
+            return known
+        parent, _, name = path.rpartition("/")
+        end = b"/" + os.fsencode(name)
+        places: list[bytes] = []
+        for place in self._directory(parent):
+            try:
+                status = os.lstat(place + end)
+            except (FileNotFoundError, NotADirectoryError):
+                continue
+            if not stat.S_ISDIR(status.st_mode):
+                break  # a whiteout, or a file: nothing below it counts
+            places.append(place + end)
+            if is_opaque(place + end):
+                break
+        if places:
+            self._places[path] = places
+        return places
+
+
+class TreeView:
+    """A lazy tree (see `tree`). top: its topmost level, beside which the others lie."""
+
+    def __init__(self, top: bytes) -> None:
+        self._trees = os.path.dirname(top)
+        self._places: dict[str, bytes] = {"": self._followed(top, b"")}
+
+    def lookup(self, path: str) -> Entry | None:
+        """See `View`."""
+        found = self._find(path)
+        if found is None:
+            return None
+        host, status = found
+        kind = KINDS.get(stat.S_IFMT(status.st_mode))
+        if kind is None:
+            return None
+        if kind == "symlink":
+            return Entry(path, kind, 0o777, mtime=status.st_mtime_ns, target=os.fsdecode(os.readlink(host)))
+        if kind not in ("file", "directory"):
+            return Entry(path, kind, stat.S_IMODE(status.st_mode), mtime=status.st_mtime_ns)
+        names = _attribute_names(host)
+        shown = (
+            recorded.read(host, status) if recorded.ATTRIBUTE in names else recorded.Recorded(0, 0, stat.S_IMODE(status.st_mode))
+        )
+        xattrs = _attributes(host, names)
+        if shown.device:
+            device = "char" if shown.device[0] == stat.S_IFCHR else "block"
+            return Entry(
+                path,
+                "char" if device == "char" else "block",
+                shown.mode,
+                shown.uid,
+                shown.gid,
+                status.st_mtime_ns,
+                device=shown.device[1:],
+            )
+        size = status.st_size if kind == "file" else 0
+        return Entry(path, kind, shown.mode, shown.uid, shown.gid, status.st_mtime_ns, size, xattrs=xattrs)
+
+    def names(self, path: str) -> list[str]:
+        """See `View`."""
+        place = self._directory(path)
+        if place is None:
+            return []
+        with _scan(place) as entries:
+            return sorted(os.fsdecode(entry.name) for entry in entries if not _is_ours(entry))
+
+    def open(self, path: str) -> IO[bytes]:
+        """See `View`."""
+        found = self._find(path)
+        if found is None:
+            raise FileNotFoundError(path)
+        return _open(found[0], found[1])
+
+    def identity(self, path: str) -> object:
+        """See `View`."""
+        found = self._find(path)
+        return (found[1].st_dev, found[1].st_ino) if found else path
+
+    def _find(self, path: str) -> tuple[bytes, os.stat_result] | None:
+        if not path:
+            return self._places[""], os.lstat(self._places[""])
+        parent, _, name = path.rpartition("/")
+        place = self._directory(parent)
+        if place is None:
+            return None
+        host = place + b"/" + os.fsencode(name)
+        try:
+            status = os.lstat(host)
+        except FileNotFoundError:
+            return None
+        if stat.S_ISDIR(status.st_mode):
+            real = self._followed(host, os.fsencode(path))
+            if real == host and is_mount_point(host) and not os.listdir(host):
+                return None
+            return real, status if real == host else os.lstat(real)
+        if stat.S_ISREG(status.st_mode) and not status.st_size and is_mount_point(host):
+            return None
+        return host, status
+
+    def _directory(self, path: str) -> bytes | None:
+        """Where a directory really is, None for what is none."""
+        if (known := self._places.get(path)) is not None:
+            return known
+        found = self._find(path)
+        if found is None or not stat.S_ISDIR(found[1].st_mode):
+            return None
+        self._places[path] = found[0]
+        return found[0]
+
+    def _followed(self, host: bytes, path: bytes) -> bytes:
+        """What a placeholder stands for."""
+        tree = lower_of(host)
+        return host if tree is None else self._trees + b"/" + tree + (b"/" + path if path else b"")
+
+
+class DirectoryView:
+    """A plain directory of the host; all in it belongs to root. mtime: of everything, in place of the real ones."""
+
+    def __init__(self, path: os.PathLike[str] | str, *, mtime: int | None = None) -> None:
+        self._root = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        self._mtime = mtime
+
+    def close(self) -> None:
+        """Nothing can be read from then on."""
+        if self._root >= 0:
+            os.close(self._root)
+            self._root = -1
+
+    def lookup(self, path: str) -> Entry | None:
+        """See `View`."""
+        found = self._status(path)
+        kind = KINDS.get(stat.S_IFMT(found.st_mode)) if found else None
+        if found is None or kind is None:
+            return None
+        mtime = found.st_mtime_ns if self._mtime is None else self._mtime
+        if kind == "symlink":
+            return Entry(path, kind, 0o777, mtime=mtime, target=self._target(path))
+        device = (os.major(found.st_rdev), os.minor(found.st_rdev)) if kind in ("char", "block") else (0, 0)
+        size = found.st_size if kind == "file" else 0
+        return Entry(path, kind, stat.S_IMODE(found.st_mode), mtime=mtime, size=size, device=device)
+
+    def names(self, path: str) -> list[str]:
+        """See `View`."""
+        try:
+            fd = self._opened(path, os.O_DIRECTORY)
+        except OSError:
+            return []
+        try:
+            return sorted(os.listdir(fd))
+        finally:
+            os.close(fd)
+
+    def open(self, path: str) -> IO[bytes]:
+        """See `View`."""
+        # Opening a pipe would wait for somebody to write to it.
+        fd = self._opened(path, os.O_NONBLOCK)
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            os.close(fd)
+            raise IsADirectoryError(path)
+        return os.fdopen(fd, "rb")
+
+    def identity(self, path: str) -> object:
+        """See `View`."""
+        found = self._status(path)
+        return (found.st_dev, found.st_ino) if found else path
+
+    def _status(self, path: str) -> os.stat_result | None:
+        parent, _, name = path.rpartition("/")
+        try:
+            if not path:
+                return os.fstat(self._root)
+            return self._at(parent, lambda fd: os.stat(name, dir_fd=fd, follow_symlinks=False))
+        except OSError:
+            return None
+
+    def _target(self, path: str) -> str:
+        parent, _, name = path.rpartition("/")
+        return self._at(parent, lambda fd: os.readlink(name, dir_fd=fd))
+
+    def _at(self, parent: str, work: Callable[[int], _Result]) -> _Result:
+        if not parent:
+            return work(self._root)
+        fd = self._opened(parent, os.O_DIRECTORY)
+        try:
+            return work(fd)
+        finally:
+            os.close(fd)
+
+    def _opened(self, path: str, flags: int) -> int:
+        """A descriptor of what is at `path`, which no component that is a link has led to. Raises OSError."""
+        fd = os.dup(self._root)
+        names = path.split("/") if path else []
+        for number, name in enumerate(names, start=1):
+            more = flags if number == len(names) else os.O_DIRECTORY
+            try:
+                further = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | more, dir_fd=fd)
+            finally:
+                os.close(fd)
+            fd = further
+        return fd
+
+
+def _is_zero_device(found: os.stat_result) -> bool:
+    return stat.S_ISCHR(found.st_mode) and found.st_rdev == 0
+
+
+def _is_whiteout(entry: os.DirEntry[bytes]) -> bool:
+    if entry.is_file(follow_symlinks=False) or entry.is_dir(follow_symlinks=False) or entry.is_symlink():
+        return False
+    return _is_zero_device(entry.stat(follow_symlinks=False))
+
+
+def _is_ours(entry: os.DirEntry[bytes]) -> bool:
+    """Whether a file was made for a container's mounts."""
+    if entry.is_dir(follow_symlinks=False):
+        return is_mount_point(entry.path) and lower_of(entry.path) is None and not os.listdir(entry.path)
+    return entry.is_file(follow_symlinks=False) and is_mount_point(entry.path) and not entry.stat(follow_symlinks=False).st_size
+
+
+def _scan(place: bytes) -> os._ScandirIterator[bytes]:
+    return _forced(place, 0o500, lambda: os.scandir(place))
+
+
+def _open(host: bytes, status: os.stat_result) -> IO[bytes]:
+    if not stat.S_ISREG(status.st_mode):
+        raise IsADirectoryError(os.fsdecode(host))
+    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
+    return os.fdopen(_forced(host, 0o400, lambda: os.open(host, flags)), "rb")
+
+
+def _forced(host: bytes, needed: int, work: Callable[[], _Result]) -> _Result:
+    """Does it although the mode of what is ours forbids it."""
+    try:
+        return work()
+    except PermissionError:
+        mode = stat.S_IMODE(os.lstat(host).st_mode)
+        os.chmod(host, mode | needed)
+        try:
+            return work()
+        finally:
+            os.chmod(host, mode)
+
+
+def _attribute_names(host: bytes) -> list[str]:
+    try:
+        return os.listxattr(host, follow_symlinks=False)
+    except OSError as error:
+        if error.errno in (errno.EOPNOTSUPP, errno.EACCES, errno.EPERM):
+            return []
+        raise
+
+
+def _attributes(host: bytes, names: list[str]) -> dict[str, bytes]:
+    """Those that belong to the file, and not to how it is kept."""
+    kept = sorted(name for name in names if name.startswith(_KEPT) and not name.startswith(_HIDDEN))
+    if not kept:
+        return {}
+    return _forced(host, 0o400, lambda: {name: os.getxattr(host, name, follow_symlinks=False) for name in kept})
