@@ -4,19 +4,14 @@
     view.names("etc")           → sorted names
     view.open("etc/passwd")     → its bytes
     resolve(view, "bin/sh")     → "usr/bin/busybox": symlinks followed, as a process inside would
-    view_of("overlay", lowers)  → the root that a container on these lowers would start with
 
-Paths are relative to the tree's root, without ".", ".." and empty components; "" is the root itself.
+Views are in `views`. Paths are relative to the tree's root, without ".", ".." and empty components; "" is the root itself.
 """
 
 from __future__ import annotations
 
-import os
-from collections.abc import Sequence
 from typing import IO, Protocol
 
-from dockerlab.engine.rootfs import Kind
-from dockerlab.engine.rootfs.views import OverlayView, TreeView
 from dockerlab.engine.store.tar import Entry
 from dockerlab.errors import EngineError
 
@@ -37,34 +32,6 @@ class View(Protocol):
 
     def identity(self, path: str) -> object:
         """Equal for two names of one file (hard links) and for nothing else."""
-
-
-class EmptyView:
-    """The root of `FROM scratch`."""
-
-    def lookup(self, path: str) -> Entry | None:
-        """See `View`."""
-        return None if path else Entry("", "directory", 0o755)
-
-    def names(self, path: str) -> list[str]:
-        """See `View`."""
-        return []
-
-    def open(self, path: str) -> IO[bytes]:
-        """See `View`."""
-        raise FileNotFoundError(path) if path else IsADirectoryError(path)
-
-    def identity(self, path: str) -> object:
-        """See `View`."""
-        return path
-
-
-def view_of(kind: Kind, lowers: Sequence[str]) -> View:
-    """What a container sees that is made of `lowers` (topmost first), before it has written anything."""
-    if not lowers:
-        return EmptyView()
-    places = [os.fsencode(lower) for lower in lowers]
-    return OverlayView(places) if kind == "overlay" else TreeView(places[0])
 
 
 def resolve(view: View, path: str, scope: str = "") -> str:

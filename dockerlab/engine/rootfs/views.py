@@ -1,5 +1,9 @@
 """Views of directories of the host (see `reading.View`): unpacked layers of either kind, and a plain directory.
 
+    view_of("overlay", lowers)  → the root that a container on these lowers would start with
+    EMPTY                       → that of `FROM scratch`
+    DirectoryView(path)
+
 Unpacked layers are ours and do not change. A plain directory may hold what strangers made: no symbolic link in it is ever followed.
 """
 
@@ -12,10 +16,11 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import IO, TypeVar
 
-from dockerlab.engine.rootfs import recorded
+from dockerlab.engine.rootfs import Kind, recorded
 from dockerlab.engine.rootfs.differences import KINDS
 from dockerlab.engine.rootfs.mount_points import is_mount_point
 from dockerlab.engine.rootfs.overlay_layer import is_opaque
+from dockerlab.engine.rootfs.reading import View
 from dockerlab.engine.rootfs.tree import lower_of
 from dockerlab.engine.store.tar import Entry
 
@@ -23,6 +28,37 @@ _MOUNT_POINTS = b"mount-points"  # the lower that every overlay has, and no imag
 _HIDDEN = ("user.overlay.", "user.dockerlab.", recorded.ATTRIBUTE)
 _KEPT = ("user.", "security.cap")
 _Result = TypeVar("_Result")
+
+
+class EmptyView:
+    """The root of `FROM scratch`."""
+
+    def lookup(self, path: str) -> Entry | None:
+        """See `View`."""
+        return None if path else Entry("", "directory", 0o755)
+
+    def names(self, path: str) -> list[str]:
+        """See `View`."""
+        return []
+
+    def open(self, path: str) -> IO[bytes]:
+        """See `View`."""
+        raise FileNotFoundError(path) if path else IsADirectoryError(path)
+
+    def identity(self, path: str) -> object:
+        """See `View`."""
+        return path
+
+
+EMPTY: View = EmptyView()
+
+
+def view_of(kind: Kind, lowers: Sequence[str]) -> View:
+    """What a container sees that is made of `lowers` (topmost first), before it has written anything."""
+    if not lowers:
+        return EMPTY
+    places = [os.fsencode(lower) for lower in lowers]
+    return OverlayView(places) if kind == "overlay" else TreeView(places[0])
 
 
 class OverlayView:
