@@ -1,174 +1,172 @@
-"""`--change` of commit and import: Dockerfile instructions that change an image's configuration. Pure.
+"""Dockerfile instructions that change an image's configuration. Pure.
 
-    apply(config, ['CMD ["flask", "run"]', "ENV A=b", "EXPOSE 5000"]) → the config with them
+    apply(config, ['CMD ["flask", "run"]', "ENV A=b", "EXPOSE 5000"]) → the config with them: `--change` of commit and import
+    applied(config, command) → the config with one that has been read, its variables replaced: a builder's step
 
-Only what changes the configuration is allowed. Refusals are Docker's.
+Refusals are Docker's.
 """
 
 from __future__ import annotations
 
-import json
+import ipaddress
 import posixpath
-import re
-import shlex
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
 
 from dockerlab.errors import DockerfileError, UsageError
 
+if TYPE_CHECKING:
+    from dockerlab.dockerfile.commands import Command, Healthcheck, Line
+
 Config = dict[str, Any]
-_SHELL = ["/bin/sh", "-c"]
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ns|us|µs|ms|s|m|h)")
-_NANOSECONDS = {"ns": 1, "us": 1000, "µs": 1000, "ms": 10**6, "s": 10**9, "m": 60 * 10**9, "h": 3600 * 10**9}
-_TIMES = {"interval": "Interval", "timeout": "Timeout", "start-period": "StartPeriod", "start-interval": "StartInterval"}
+SHELL = ("/bin/sh", "-c")
+# What --change allows: what `applied` knows, but no MAINTAINER.
+_ALLOWED = (
+    *("CMD", "ENTRYPOINT", "ENV", "EXPOSE", "HEALTHCHECK", "LABEL"),
+    *("ONBUILD", "SHELL", "STOPSIGNAL", "USER", "VOLUME", "WORKDIR"),
+)
+_PROTOCOLS = ("tcp", "udp", "sctp")
 
 
 def apply(config: Mapping[str, Any], lines: Iterable[str]) -> Config:
-    """The config with the instructions carried out, in order. Raises UsageError for one that is not allowed or makes no sense."""
+    """The config with the instructions carried out, in order. Raises UsageError for one that is not allowed or makes no sense.
+
+    As with Docker, variables are those of the config, and an ENTRYPOINT takes away a CMD that is none of these lines.
+    """
     result = dict(config)
     text = "\n".join(line for line in lines if line.strip())
     if not text:
         return result
-    try:
-        from dockerlab.dockerfile import parse  # seldom, and slow to import
+    # Seldom needed, and slow to import.
+    from dockerlab.dockerfile.expansion import expanded
+    from dockerlab.dockerfile.parser import parse
+    from dockerlab.dockerfile.reading import PREFIX, read
 
-        nodes = parse(text).nodes
+    is_cmd_own = False
+    try:
+        dockerfile = parse(text)
+        for node in dockerfile.nodes:
+            if node.keyword not in _ALLOWED:
+                raise UsageError(f"{node.keyword} is not a valid change command")
+        for node in dockerfile.nodes:
+            result = applied(result, expanded(read(node, dockerfile), _environment(result), dockerfile))
+            is_cmd_own |= node.keyword == "CMD"
+            if node.keyword == "ENTRYPOINT" and not is_cmd_own:
+                result["Cmd"] = None
     except DockerfileError as error:
-        raise UsageError(error.message) from error
-    for node in nodes:
-        change = _CHANGES.get(node.keyword)
-        if change is None:
-            raise UsageError(f"{node.keyword} is not a valid change command")
-        if not node.arguments.strip():
-            raise UsageError(f"{node.keyword} requires at least one argument")
-        change(result, node.arguments.strip(), node.flags)
+        raise UsageError(error.message.removeprefix(PREFIX.format(error.line)), hint=error.hint) from error
     return result
 
 
-def _command(config: Config, text: str) -> list[str]:
+def applied(config: Mapping[str, Any], command: Command) -> Config:
+    """The config with an instruction carried out; the same where it changes none. Raises UsageError."""
+    from dockerlab.dockerfile import commands as c
+
+    changed: Config = {}
+    match command:
+        case c.Cmd(line=line):
+            changed["Cmd"] = _argv(config, line)
+        case c.Entrypoint(line=line):
+            changed["Entrypoint"] = _argv(config, line)
+        case c.Env(pairs=pairs):
+            changed["Env"] = [f"{name}={value}" for name, value in (_environment(config) | _named(pairs)).items()]
+        case c.Label(pairs=pairs):
+            changed["Labels"] = {**(config.get("Labels") or {}), **dict(pairs)}
+        case c.Expose(ports=ports):
+            new: Config = {port: {} for text in ports for port in _ports(text)}
+            changed["ExposedPorts"] = {**(config.get("ExposedPorts") or {}), **new}
+        case c.User(user=user):
+            changed["User"] = user
+        case c.Workdir(path=path):
+            changed["WorkingDir"] = workdir(config, path)
+        case c.Volume(paths=paths):
+            if not all(paths):
+                raise UsageError("VOLUME specified can not be an empty string")
+            changed["Volumes"] = {**(config.get("Volumes") or {}), **{path: {} for path in paths}}
+        case c.Onbuild(trigger=trigger):
+            changed["OnBuild"] = [*(config.get("OnBuild") or ()), trigger]
+        case c.StopSignal(signal=signal):
+            _check_signal(signal)
+            changed["StopSignal"] = signal
+        case c.Shell(words=words):
+            changed["Shell"] = [*words]
+        case c.Healthcheck():
+            changed["Healthcheck"] = _health(command)
+    return {**config, **changed}
+
+
+def workdir(config: Mapping[str, Any], path: str) -> str:
+    """The directory that WORKDIR means. Raises UsageError."""
+    if not path:
+        raise UsageError("cannot normalize nothing")
+    found = posixpath.normpath(posixpath.join("/", config.get("WorkingDir") or "/", path))
+    return found[1:] if found.startswith("//") else found
+
+
+def _environment(config: Mapping[str, Any]) -> dict[str, str]:
+    return dict(item.partition("=")[::2] for item in config.get("Env") or ())
+
+
+def _named(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
+    found = dict(pairs)
+    if "" in found:
+        raise UsageError(f"invalid environment variable: ={found['']}")
+    return found
+
+
+def _argv(config: Mapping[str, Any], line: Line) -> list[str]:
     """The exec form as it is, the shell form in its shell."""
-    found = _json_list(text)
-    return found if found is not None else [*(config.get("Shell") or _SHELL), text]
+    return [*(config.get("Shell") or SHELL), *line.words] if line.is_shell else [*line.words]
 
 
-def _json_list(text: str) -> list[str] | None:
-    try:
-        value = json.loads(text)
-    except ValueError:
-        return None
-    return value if isinstance(value, list) and all(isinstance(item, str) for item in value) else None
+def _health(command: Healthcheck) -> dict[str, Any]:
+    retries = {"Retries": command.retries} if command.retries else {}
+    return {"Test": [*command.test], **command.times, **retries}
 
 
-def _cmd(config: Config, text: str, flags: tuple[str, ...]) -> None:
-    config["Cmd"] = _command(config, text)
-
-
-def _entrypoint(config: Config, text: str, flags: tuple[str, ...]) -> None:
-    config["Entrypoint"] = _command(config, text)
-
-
-def _env(config: Config, text: str, flags: tuple[str, ...]) -> None:
-    variables = dict(item.partition("=")[::2] for item in config.get("Env") or ())
-    config["Env"] = [f"{name}={value}" for name, value in (variables | _pairs("ENV", text)).items()]
-
-
-def _label(config: Config, text: str, flags: tuple[str, ...]) -> None:
-    config["Labels"] = {**(config.get("Labels") or {}), **_pairs("LABEL", text)}
-
-
-def _expose(config: Config, text: str, flags: tuple[str, ...]) -> None:
-    ports = dict(config.get("ExposedPorts") or {})
-    for word in text.split():
-        port, _, protocol = word.partition("/")
-        if not re.fullmatch(r"\d+(-\d+)?", port):
-            raise UsageError(f"Invalid containerPort: {word}")
-        ports[f"{port}/{protocol or 'tcp'}"] = {}
-    config["ExposedPorts"] = ports
-
-
-def _user(config: Config, text: str, flags: tuple[str, ...]) -> None:
-    config["User"] = text
-
-
-def _workdir(config: Config, text: str, flags: tuple[str, ...]) -> None:
-    config["WorkingDir"] = posixpath.normpath(posixpath.join(config.get("WorkingDir") or "/", text))
-
-
-def _volume(config: Config, text: str, flags: tuple[str, ...]) -> None:
-    places = _json_list(text)
-    config["Volumes"] = {**(config.get("Volumes") or {}), **{place: {} for place in places or text.split()}}
-
-
-def _on_build(config: Config, text: str, flags: tuple[str, ...]) -> None:
-    keyword = text.split()[0].upper()
-    if keyword == "ONBUILD":
-        raise UsageError("Chaining ONBUILD via `ONBUILD ONBUILD` isn't allowed")
-    if keyword in ("MAINTAINER", "FROM"):
-        raise UsageError(f"{keyword} isn't allowed as an ONBUILD trigger")
-    config["OnBuild"] = [*(config.get("OnBuild") or ()), text]
-
-
-def _stop_signal(config: Config, text: str, flags: tuple[str, ...]) -> None:
-    config["StopSignal"] = text
-
-
-def _shell(config: Config, text: str, flags: tuple[str, ...]) -> None:
-    shell = _json_list(text)
-    if not shell:
-        raise UsageError("SHELL requires the arguments to be in JSON form")
-    config["Shell"] = shell
-
-
-def _health_check(config: Config, text: str, flags: tuple[str, ...]) -> None:
-    keyword, _, command = text.partition(" ")
-    if keyword.upper() == "NONE":
-        config["Healthcheck"] = {"Test": ["NONE"]}
+def _check_signal(text: str) -> None:
+    if text.isascii() and text.isdecimal() and int(text[-9:]):
         return
-    if keyword.upper() != "CMD" or not command.strip():
-        raise UsageError(f'Unknown type "{keyword}" in HEALTHCHECK (try CMD)')
-    words = _json_list(command.strip())
-    check: dict[str, Any] = {"Test": ["CMD", *words] if words is not None else ["CMD-SHELL", command.strip()]}
-    for flag in flags:
-        name, _, value = flag.removeprefix("--").partition("=")
-        if name == "retries" and value.isdecimal():
-            check["Retries"] = int(value)
-        elif name in _TIMES and (parts := _DURATION.findall(value)) and "".join(map("".join, parts)) == value:
-            check[_TIMES[name]] = int(sum(float(number) * _NANOSECONDS[unit] for number, unit in parts))
-        else:
-            raise UsageError(f"HEALTHCHECK: bad flag {flag}")
-    config["Healthcheck"] = check
+    from dockerlab.engine.containers.validation import signal_number
+
+    signal_number(text)
 
 
-def _pairs(keyword: str, text: str) -> dict[str, str]:
-    """ "a=b c='d e'", or the old form with one name, a blank, and its value."""
-    name, _, rest = text.partition(" ")
-    if "=" not in name:
-        if not rest:
-            raise UsageError(f"{keyword} must have two arguments")
-        return {name: rest.strip()}
+def _ports(text: str) -> Iterator[str]:
+    """The ports of `[[address:]port:]port[-port][/protocol]`, each as "80/tcp". What is said of the host counts for nothing."""
+    address, host, port = ["", "", *text.rsplit(":", 2)][-3:]
+    port, _, protocol = port.partition("/")
+    if not port:
+        raise UsageError(f"No port specified: {text.rpartition(':')[2]}<empty>")
+    protocol = protocol.lower() or "tcp"
+    if protocol not in _PROTOCOLS:
+        raise UsageError(f"Invalid proto: {protocol}")
+    if address and not _is_address(address):
+        raise UsageError(f"Invalid ip address: {address}")
+    container = _range(port)
+    if container is None:
+        raise UsageError(f"Invalid containerPort: {port}")
+    if host:
+        outside = _range(host)
+        if outside is None:
+            raise UsageError(f"Invalid hostPort: {host}")
+        if len(container) not in (1, len(outside)):
+            raise UsageError(f"Invalid ranges specified for container and host Ports: {port} and {host}")
+    return (f"{number}/{protocol}" for number in container)
+
+
+def _range(text: str) -> range | None:
+    first, mark, last = text.partition("-")
+    numbers = [first, last if mark else first]
+    if not all(number.isascii() and number.isdecimal() and len(number.lstrip("0")) < 6 for number in numbers):
+        return None
+    start, end = map(int, numbers)
+    return range(start, end + 1) if start <= end < 1 << 16 else None
+
+
+def _is_address(text: str) -> bool:
     try:
-        words = shlex.split(text)
-    except ValueError as error:
-        raise UsageError(f"{keyword}: {error}") from error
-    for word in words:
-        if "=" not in word:
-            raise UsageError(f'Syntax error - can\'t find = in "{word}". Must be of the form: name=value')
-        if word.startswith("="):
-            raise UsageError(f"{keyword} names can not be blank")
-    return dict(word.partition("=")[::2] for word in words)
-
-
-_CHANGES: Mapping[str, Callable[[Config, str, tuple[str, ...]], None]] = {
-    "CMD": _cmd,
-    "ENTRYPOINT": _entrypoint,
-    "ENV": _env,
-    "EXPOSE": _expose,
-    "HEALTHCHECK": _health_check,
-    "LABEL": _label,
-    "ONBUILD": _on_build,
-    "SHELL": _shell,
-    "STOPSIGNAL": _stop_signal,
-    "USER": _user,
-    "VOLUME": _volume,
-    "WORKDIR": _workdir,
-}
+        ipaddress.ip_address(text.removeprefix("[").removesuffix("]"))
+    except ValueError:
+        return False
+    return True
