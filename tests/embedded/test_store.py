@@ -272,7 +272,7 @@ class TestMaking:
         assert image.config["history"][0]["comment"] == "hi"
         assert notes == [("import", image.id), ("tag", "in:1")]
 
-    @pytest.mark.parametrize("changes", [["FOO bar"], ["CMD"]])
+    @pytest.mark.parametrize("changes", [["FOO bar"], ["USER"]])
     def test_an_import_with_a_change_that_is_none(self, images: Store, changes: list[str]) -> None:
         with pytest.raises(UsageError):
             images.import_(io.BytesIO(MORE), changes=changes)
