@@ -8,21 +8,30 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from dockerlab.engine import leftovers
-from dockerlab.engine.containers import Containers
+from dockerlab.engine.containers import Container, Containers
+from dockerlab.engine.containers.record import BUILD_LABEL
 from dockerlab.engine.events import Events
 from dockerlab.engine.finding import Finding
 from dockerlab.engine.health import Health
-from dockerlab.engine.home import Home
+from dockerlab.engine.home import BUILD_FILES, Home
 from dockerlab.engine.networks import Networks
 from dockerlab.engine.process import holder
 from dockerlab.engine.rootfs import Snapshots
+from dockerlab.engine.rootfs.removal import remove
 from dockerlab.engine.runtime import Runtime
 from dockerlab.engine.runtime.probe import Probing
-from dockerlab.engine.store import Store
+from dockerlab.engine.store import Store, Use
 from dockerlab.engine.volumes import Volumes
-from dockerlab.errors import DockerlabError
+from dockerlab.errors import Conflict, DockerlabError
+
+if TYPE_CHECKING:
+    from dockerlab.engine.building import Builder
 
 _LOG = logging.getLogger(__name__)
 
@@ -45,11 +54,31 @@ class Engine:
         self.health = Health(self.containers.parts, self.execs)
         self.events.listen(self.health.hear)
         self.containers.recover()
+        self._building = threading.Lock()
+        self._builder: Builder | None = None
         self.health.restore()
         # The first container does not wait for them.
         threading.Thread(target=self.runtime.warm, name="launcher", daemon=True).start()
-        self._collector = threading.Thread(target=self._collect, name="collector", daemon=True)
+        # No build is going on yet: whatever is of one was left by an engine that was killed.
+        left = [container for container in self.containers.all() if BUILD_LABEL in container.record.labels]
+        half_made = [*home.tmp.glob(f"{BUILD_FILES}*")]
+        self._collector = threading.Thread(target=self._collect, args=(left, half_made), name="collector", daemon=True)
         self._collector.start()
+
+    @property
+    def builder(self) -> Builder:
+        """Made, and imported, for the first build."""
+        with self._building:
+            if self._builder is None:
+                from dockerlab.engine.building import Builder
+
+                self._builder = Builder(self.containers)
+            return self._builder
+
+    def uses(self) -> list[Use]:
+        """What needs which image: containers, and builds."""
+        with self._building:
+            return [*self.containers.uses(), *(self._builder.uses() if self._builder else ())]
 
     def running(self) -> int:
         """How many containers run."""
@@ -59,9 +88,14 @@ class Engine:
         """Stops all running containers, as the end of a daemon does: the next engine goes on by their restart policies."""
         self.containers.stop_all(int(seconds))
 
-    def _collect(self) -> None:
-        """What an engine that was killed left, and what was unpacked for images that are gone."""
+    def _collect(self, left: Sequence[Container], half_made: Sequence[Path]) -> None:
+        """What an engine that was killed left, builds most of all, and what was unpacked for images that are gone."""
         try:
+            for container in left:
+                with suppress(Conflict):  # it has just ended, and removes itself
+                    self.containers.remove(container, force=True, volumes=True)
+            for path in half_made:
+                remove(path)
             self.store.collect()
         except (DockerlabError, OSError) as error:
             _LOG.error("what is not needed cannot be removed: %s", error)
@@ -69,6 +103,8 @@ class Engine:
     def close(self) -> None:
         """Lets go of everything; running containers go on."""
         self._collector.join()
+        if self._builder:
+            self._builder.close()
         self.health.close()
         self.containers.close()
         self.networks.close()

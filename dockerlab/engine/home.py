@@ -23,6 +23,7 @@ from typing import Any, TypeVar
 from dockerlab.errors import EngineError
 
 _Result = TypeVar("_Result")
+BUILD_FILES = "build-"  # in `tmp`: what a build has half made
 _RESERVE = "reserve"
 _RESERVE_SIZE = 1 << 20
 _PORTION = 1 << 16

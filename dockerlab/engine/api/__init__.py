@@ -11,6 +11,7 @@ MODULES = (
     "events",
     "registry",
     "images",
+    "build",
     "containers",
     "streams",
     "observation",

@@ -221,7 +221,7 @@ def prune(engine: Engine, request: Request) -> Response:
 
 
 def _uses(engine: Engine) -> list[Use]:
-    return engine.containers.uses()
+    return engine.uses()
 
 
 def load(engine: Engine, request: Request) -> Response:

@@ -12,8 +12,10 @@ _PLUGINS = "plugins are not supported by dockerlab's engine: volumes are local, 
 _CHECKPOINTS = (
     "This experimental feature is disabled by default. Start the Docker daemon in experimental mode in order to enable it."
 )
-_BUILD = "dockerlab's engine has no builder yet: it runs images that are loaded, imported or committed"
-_SESSION = "BuildKit sessions are not supported by dockerlab's engine yet: it has no builder"
+_SESSION = (
+    "dockerlab's engine does not speak BuildKit's protocol: set DOCKER_BUILDKIT=0, and the same Dockerfile is built, "
+    "RUN --mount, heredocs and stages side by side included"
+)
 
 _ENDPOINTS: dict[str, tuple[tuple[Method, str], ...]] = {
     _SWARM: (
@@ -64,8 +66,7 @@ _ENDPOINTS: dict[str, tuple[tuple[Method, str], ...]] = {
         ("POST", "/containers/{id}/checkpoints"),
         ("DELETE", "/containers/{id}/checkpoints/{checkpoint}"),
     ),
-    _BUILD: (("POST", "/build"), ("POST", "/build/cancel")),
-    _SESSION: (("POST", "/session"), ("POST", "/grpc")),
+    _SESSION: (("POST", "/session"), ("POST", "/grpc"), ("POST", "/build/cancel")),
 }
 
 
@@ -74,11 +75,6 @@ def _refuses(message: str) -> Handler:
         raise EngineError(message, status=501)
 
     return refuse
-
-
-def _prune_build_cache(engine: Any, request: Request) -> Response:
-    """There is no cache, and so nothing to free: what `docker system prune` counts on."""
-    return Answer({"CachesDeleted": None, "SpaceReclaimed": 0})
 
 
 def _no_plugins(engine: Any, request: Request) -> Response:
@@ -96,7 +92,6 @@ def _leave_swarm(engine: Any, request: Request) -> Response:
 
 
 ROUTES: tuple[Route, ...] = (
-    Route("POST", "/build/prune", _prune_build_cache),
     Route("GET", "/plugins", _no_plugins),
     Route("GET", "/plugins/{name:path}/json", _no_plugin),
     Route("POST", "/swarm/leave", _leave_swarm),

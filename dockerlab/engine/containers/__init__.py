@@ -158,9 +158,11 @@ class Containers:
 
     # What clients ask for
 
-    def create(self, body: Mapping[str, Any], name: str = "", platform: str = "") -> Created:
-        """Makes a container. Raises UsageError, NotFound, Conflict, EngineError."""
-        return creation.create(self.parts, body, name, platform)
+    def create(
+        self, body: Mapping[str, Any], name: str = "", platform: str = "", run: Mapping[str, Any] | None = None
+    ) -> Created:
+        """Makes a container. run: in the place of the image's configuration. Raises UsageError, NotFound, Conflict, EngineError."""
+        return creation.create(self.parts, body, name, platform, run)
 
     def remove(self, container: Container, *, force: bool = False, volumes: bool = False, called: str = "") -> None:
         """Removes a container. volumes: its anonymous ones, too. Raises Conflict, EngineError."""

@@ -35,8 +35,13 @@ class Created:
     warnings: tuple[str, ...] = ()
 
 
-def create(parts: Parts, body: Mapping[str, Any], name: str = "", platform: str = "") -> Created:
-    """Makes what `POST /containers/create` asks for. Raises UsageError, NotFound, Conflict, EngineError; then nothing is left."""
+def create(
+    parts: Parts, body: Mapping[str, Any], name: str = "", platform: str = "", run: Mapping[str, Any] | None = None
+) -> Created:
+    """Makes what `POST /containers/create` asks for. Raises UsageError, NotFound, Conflict, EngineError; then nothing is left.
+
+    run: completes what is asked for in the place of the image's own configuration.
+    """
     if not body:
         raise UsageError("config cannot be empty in order to create a container")
     config, host = configuration.parse(body)
@@ -52,7 +57,7 @@ def create(parts: Parts, body: Mapping[str, Any], name: str = "", platform: str 
         host["Links"] = linking.resolved(parts.index, host["Links"])
     image = parts.store.get(config["Image"])
     _check_platform(platform, image.config, config["Image"])
-    config = configuration.merged(config, image.run)
+    config = configuration.merged(config, image.run if run is None else run)
     wanted = mounting.wanted(config, host, others)
     _check_sources(wanted)
     layers = tuple(layer.chain_id for layer in image.layers)

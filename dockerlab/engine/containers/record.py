@@ -16,6 +16,8 @@ from dockerlab.engine.rootfs import Root
 
 Status = Literal["created", "running", "paused", "restarting", "removing", "exited", "dead"]
 ALIVE = ("running", "paused")
+# A container that runs a step of a build: nobody waits for it any more once its engine has ended.
+BUILD_LABEL = "dockerlab.build"
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ whose bytes are not those of its digest: it goes, and with it the images that ne
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import IO
 
@@ -134,7 +135,7 @@ def _layers(
     if repair:
         left = {layer.diff_id for image in contents.images.values() for layer in image.layers}
         kept = {diff_id: size for diff_id, size in sizes.items() if diff_id in left}
-        records.write(root, Records(changed.manifests, changed.names, changed.parents, changed.tagged, kept), contents.records)
+        records.write(root, replace(changed, sizes=kept), contents.records)
 
 
 def _faults(image: Image, faults: dict[str, str]) -> list[str]:

@@ -101,6 +101,12 @@ class Store:
         plain = streams.decompressed(self.blobs.chunks(layer.digest))
         return streams.readable(streams.verified(plain, layer.diff_id, what) if layer.diff_id != layer.digest else plain)
 
+    def built(self, key: str) -> Image | None:
+        """The last image that was made by the step of a build that goes by a key."""
+        contents = self._catalogue.contents()
+        found = (contents.images.get(identifier) for identifier, known in contents.records.keys.items() if known == key)
+        return next((image for image in reversed([*found]) if image), None)
+
     # Names
 
     def tag(self, image: Image | str, name: str) -> Image:
@@ -176,11 +182,13 @@ class Store:
         name: str | None = None,
         *,
         parent: str = "",
+        key: str = "",
         manifest: bytes | None = None,
     ) -> Image:
         """Makes an image of a config, whose `rootfs` is ours if it is not given as bytes, and of layers, lowest first.
 
         To be called within `adding`. manifest: to keep as it is, if it came with one. One that is there already keeps its manifest.
+        key: of the step of a build that it is.
         """
         wanted = canonical(name) if name else None
         if not isinstance(config, bytes):
@@ -201,6 +209,8 @@ class Store:
                 changed = changed.with_image(Manifest(image.manifest, len(data)))
             if parent:
                 changed = replace(changed, parents={**changed.parents, image.id: parent})
+            if key:
+                changed = replace(changed, keys={**changed.keys, image.id: key})
             edit.records = _tagged(changed, known or image, wanted) if wanted else changed
         return self._current(image)
 
@@ -379,5 +389,6 @@ def _without(before: Records, steps: Sequence[Step], contents: Contents) -> Reco
         after,
         parents={identifier: parent for identifier, parent in after.parents.items() if identifier not in gone},
         tagged={identifier: time for identifier, time in after.tagged.items() if identifier not in gone},
+        keys={identifier: key for identifier, key in after.keys.items() if identifier not in gone},
         sizes={diff_id: size for diff_id, size in after.sizes.items() if diff_id in diff_ids},
     )

@@ -1,0 +1,20 @@
+"""Building images: a Dockerfile and a context to an image, with the semantics of Docker's classic builder and BuildKit's instructions.
+
+    builder = Builder(containers, pull)
+    build = builder.begin(request, body)       reads the context; raises for what is wrong with the request or the Dockerfile
+    for piece in build.messages(): …           JSON lines, as they come; the last but one says what the image is, or what failed
+    build.cancel()                             from any thread: whatever is at work ends at once
+
+- `request`, `scripts`, `history`: PURE. what is asked for; what is run; what the image's history says
+- `context`, `sources`: where files come from; `selecting`, `placing`, `copying`, `adding`: what COPY and ADD make of them
+- `running`, `mounting`, `caches`: RUN; `state`, `steps`: a stage, step by step, and the cache; `schedule`, `tape`: stages side by side
+
+Every step makes an image of the store, which is the cache, too. Nothing that is half-made is ever an image; what is needed meanwhile is
+in the home's `tmp`.
+"""
+
+from __future__ import annotations
+
+from dockerlab.engine.building.builder import Build, Builder
+
+__all__ = ["Build", "Builder"]

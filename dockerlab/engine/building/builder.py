@@ -1,0 +1,208 @@
+"""The builds that are going on, and how one goes: the context is read, the stages are built and told, the image gets its names."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from dockerlab.dockerfile.parser import parse
+from dockerlab.dockerfile.planning import Plan
+from dockerlab.dockerfile.program import Program, program
+from dockerlab.engine.building.caches import Caches
+from dockerlab.engine.building.cancellation import Cancellation, Cancelled
+from dockerlab.engine.building.context import Context
+from dockerlab.engine.building.lines import line
+from dockerlab.engine.building.request import BuildRequest
+from dockerlab.engine.building.running import CommandFailed
+from dockerlab.engine.building.sources import Sources
+from dockerlab.engine.building.stages import Shared, Stages
+from dockerlab.engine.building.state import Committer
+from dockerlab.engine.store import Image, Use
+from dockerlab.engine.store.documents import architecture
+from dockerlab.engine.store.values import short
+from dockerlab.errors import DockerfileError, DockerlabError, EngineError, NotFound, UsageError
+from dockerlab.reference import parse as parse_reference
+
+if TYPE_CHECKING:
+    from dockerlab.engine.containers import Containers
+    from dockerlab.engine.http.types import Body
+
+_EPOCH = "SOURCE_DATE_EPOCH"
+# Arguments of BuildKit's own, which no ARG needs to take.
+_BUILT_IN = ("BUILDKIT_", _EPOCH)
+
+
+class Builder:
+    """All builds of an engine. Thread-safe. pull: brings an image of a registry."""
+
+    def __init__(self, containers: Containers) -> None:
+        self._containers = containers
+        self.caches = Caches(containers.parts.home)
+        self._lock = threading.Lock()
+        self._builds: set[Build] = set()
+
+    def begin(self, request: BuildRequest, body: Body) -> Build:
+        """Reads the context and the Dockerfile. Raises UsageError, EngineError, for what is wrong with them; then nothing is left."""
+        context = Context.read(body, self._containers.parts.home, request.dockerfile, request.remote)
+        try:
+            return Build(self, self._containers, request, context, *self._planned(request, context.dockerfile()))
+        except BaseException:
+            context.close()
+            raise
+
+    def _planned(self, request: BuildRequest, text: str) -> tuple[Program, Plan]:
+        """Raises UsageError for a Dockerfile that cannot be built, with its place."""
+        if not text.strip():
+            raise UsageError(f"the Dockerfile ({request.dockerfile}) cannot be empty")
+        here = f"linux/{architecture()}"
+        try:
+            read = program(parse(text))
+            return read, read.plan(request.target, request.args, build_platform=here, on_build=self._on_build)
+        except DockerfileError as error:
+            raise UsageError(_whole(error)) from error
+
+    def _on_build(self, name: str) -> Sequence[str]:
+        """What an image said with ONBUILD; of one that is to be pulled it is found out later."""
+        with suppress(DockerlabError):
+            return self._containers.parts.store.get(name).run.get("OnBuild") or ()
+        return ()
+
+    def uses(self) -> list[Use]:
+        """The images that a build needs as long as it goes on."""
+        with self._lock:
+            return [Use(build.id, image, True) for build in self._builds for image in build.images()]
+
+    def add(self, build: Build) -> None:
+        """A build has begun."""
+        with self._lock:
+            self._builds.add(build)
+
+    def discard(self, build: Build) -> None:
+        """A build is at its end."""
+        with self._lock:
+            self._builds.discard(build)
+
+    def close(self) -> None:
+        """Ends all builds."""
+        with self._lock:
+            builds = [*self._builds]
+        for build in builds:
+            build.cancel()
+        for build in builds:
+            build.ended.wait()
+
+
+class Build:
+    """One build. images: of its steps and those that they stand on."""
+
+    def __init__(
+        self, builder: Builder, containers: Containers, request: BuildRequest, context: Context, read: Program, planned: Plan
+    ) -> None:
+        self._builder, self._containers, self._request, self._context = builder, containers, request, context
+        self._program, self._plan = read, planned
+        self._store = containers.parts.store
+        self._cancellation = Cancellation()
+        self._images: set[str] = set()
+        self._lock = threading.Lock()
+        self.id = f"build-{id(self):x}"
+        self.ended = threading.Event()
+
+    def images(self) -> set[str]:
+        """The ids of images that must not be removed meanwhile."""
+        with self._lock:
+            return {*self._images}
+
+    def cancel(self) -> None:
+        """Ends it at once; from any thread."""
+        self._cancellation.cancel()
+
+    def messages(self) -> Iterator[bytes]:
+        """The stream, as docker-py and the docker command read it. What fails is its last message."""
+        self._builder.add(self)
+        try:
+            for message in self._messages():
+                yield message if isinstance(message, bytes) else line(message)
+        except CommandFailed as error:
+            yield line({"errorDetail": {"code": error.code, "message": error.message}, "error": error.message})
+        except Cancelled:
+            return  # nobody reads it
+        except DockerlabError as error:
+            text = _whole(error)
+            yield line({"errorDetail": {"message": text}, "error": text})
+        finally:
+            self._context.close()
+            self._builder.discard(self)
+            self.ended.set()
+
+    def _messages(self) -> Iterator[bytes | Mapping[str, Any]]:
+        stages = self._stages()
+        if not self._request.quiet:
+            yield from stages.before()
+        for piece in stages.schedule().messages():
+            if not self._request.quiet:
+                yield piece
+        image = stages.result()
+        if image is None:
+            raise EngineError("No image was generated. Is your Dockerfile empty?", status=500)
+        yield from self._named(image)
+
+    def _stages(self) -> Stages:
+        request, parts = self._request, self._containers.parts
+        sources = Sources(
+            parts.store, parts.snapshots, self._context, self._pull, self._cancellation, self._hold, always_pull=request.pull
+        )
+        committer = Committer(parts.store, _epoch(request), tuple(self._cache_sources()))
+        shared = Shared(
+            self._containers,
+            request,
+            self._program,
+            self._plan,
+            sources,
+            committer,
+            self._builder.caches,
+            self._cancellation,
+            self._hold,
+        )
+        return Stages(shared)
+
+    def _named(self, image: Image) -> Iterator[Mapping[str, Any]]:
+        if self._request.quiet:
+            yield {"stream": f"{image.id}\n"}
+        else:
+            unused = [name for name in self._plan.unused if not name.startswith(_BUILT_IN)]
+            if unused:
+                yield {"stream": f"[Warning] One or more build-args [{' '.join(sorted(unused))}] were not consumed\n"}
+            yield {"stream": f"Successfully built {short(image.id)}\n"}
+        for name in self._request.tags:
+            self._store.tag(image, name)
+            if not self._request.quiet:
+                yield {"stream": f"Successfully tagged {parse_reference(name).familiar}\n"}
+
+    def _cache_sources(self) -> Iterator[Image]:
+        """The images that --cache-from names; those that are not there do not count."""
+        for name in self._request.cache_from:
+            with suppress(NotFound, UsageError):
+                yield self._store.get(name)
+
+    def _hold(self, image: Image) -> None:
+        with self._lock:
+            self._images.add(image.id)
+
+    def _pull(self, name: str, cancellation: Cancellation) -> Iterator[Mapping[str, Any]]:
+        raise NotImplementedError
+
+
+def _whole(error: DockerlabError) -> str:
+    """An error as text alone: what is wrong, where, what to do."""
+    return "\n".join([error.message, *error.place, *([error.hint] if error.hint else [])])
+
+
+def _epoch(request: BuildRequest) -> int | None:
+    text = request.args.get(_EPOCH)
+    if not text:
+        return None
+    if not text.isdecimal():
+        raise UsageError(f"invalid {_EPOCH}: {text}: seconds since 1970 are expected")
+    return int(text)

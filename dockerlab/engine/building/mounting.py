@@ -1,0 +1,121 @@
+"""`RUN --mount=…`: what the command sees besides the image's files, made ready and taken away again.
+
+- bind: a copy of files of the context, of a stage or an image, so that what the command writes there with `rw` is lost, as it is to be
+- cache: a directory that outlives the build (see `caches`)
+- tmpfs: the runtime's
+- secret, ssh: of a client's session, which the classic protocol has not; what is not required is left out
+"""
+
+from __future__ import annotations
+
+import posixpath
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dockerlab.dockerfile.mounts import Mount
+from dockerlab.engine.building.cancellation import Cancellation
+from dockerlab.engine.building.copying import digest, unpack
+from dockerlab.engine.building.running import Bound
+from dockerlab.engine.home import BUILD_FILES, Home
+from dockerlab.engine.rootfs.reading import View, resolve
+from dockerlab.engine.rootfs.removal import remove
+from dockerlab.errors import EngineError, NotFound
+
+if TYPE_CHECKING:
+    from dockerlab.engine.building.caches import Caches
+
+HALF_MADE = f"{BUILD_FILES}mount-"
+# Files by the name of a stage or an image; "" is the build context.
+Find = Callable[[str], View]
+
+
+@dataclass
+class Mounted:
+    """What a container of RUN is given."""
+
+    bound: list[Bound] = field(default_factory=list)
+    tmpfs: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Mounting:
+    """home: where copies are made."""
+
+    home: Home
+    caches: Caches
+    cancellation: Cancellation
+
+    def material(self, mounts: Sequence[Mount], find: Find) -> list[object]:
+        """What the result depends on: the content of what is bound. What is in a cache does not count. Raises NotFound."""
+        return [_told(mount, find) for mount in mounts]
+
+    @contextmanager
+    def ready(self, mounts: Sequence[Mount], workdir: str, find: Find) -> Iterator[Mounted]:
+        """Makes it ready. Raises NotFound, EngineError, Cancelled."""
+        with ExitStack() as stack:
+            found = Mounted()
+            for mount in mounts:
+                self.cancellation.check()
+                target = posixpath.normpath(posixpath.join(workdir, mount.target))
+                if mount.type == "tmpfs":
+                    found.tmpfs[target] = f"size={mount.size}" if mount.size else ""
+                elif mount.type == "cache":
+                    fill = partial(_fill, mount, find)
+                    using = self.caches.using(mount.id or target, mount.sharing, fill, self.cancellation)
+                    directory = stack.enter_context(using)
+                    found.bound.append(Bound(directory, target, mount.read_only))
+                elif mount.type == "bind":
+                    found.bound.append(Bound(stack.enter_context(self._copied(mount, find)), target, mount.read_only))
+            yield found
+
+    @contextmanager
+    def _copied(self, mount: Mount, find: Find) -> Iterator[Path]:
+        scratch = Path(tempfile.mkdtemp(prefix=HALF_MADE, dir=self.home.tmp))
+        try:
+            place = scratch / "bound"
+            unpack(find(mount.from_), _source(mount, find), place)
+            yield place
+        finally:
+            with suppress(FileNotFoundError):
+                remove(scratch)
+
+
+def stubs(view: View, targets: Sequence[str]) -> tuple[str, ...]:
+    """The paths, deepest first, that are not in a root and will be made there for something to be mounted at."""
+    found: set[str] = set()
+    for target in targets:
+        path = target.strip("/")
+        while path and view.lookup(resolve(view, path)) is None:
+            found.add(path)
+            path = posixpath.dirname(path)
+    return tuple(sorted(found, key=lambda path: path.count("/"), reverse=True))
+
+
+def _told(mount: Mount, find: Find) -> object:
+    if mount.type in ("secret", "ssh") and mount.required:
+        text = f"{mount.type} {mount.id or 'default'}: not found"
+        raise EngineError(text, status=500, hint="Secrets and keys come with a session of BuildKit; this build has none.")
+    said = [mount.type, mount.target, mount.from_, mount.source, mount.id, mount.read_only, mount.size]
+    return [*said, digest(find(mount.from_), _source(mount, find))] if mount.type == "bind" else said
+
+
+def _source(mount: Mount, find: Find) -> str:
+    """The path of what is bound, symlinks followed. Raises NotFound."""
+    view = find(mount.from_)
+    path = posixpath.normpath("/" + mount.source).lstrip("/")
+    found = resolve(view, path)
+    if found and view.lookup(found) is None:
+        raise NotFound(f'failed to compute cache key: "/{path}": not found', status=500)
+    return found
+
+
+def _fill(mount: Mount, find: Find, directory: Path) -> None:
+    """What a cache begins with."""
+    if mount.from_ or mount.source:
+        unpack(find(mount.from_), _source(mount, find), directory)
+    directory.chmod(0o755 if mount.mode is None else mount.mode)

@@ -1,0 +1,152 @@
+"""`POST /build`: what is asked for, read from the query and the headers. Pure. Names, texts and statuses are the Engine API's.
+
+version 2 and a session mean BuildKit, which this engine does not speak: 501, with the way around.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import posixpath
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from dockerlab import reference
+from dockerlab.engine.http.types import Query
+from dockerlab.engine.store.values import refused
+from dockerlab.errors import EngineError, InvalidReference, UsageError
+
+BUILDKIT = (
+    "dockerlab's engine does not speak BuildKit's protocol: set DOCKER_BUILDKIT=0, and the same Dockerfile is built, "
+    "RUN --mount, heredocs and stages side by side included"
+)
+
+
+@dataclass(frozen=True)
+class BuildRequest:
+    """dockerfile: its place in the context. tags: canonical. args: None for one whose value is the Dockerfile's. auth: by registry.
+
+    platform: as asked, "" for this machine's. host: the HostConfig of the containers of RUN. remote: a URL in place of the context.
+    """
+
+    dockerfile: str = "Dockerfile"
+    tags: tuple[str, ...] = ()
+    args: Mapping[str, str | None] = field(default_factory=dict)
+    labels: Mapping[str, str] = field(default_factory=dict)
+    target: str = ""
+    platform: str = ""
+    remote: str = ""
+    cache_from: tuple[str, ...] = ()
+    no_cache: bool = False
+    pull: bool = False
+    quiet: bool = False
+    host: Mapping[str, Any] = field(default_factory=dict)
+    auth: Mapping[str, Mapping[str, str]] = field(default_factory=dict, repr=False)
+
+
+def parse(query: Query, headers: Mapping[str, str], platforms: tuple[str, ...]) -> BuildRequest:
+    """headers: by lower-case name. platforms: what can be built for here. Raises UsageError, EngineError, InvalidReference."""
+    if query.text("version") == "2":
+        raise EngineError(BUILDKIT, status=501)
+    if query.flag("squash"):
+        raise UsageError("squash is only supported with experimental mode")
+    if query.text("outputs") not in ("", "[]", "null"):
+        raise EngineError(f"outputs need BuildKit: {BUILDKIT}", status=501)
+    return BuildRequest(
+        dockerfile=query.text("dockerfile") or "Dockerfile",
+        tags=tuple(dict.fromkeys(_tag(text) for text in query.all("t") if text)),
+        args=_texts(query, "buildargs", with_none=True),
+        labels={name: value or "" for name, value in _texts(query, "labels").items()},
+        target=query.text("target"),
+        platform=_platform(query.text("platform"), platforms),
+        remote=query.text("remote"),
+        cache_from=_list(query, "cachefrom"),
+        no_cache=query.flag("nocache"),
+        pull=query.flag("pull"),
+        quiet=query.flag("q"),
+        host=_host(query),
+        auth=_auth(headers.get("x-registry-config", "")),
+    )
+
+
+def _tag(text: str) -> str:
+    try:
+        found = reference.parse(text)
+    except InvalidReference as error:
+        raise EngineError(refused(text).message, status=500) from error
+    if found.digest:
+        raise EngineError("build tag cannot contain a digest", status=500)
+    return found.canonical
+
+
+def _platform(text: str, platforms: tuple[str, ...]) -> str:
+    """The platform, if it can be built for. Raises UsageError."""
+    wanted = text.lower().strip()
+    if not wanted or wanted in platforms or wanted == "local":
+        return ""
+    raise UsageError(
+        f"cannot build for {text}: the steps of a build run on this machine, which is {platforms[0]}, "
+        "and dockerlab's engine has no emulation; leave --platform out, or build on a machine of that kind"
+    )
+
+
+def _texts(query: Query, name: str, *, with_none: bool = False) -> dict[str, str | None]:
+    value = query.json(name) or {}
+    if not isinstance(value, dict):
+        raise UsageError(f"invalid JSON in {name}: an object is expected")
+    for key, text in value.items():
+        if not isinstance(text, str) and not (with_none and text is None):
+            raise UsageError(f"invalid JSON in {name}: {key} is not a text")
+    return value
+
+
+def _list(query: Query, name: str) -> tuple[str, ...]:
+    value = query.json(name) or []
+    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+        raise UsageError(f"invalid JSON in {name}: a list of texts is expected")
+    return tuple(value)
+
+
+def _host(query: Query) -> dict[str, Any]:
+    """What limits the containers of RUN, as a HostConfig has it; only what is given."""
+    numbers = {
+        "Memory": "memory",
+        "MemorySwap": "memswap",
+        "CpuShares": "cpushares",
+        "CpuPeriod": "cpuperiod",
+        "CpuQuota": "cpuquota",
+        "ShmSize": "shmsize",
+    }
+    texts = {"CpusetCpus": "cpusetcpus", "CpusetMems": "cpusetmems", "NetworkMode": "networkmode", "CgroupParent": "cgroupparent"}
+    found: dict[str, Any] = {key: query.number(name) or 0 for key, name in numbers.items()}
+    found |= {key: query.text(name) for key, name in texts.items()}
+    hosts = query.text("extrahosts")
+    # A list as JSON; docker-py sends its items with commas between.
+    found["ExtraHosts"] = list(_list(query, "extrahosts")) if hosts.startswith("[") else [one for one in hosts.split(",") if one]
+    ulimits = query.json("ulimits") or []
+    if not isinstance(ulimits, list):
+        raise UsageError("invalid JSON in ulimits: a list is expected")
+    found["Ulimits"] = ulimits
+    found["SecurityOpt"] = list(_list(query, "securityopt"))
+    return {key: value for key, value in found.items() if value}
+
+
+def _auth(header: str) -> dict[str, dict[str, str]]:
+    """X-Registry-Config: base64 of {"host": {"username": …, "password": …}}. What is none counts for nothing, as in Docker."""
+    if not header:
+        return {}
+    try:
+        value = json.loads(base64.urlsafe_b64decode(header + "=" * (-len(header) % 4)))
+    except (ValueError, binascii.Error):
+        return {}
+    return {str(host): found for host, found in value.items() if isinstance(found, dict)} if isinstance(value, dict) else {}
+
+
+def place(name: str) -> str:
+    """A Dockerfile's path in the context, cleaned. Raises UsageError where it leads out of it."""
+    cleaned = posixpath.normpath(name.replace("\\", "/").lstrip("/"))
+    if cleaned.startswith(".."):
+        raise UsageError(f"the Dockerfile ({name}) must be within the build context")
+    return cleaned

@@ -1,0 +1,163 @@
+"""RUN: a container runs the command, and what it wrote is the layer.
+
+It is a container like any other, listed while it runs; its end, however it comes, is its removal. The label tells the next engine that
+nobody waits for it any more.
+"""
+
+from __future__ import annotations
+
+import codecs
+import os
+import signal
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+from dockerlab.engine.building.cancellation import Cancellation
+from dockerlab.engine.containers.container import Attachment, Container
+from dockerlab.engine.containers.record import BUILD_LABEL
+from dockerlab.engine.store.disk import full_disk_is_an_error
+from dockerlab.errors import DockerlabError, EngineError
+from dockerlab.wire.multiplex import STDERR, STDOUT, Demultiplexer
+
+if TYPE_CHECKING:
+    from dockerlab.engine.containers import Containers
+
+_PIECE = 1 << 16
+# Of an image's configuration, what a step of its build runs with.
+_OF_IMAGE = ("Env", "User", "WorkingDir", "Shell")
+# Told what the command prints: 1 or 2 for the stream, text.
+Say = Callable[[int, str], object]
+
+
+class CommandFailed(EngineError):
+    """The command ended with another exit code than 0."""
+
+    def __init__(self, argv: Sequence[str], code: int) -> None:
+        super().__init__(f"The command '{' '.join(argv)}' returned a non-zero code: {code}", status=500)
+        self.code = code
+
+
+@dataclass(frozen=True)
+class Bound:
+    """A directory or a file of the host that the command sees at `target`."""
+
+    source: Path
+    target: str
+    read_only: bool = True
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is to be run. image: the id of the one that it runs on. config: of the stage. env: NAME=value, besides the config's.
+
+    host: its HostConfig. tmpfs: target → options. stubs: paths, deepest first, that are not in the image and are there only because
+    something is mounted at them.
+    """
+
+    image: str
+    argv: tuple[str, ...]
+    config: Mapping[str, Any]
+    env: tuple[str, ...] = ()
+    host: Mapping[str, Any] | None = None
+    bound: tuple[Bound, ...] = ()
+    tmpfs: Mapping[str, str] | None = None
+    stubs: tuple[str, ...] = ()
+
+
+@contextmanager
+def run(
+    containers: Containers, job: Job, told: Callable[[str], object], say: Say, cancellation: Cancellation
+) -> Iterator[IO[bytes]]:
+    """Runs it to its end, and gives what it wrote: a layer's tar, at its beginning. told: the container's id, before it starts.
+
+    Raises CommandFailed, Cancelled, EngineError. Nothing is left of the container.
+    """
+    container = _created(containers, job)
+    try:
+        told(container.id)
+        code = _run(containers, container, say, cancellation)
+        cancellation.check()
+        if code:
+            raise CommandFailed(job.argv, code)
+        with full_disk_is_an_error(), tempfile.TemporaryFile(dir=containers.parts.home.tmp) as layer:
+            _remove_stubs(container, job.stubs)
+            containers.parts.snapshots.diff(container.record.root, layer)
+            layer.seek(0)
+            yield layer
+    finally:
+        _remove(containers, container)
+
+
+def _created(containers: Containers, job: Job) -> Container:
+    mounts = [{"Type": "bind", "Source": str(one.source), "Target": one.target, "ReadOnly": one.read_only} for one in job.bound]
+    body = {
+        "Image": job.image,
+        "Cmd": list(job.argv),
+        "Labels": {BUILD_LABEL: "step"},
+        "Env": list(job.env),
+        "HostConfig": {
+            "LogConfig": {"Type": "none"},
+            **(job.host or {}),
+            "Mounts": mounts,
+            "Tmpfs": dict(job.tmpfs or {}),
+        },
+    }
+    return containers.create(body, run={name: job.config.get(name) for name in _OF_IMAGE}).container
+
+
+def _run(containers: Containers, container: Container, say: Say, cancellation: Cancellation) -> int:
+    """The exit code."""
+    attachment = Attachment(stdin=False, stdout=True, stderr=True)
+    ended = container.waiter("next-exit")
+
+    def kill() -> None:
+        with suppress(DockerlabError), container.talking() as running:  # it has ended
+            running.signal(signal.SIGKILL)
+
+    try:
+        container.attach(attachment)
+        cancellation.check()
+        containers.life.start(container)
+        with cancellation.calling(kill):
+            _pass_on(attachment, say)
+            ended.wait()
+        return ended.exit_code
+    finally:
+        container.detach(attachment)
+        container.forget(ended)
+        attachment.close()
+
+
+def _pass_on(attachment: Attachment, say: Say) -> None:
+    """Until the command has closed its output."""
+    if attachment.stream is None:
+        return  # it ended before anybody could listen
+    frames = Demultiplexer()
+    decoders = {stream: codecs.getincrementaldecoder("utf-8")("replace") for stream in (STDOUT, STDERR)}
+    while data := attachment.stream.recv(_PIECE):
+        for stream, payload in frames.feed(data):
+            if text := decoders[stream].decode(payload):
+                say(stream, text)
+    for stream, decoder in decoders.items():
+        if text := decoder.decode(b"", final=True):
+            say(stream, text)
+
+
+def _remove_stubs(container: Container, stubs: Sequence[str]) -> None:
+    """What was made so that something could be mounted at it is not in the layer, unless the command has put something there."""
+    for path in stubs:
+        place = os.path.join(container.record.root.upper, path)
+        with suppress(OSError):  # it is not empty
+            if os.path.isdir(place) and not os.path.islink(place):
+                os.rmdir(place)
+            elif os.path.getsize(place) == 0:
+                os.unlink(place)
+
+
+def _remove(containers: Containers, container: Container) -> None:
+    with suppress(DockerlabError):  # somebody else has removed it
+        containers.remove(container, force=True, volumes=True)

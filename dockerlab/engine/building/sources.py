@@ -1,0 +1,108 @@
+"""Where a stage takes things from: images of the store or of a registry, other stages, the build context.
+
+sources.base("python:3.10", tell)      the image that FROM names, pulled where it is missing
+sources.view("build"); sources.view("")  files of a stage or an image; of the build context
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
+from typing import IO, TYPE_CHECKING, Any
+
+from dockerlab.engine.building.cancellation import Cancellation
+from dockerlab.engine.rootfs import Snapshots
+from dockerlab.engine.rootfs.reading import View
+from dockerlab.engine.rootfs.views import EMPTY, view_of
+from dockerlab.engine.store import Image, Store
+from dockerlab.engine.store.tar import Entry
+from dockerlab.errors import NotFound
+
+if TYPE_CHECKING:
+    from dockerlab.engine.building.context import Context
+
+Message = Mapping[str, Any]
+# Brings an image of a registry into the store, and says how it goes on.
+Pull = Callable[[str, Cancellation], Iterator[Message]]
+Tell = Callable[[Message], object]
+
+
+class Sources:
+    """Thread-safe. pull: an image by name. always_pull: also what is there. hold: told of images that must not be removed meanwhile."""
+
+    def __init__(
+        self,
+        store: Store,
+        snapshots: Snapshots,
+        context: Context,
+        pull: Pull,
+        cancellation: Cancellation,
+        hold: Callable[[Image], object],
+        *,
+        always_pull: bool = False,
+    ) -> None:
+        self._store, self._snapshots, self.context = store, snapshots, context
+        self._pull, self._cancellation, self._hold, self._always_pull = pull, cancellation, hold, always_pull
+        self._lock = threading.Lock()
+        self._images: dict[str, Image] = {}
+        self._locks: dict[str, threading.Lock] = {}
+        self.stages: dict[int, Image | None] = {}
+
+    def base(self, name: str, tell: Tell) -> Image:
+        """The image that goes by a name. Raises NotFound, InvalidReference, EngineError, Cancelled."""
+        with self._lock:
+            lock = self._locks.setdefault(name, threading.Lock())
+        with lock:  # several stages may need it: it is brought once
+            if name not in self._images:
+                self._images[name] = self._found(name, tell)
+            return self._images[name]
+
+    def _found(self, name: str, tell: Tell) -> Image:
+        image: Image | None = None
+        if not self._always_pull:
+            try:
+                image = self._store.get(name)
+            except NotFound:
+                image = None
+        if image is None:
+            with closing(self._pull(name, self._cancellation)) as messages:  # type: ignore[type-var]
+                for message in messages:
+                    tell(message)
+            image = self._store.get(name)
+        self._hold(image)
+        return image
+
+    def root(self, image: Image | None) -> View:
+        """An image's files. They are unpacked when somebody looks."""
+        return _Root(self._store, self._snapshots, image) if image and image.layers else EMPTY
+
+
+class _Root:
+    """A view that is made when it is needed: a step that is found in the cache needs none."""
+
+    def __init__(self, store: Store, snapshots: Snapshots, image: Image) -> None:
+        self._store, self._snapshots, self._image = store, snapshots, image
+        self._view: View | None = None
+
+    def _made(self) -> View:
+        if self._view is None:
+            lowers = self._snapshots.prepare(self._image.layers, self._store.open_layer)
+            self._view = view_of(self._snapshots.kind, lowers)
+        return self._view
+
+    def lookup(self, path: str) -> Entry | None:
+        """See `View`."""
+        return self._made().lookup(path)
+
+    def names(self, path: str) -> list[str]:
+        """See `View`."""
+        return self._made().names(path)
+
+    def open(self, path: str) -> IO[bytes]:
+        """See `View`."""
+        return self._made().open(path)
+
+    def identity(self, path: str) -> object:
+        """See `View`."""
+        return self._made().identity(path)

@@ -1,0 +1,175 @@
+"""The stages of one build: what each begins with, its steps, and what is told of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from dockerlab.dockerfile.commands import Command, Copy, Label, Run
+from dockerlab.dockerfile.expansion import expanded
+from dockerlab.dockerfile.parser import Node
+from dockerlab.dockerfile.planning import Plan, Planned
+from dockerlab.dockerfile.program import Program
+from dockerlab.dockerfile.reading import trigger
+from dockerlab.engine.building.lines import line
+from dockerlab.engine.building.mounting import Mounting
+from dockerlab.engine.building.schedule import Schedule
+from dockerlab.engine.building.state import Config, State
+from dockerlab.engine.building.steps import Steps, Tools
+from dockerlab.engine.containers.configuration import DEFAULT_PATH
+from dockerlab.engine.rootfs.reading import View
+from dockerlab.engine.store.documents import architecture
+from dockerlab.engine.store.values import short
+from dockerlab.errors import EngineError
+
+if TYPE_CHECKING:
+    from dockerlab.engine.building.caches import Caches
+    from dockerlab.engine.building.cancellation import Cancellation
+    from dockerlab.engine.building.request import BuildRequest
+    from dockerlab.engine.building.sources import Sources
+    from dockerlab.engine.building.state import Committer
+    from dockerlab.engine.building.tape import Tape
+    from dockerlab.engine.containers import Containers
+    from dockerlab.engine.store import Image
+
+
+@dataclass(frozen=True)
+class Shared:
+    """What the stages of a build have in common. hold: told of images that must not be removed meanwhile."""
+
+    containers: Containers
+    request: BuildRequest
+    program: Program
+    plan: Plan
+    sources: Sources
+    committer: Committer
+    caches: Caches
+    cancellation: Cancellation
+    hold: Callable[[Image], object]
+
+
+class Stages:
+    """To be built once. Steps are numbered by their place among all instructions up to the target's last, told or not."""
+
+    def __init__(self, shared: Shared) -> None:
+        self._shared = shared
+        self._plan, self._program = shared.plan, shared.program
+        self._done: dict[int, State] = {}
+        self._labels = [_label(name, value) for name, value in sorted(shared.request.labels.items())]
+        counted: list[Command] = [*self._program.arguments]
+        for stage in self._program.stages[: self._plan.target + 1]:
+            counted += [stage.source, *stage.commands]
+        counted += self._labels
+        self._numbers = {id(command): number for number, command in enumerate(counted, start=1)}
+
+    def before(self) -> Iterator[bytes]:
+        """What is told first: the ARGs before the first stage."""
+        for command in self._program.arguments:
+            for text in self._header(command):
+                yield line({"stream": text})
+
+    def schedule(self) -> Schedule:
+        """The building of all that are needed."""
+        shared = self._shared
+        needs = {planned.stage.index: planned.needs for planned in self._plan.stages}
+        by_index = {planned.stage.index: planned for planned in self._plan.stages}
+        home = shared.containers.parts.home
+        return Schedule(needs, lambda index, tape: self._build(by_index[index], tape), shared.cancellation, home.tmp)
+
+    def result(self) -> Image | None:
+        """The target's image."""
+        return self._done[self._plan.target].image
+
+    def _build(self, planned: Planned, tape: Tape) -> None:
+        def tell(message: Mapping[str, Any]) -> None:
+            tape.write(line(message))
+
+        def say(text: str) -> None:
+            tell({"stream": text})
+
+        for text in self._header(planned.stage.source):
+            say(text)
+        state, triggers = self._begun(planned, tell)
+        say(f" ---> {short(state.image.id) if state.image else ''}\n")
+        steps = Steps(self._tools(), state, lambda command, name: self._files(command, name, tell), say, self._plan.globals)
+        if triggers:
+            say(f"# Executing {len(triggers)} build trigger{'s' if len(triggers) > 1 else ''}\n")
+        for command in triggers:
+            steps.carry_out(self._expanded(command, state))
+        for command in (*planned.stage.commands, *(self._labels if planned.stage.index == self._plan.target else ())):
+            self._shared.cancellation.check()
+            for text in self._header(command):
+                say(text)
+            steps.carry_out(self._expanded(command, state))
+        self._done[planned.stage.index] = state
+        if state.image:
+            tell({"aux": {"ID": state.image.id}})
+
+    def _header(self, command: Command) -> tuple[str, str]:
+        return f"Step {self._numbers[id(command)]}/{len(self._numbers)} : {command.node.text.strip()}", "\n"
+
+    def _expanded(self, command: Command, state: State) -> Command:
+        return expanded(command, state.variables, self._program.dockerfile)
+
+    def _begun(self, planned: Planned, tell: Callable[[Mapping[str, Any]], object]) -> tuple[State, tuple[Command, ...]]:
+        """What a stage begins with, and the ONBUILD instructions of its base."""
+        _check_platform(planned)
+        if planned.base_stage is not None:
+            before = self._done[planned.base_stage]
+            return _state(before.image, before.config), planned.triggers
+        if planned.is_scratch:
+            return _state(None, {}), ()
+        image = self._shared.sources.base(planned.base, tell)
+        texts = image.run.get("OnBuild") or ()
+        dockerfile = self._program.dockerfile
+        return _state(image, image.run), tuple(trigger(text, planned.stage.source, dockerfile) for text in texts)
+
+    def _files(self, command: Copy | Run, name: str, tell: Callable[[Mapping[str, Any]], object]) -> View:
+        """What `--from=name` means; "" is the build context."""
+        sources = self._shared.sources
+        if not name:
+            return sources.context
+        index = self._plan.source(command, name)
+        if index is None:
+            return sources.root(sources.base(name, tell))
+        if index not in self._done:
+            text = f"the stage {name} is needed by an ONBUILD instruction of an image that has only just been pulled"
+            raise EngineError(text, status=500, hint="Build once more: the image is here now.")
+        return sources.root(self._done[index].image)
+
+    def _tools(self) -> Tools:
+        shared = self._shared
+        mounting = Mounting(shared.containers.parts.home, shared.caches, shared.cancellation)
+        return Tools(
+            shared.containers,
+            shared.request,
+            shared.sources,
+            shared.committer,
+            mounting,
+            shared.cancellation,
+            shared.hold,
+            self._plan.proxies,
+        )
+
+
+def _state(image: Image | None, config: Mapping[str, Any]) -> State:
+    """A stage's beginning: its base's configuration with a PATH, without ONBUILD."""
+    found: Config = {name: value for name, value in config.items() if name != "OnBuild"}
+    names = {item.partition("=")[0] for item in found.get("Env") or ()}
+    if "PATH" not in names:
+        found["Env"] = [DEFAULT_PATH, *(found.get("Env") or ())]
+    return State(image, found, author=str(image.config.get("author") or "") if image else "")
+
+
+def _check_platform(planned: Planned) -> None:
+    """Raises EngineError for a stage of another platform: its programs would not run here."""
+    here = f"linux/{architecture()}"
+    if planned.platform and planned.platform.lower() not in (here, "linux", architecture(), f"{here}/v8"):
+        text = f"cannot build a stage for {planned.platform}: its steps would run on this machine, which is {here}"
+        raise EngineError(text, status=400, hint="Leave --platform out, or build on a machine of that kind.")
+
+
+def _label(name: str, value: str) -> Label:
+    node = Node("LABEL", 0, 0, f"LABEL {name}={value}", (), f"{name}={value}")
+    return Label(node, ((name, value),))

@@ -1,0 +1,269 @@
+"""One stage, step by step: each instruction is told, found in the cache or carried out, and its image told.
+
+What is printed is what Docker's classic builder prints. Steps that only change the configuration run in no container, and say so of
+none.
+"""
+
+from __future__ import annotations
+
+import posixpath
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
+
+from dockerlab.dockerfile.commands import Add, Arg, Cmd, Command, Copy, Entrypoint, Maintainer, Run, Workdir
+from dockerlab.engine import changes
+from dockerlab.engine.building import copying, history, running
+from dockerlab.engine.building.mounting import HALF_MADE, Mounting, stubs
+from dockerlab.engine.building.running import Bound, Job
+from dockerlab.engine.building.scripts import FOLDER, Script, script
+from dockerlab.engine.building.state import Committer, State, clamp, key_of
+from dockerlab.engine.rootfs.reading import View, resolve
+from dockerlab.engine.store.disk import full_disk_is_an_error
+from dockerlab.engine.store.tar import Entry, Writer
+from dockerlab.engine.store.values import short
+from dockerlab.errors import EngineError
+from dockerlab.wire.multiplex import STDERR
+
+if TYPE_CHECKING:
+    from dockerlab.engine.building.cancellation import Cancellation
+    from dockerlab.engine.building.request import BuildRequest
+    from dockerlab.engine.building.sources import Sources
+    from dockerlab.engine.containers import Containers
+    from dockerlab.engine.store import Image
+
+# Gives a step's layer, where it has one.
+Layer = Callable[[], AbstractContextManager[IO[bytes] | None]]
+
+
+@dataclass(frozen=True)
+class Tools:
+    """What the stages of one build have in common. proxies: of the build's arguments, those that no ARG needs to name."""
+
+    containers: Containers
+    request: BuildRequest
+    sources: Sources
+    committer: Committer
+    mounting: Mounting
+    cancellation: Cancellation
+    hold: Callable[[Image], object]
+    proxies: Mapping[str, str]
+
+
+class Steps:
+    """find: the files that a `--from` means. say: takes text of the stream. globals: what an ARG without a default may mean."""
+
+    def __init__(
+        self,
+        tools: Tools,
+        state: State,
+        find: Callable[[Copy | Run, str], View],
+        say: Callable[[str], object],
+        globals: Mapping[str, str],
+    ) -> None:
+        self._tools, self.state, self._find, self._say, self._globals = tools, state, find, say, globals
+
+    # What each does
+
+    def carry_out(self, command: Command) -> None:
+        """Carries out an instruction, its variables expanded already. Raises EngineError, Cancelled."""
+        self._tools.cancellation.check()
+        match command:
+            case Run():
+                self._run(command)
+            case Copy() | Add():
+                self._transfer(command)
+            case Workdir():
+                self._workdir(command)
+            case Arg():
+                self._arg(command)
+            case _:
+                self._configure(command)
+        if self.state.image:
+            self._tools.hold(self.state.image)
+            self._say(f" ---> {short(self.state.image.id)}\n")
+
+    def _configure(self, command: Command) -> None:
+        state = self.state
+        state.config = changes.applied(state.config, command)
+        if isinstance(command, Maintainer):
+            state.author = command.name
+        if isinstance(command, Cmd):
+            state.is_cmd_own = True
+        if isinstance(command, Entrypoint) and not state.is_cmd_own:
+            state.config["Cmd"] = None
+        self._commit(self._comment(history.told(command, state.config)), [state.config])
+
+    def _arg(self, command: Arg) -> None:
+        given, told = self._tools.request.args, []
+        for name, default in command.pairs:
+            value = given.get(name) if given.get(name) is not None else default if default is not None else self._globals.get(name)
+            if value is None:
+                self.state.args.pop(name, None)
+            else:
+                self.state.args[name] = value
+            told.append(name if default is None else f"{name}={default}")
+        self._commit(self._comment(f"ARG {' '.join(told)}"), [])
+
+    def _workdir(self, command: Workdir) -> None:
+        state = self.state
+        state.config = changes.applied(state.config, command)
+        path = state.workdir
+        self._commit(self._comment(f"WORKDIR {path}", gap=""), [], lambda: self._directories(path.strip("/")))
+
+    @contextmanager
+    def _directories(self, path: str) -> Iterator[IO[bytes] | None]:
+        """The layer of a directory that is not there."""
+        view = self._tools.sources.root(self.state.image)
+        place = resolve(view, path)
+        missing = []
+        while place and (found := view.lookup(place)) is None:
+            missing.append(place)
+            place = posixpath.dirname(place)
+        if place and found and found.kind != "directory":
+            raise EngineError(f"Cannot mkdir: /{path} is not a directory", status=500)
+        if not missing:
+            yield None
+            return
+        with self._temporary() as layer:
+            writer = Writer(layer)
+            for name in reversed(missing):
+                writer.add(Entry(name, "directory", mode=0o755, mtime=(self._tools.committer.epoch or 0) * 10**9))
+            writer.close()
+            layer.seek(0)
+            yield layer
+
+    def _transfer(self, command: Copy | Add) -> None:
+        tools, state = self._tools, self.state
+        name = "COPY" if isinstance(command, Copy) else "ADD"
+        source = self._find(command, command.from_) if isinstance(command, Copy) else tools.sources.context
+        with copying.plan(command, source, tools.sources.root(state.image), state.workdir, epoch=tools.committer.epoch) as plan:
+
+            @contextmanager
+            def layer() -> Iterator[IO[bytes] | None]:
+                with self._temporary() as out:
+                    plan.write(out)
+                    out.seek(0)
+                    yield out
+
+            text = self._comment(f"{name} {plan.word} in {command.target} ", gap="")
+            material = [
+                plan.digest,
+                state.workdir,
+                command.chown,
+                command.chmod,
+                command.link,
+                isinstance(command, Add) and command.unpack,
+            ]
+            self._commit(text, material, layer)
+
+    def _run(self, command: Run) -> None:
+        tools, state = self._tools, self.state
+        if command.security != "sandbox":
+            raise EngineError(f"granting entitlement security.{command.security} is not allowed by this engine", status=500)
+        what = script(command.line, state.shell)
+        arguments = state.arguments
+        text = "".join([f"|{len(arguments)} {' '.join(arguments)} " if arguments else "", " ".join(what.argv)])
+        material = [what.file, command.network, *tools.mounting.material(command.mounts, partial(self._find, command))]
+        self._commit(text, material, lambda: self._ran(command, what, arguments))
+
+    @contextmanager
+    def _ran(self, command: Run, what: Script, arguments: Sequence[str]) -> Iterator[IO[bytes] | None]:
+        tools, state = self._tools, self.state
+        with (
+            self._ground() as image,
+            tools.mounting.ready(command.mounts, state.workdir, partial(self._find, command)) as mounted,
+            self._file(what) as file,
+        ):
+            bound = (*mounted.bound, *file)
+            targets = [*(one.target for one in bound if not one.target.startswith(f"{FOLDER}/")), *mounted.tmpfs]
+            job = Job(
+                image.id,
+                what.argv,
+                state.config,
+                (*arguments, *(f"{name}={value}" for name, value in tools.proxies.items() if name not in state.environment)),
+                {**tools.request.host, **({} if command.network == "default" else {"NetworkMode": command.network})},
+                bound,
+                mounted.tmpfs,
+                stubs(tools.sources.root(image), targets) if targets else (),
+            )
+            shown: list[str] = []
+
+            def told(identifier: str) -> None:
+                shown.append(short(identifier))
+                self._say(f" ---> Running in {shown[0]}\n")
+
+            try:
+                with running.run(tools.containers, job, told, self._print, tools.cancellation) as layer:
+                    yield from self._clamped(layer)
+            finally:
+                if shown:
+                    self._say(f" ---> Removed intermediate container {shown[0]}\n")
+
+    def _print(self, stream: int, text: str) -> None:
+        self._say(f"\x1b[91m{text}\x1b[0m" if stream == STDERR else text)
+
+    # What they have in common
+
+    def _comment(self, text: str, gap: str = " ") -> str:
+        return history.comment(self.state.shell, text, gap)
+
+    def _commit(self, created_by: str, material: Sequence[object], layer: Layer = lambda: nullcontext(None)) -> None:
+        """The step's image: one that the cache has, or a new one."""
+        tools, state = self._tools, self.state
+        key = key_of(state.image, created_by, [*material, tools.committer.epoch])
+        if not tools.request.no_cache:
+            found = tools.committer.store.built(key) or tools.committer.restored(state, created_by, key)
+            if found:
+                self._say(" ---> Using cache\n")
+                state.image = found
+                return
+        with layer() as written:
+            tools.cancellation.check()
+            state.image = tools.committer.commit(state, created_by, key, written)
+
+    @contextmanager
+    def _ground(self) -> Iterator[Image]:
+        """The image that a command runs on; of a stage from scratch an empty one, for as long as it runs."""
+        if self.state.image:
+            yield self.state.image
+            return
+        committer = self._tools.committer
+        image = committer.commit(State(), "", "", None)
+        self._tools.hold(image)
+        try:
+            yield image
+        finally:
+            committer.store.remove(image.id, force=True)
+
+    def _clamped(self, layer: IO[bytes]) -> Iterator[IO[bytes]]:
+        """With SOURCE_DATE_EPOCH nothing that a command wrote is younger than that."""
+        epoch = self._tools.committer.epoch
+        if epoch is None:
+            yield layer
+            return
+        with self._temporary() as out:
+            clamp(layer, out, epoch)
+            out.seek(0)
+            yield out
+
+    @contextmanager
+    def _temporary(self) -> Iterator[IO[bytes]]:
+        with full_disk_is_an_error(), tempfile.TemporaryFile(dir=self._tools.mounting.home.tmp) as file:
+            yield file
+
+    @contextmanager
+    def _file(self, what: Script) -> Iterator[list[Bound]]:
+        """The executable file that a heredoc is."""
+        if not what.file:
+            yield []
+            return
+        with tempfile.TemporaryDirectory(prefix=HALF_MADE, dir=self._tools.mounting.home.tmp) as folder:
+            path = Path(folder, "script")
+            path.write_text(what.file, encoding="utf-8", errors="surrogatepass")
+            path.chmod(0o755)
+            yield [Bound(path, what.argv[0])]
