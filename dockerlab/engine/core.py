@@ -31,7 +31,7 @@ from dockerlab.engine.volumes import Volumes
 from dockerlab.errors import Conflict, DockerlabError
 
 if TYPE_CHECKING:
-    from dockerlab.engine.building import Builder
+    from dockerlab.engine.building.builder import Builder
 
 _LOG = logging.getLogger(__name__)
 
@@ -70,7 +70,7 @@ class Engine:
         """Made, and imported, for the first build."""
         with self._building:
             if self._builder is None:
-                from dockerlab.engine.building import Builder
+                from dockerlab.engine.building.builder import Builder
 
                 self._builder = Builder(self.containers)
             return self._builder

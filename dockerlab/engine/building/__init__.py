@@ -12,9 +12,3 @@
 Every step makes an image of the store, which is the cache, too. Nothing that is half-made is ever an image; what is needed meanwhile is
 in the home's `tmp`.
 """
-
-from __future__ import annotations
-
-from dockerlab.engine.building.builder import Build, Builder
-
-__all__ = ["Build", "Builder"]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,7 @@ from dockerlab.engine.building.sources import Sources
 from dockerlab.engine.building.stages import Shared, Stages
 from dockerlab.engine.building.state import Committer
 from dockerlab.engine.store import Image, Use
+from dockerlab.engine.store.catalogue import canonical
 from dockerlab.engine.store.documents import architecture
 from dockerlab.engine.store.values import short
 from dockerlab.errors import DockerfileError, DockerlabError, EngineError, NotFound, UsageError
@@ -190,8 +192,24 @@ class Build:
         with self._lock:
             self._images.add(image.id)
 
-    def _pull(self, name: str, cancellation: Cancellation) -> Iterator[Mapping[str, Any]]:
-        raise NotImplementedError
+    def _pull(self, name: str, cancellation: Cancellation) -> Generator[Mapping[str, Any]]:
+        """Brings an image of a registry."""
+        from dockerlab.engine.registry import credentials, hosts  # most builds pull nothing
+        from dockerlab.engine.registry.pulling import Pull
+
+        parts, wanted = self._containers.parts, canonical(name)
+        given = {credentials.domain(host): credentials.of_json(value) for host, value in self._request.auth.items()}
+        pulling = Pull(
+            parts.store,
+            hosts.read(parts.home.root, os.environ),
+            credentials.Keychain(os.environ),
+            wanted,
+            credentials=given.get(parse_reference(wanted).domain),
+            notify=lambda action, image, attributes: parts.events.emit("image", action, image, attributes),
+        )
+        with cancellation.calling(pulling.cancel):
+            pulling.begin()
+            yield from pulling.messages()
 
 
 def _whole(error: DockerlabError) -> str:

@@ -58,7 +58,7 @@ def parse(query: Query, headers: Mapping[str, str], platforms: tuple[str, ...]) 
         dockerfile=query.text("dockerfile") or "Dockerfile",
         tags=tuple(dict.fromkeys(_tag(text) for text in query.all("t") if text)),
         args=_texts(query, "buildargs", with_none=True),
-        labels={name: value or "" for name, value in _texts(query, "labels").items()},
+        labels={name: value or "" for name, value in _texts(query, "labels", with_none=True).items()},
         target=query.text("target"),
         platform=_platform(query.text("platform"), platforms),
         remote=query.text("remote"),
@@ -93,7 +93,8 @@ def _platform(text: str, platforms: tuple[str, ...]) -> str:
 
 
 def _texts(query: Query, name: str, *, with_none: bool = False) -> dict[str, str | None]:
-    value = query.json(name) or {}
+    value = query.json(name)
+    value = {} if value is None else value
     if not isinstance(value, dict):
         raise UsageError(f"invalid JSON in {name}: an object is expected")
     for key, text in value.items():
@@ -103,7 +104,8 @@ def _texts(query: Query, name: str, *, with_none: bool = False) -> dict[str, str
 
 
 def _list(query: Query, name: str) -> tuple[str, ...]:
-    value = query.json(name) or []
+    value = query.json(name)
+    value = [] if value is None else value
     if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
         raise UsageError(f"invalid JSON in {name}: a list of texts is expected")
     return tuple(value)

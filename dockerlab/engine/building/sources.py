@@ -7,7 +7,7 @@ sources.view("build"); sources.view("")  files of a stage or an image; of the bu
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import closing
 from typing import IO, TYPE_CHECKING, Any
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 Message = Mapping[str, Any]
 # Brings an image of a registry into the store, and says how it goes on.
-Pull = Callable[[str, Cancellation], Iterator[Message]]
+Pull = Callable[[str, Cancellation], Generator[Message]]
 Tell = Callable[[Message], object]
 
 
@@ -66,7 +66,7 @@ class Sources:
             except NotFound:
                 image = None
         if image is None:
-            with closing(self._pull(name, self._cancellation)) as messages:  # type: ignore[type-var]
+            with closing(self._pull(name, self._cancellation)) as messages:
                 for message in messages:
                     tell(message)
             image = self._store.get(name)
