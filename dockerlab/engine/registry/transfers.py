@@ -6,6 +6,7 @@ Constant memory: a piece is handed on before the next is read.
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -21,6 +22,7 @@ from dockerlab.errors import EngineError
 
 _FURTHER: Final = 1 << 20  # bytes; less than that is no progress, or a registry could keep us for ever
 _CHUNK: Final = 1 << 18
+_SLOW: Final = 0.1  # seconds
 _RANGE: Final = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(?:\d{1,18}|\*)")
 _UPLOADED: Final = re.compile(r"(?:bytes=)?0-(\d{1,18})")
 _BINARY: Final = "application/octet-stream"
@@ -83,7 +85,7 @@ def _from(response: httpx.Response, start: int, part: Part) -> Iterator[bytes]:
     elif (length := response.headers.get("content-length", "")) and length != str(part.size):
         raise _wrong_size(part, length)
     left = part.size - start
-    for piece in response.iter_raw():
+    for piece in _gathered(response):
         data = piece
         if skipped:
             data, skipped = piece[skipped:], max(0, skipped - len(piece))
@@ -92,6 +94,26 @@ def _from(response: httpx.Response, start: int, part: Part) -> Iterator[bytes]:
         left -= len(data)
         if data:
             yield data
+
+
+def _gathered(response: httpx.Response) -> Iterator[bytes]:
+    """A body in pieces that are worth the work on them, but for one that comes slowly; what came before it broke off, too."""
+    pieces: list[bytes] = []
+    size, last = 0, time.monotonic()
+    try:
+        for piece in response.iter_raw():
+            pieces.append(piece)
+            size += len(piece)
+            now = time.monotonic()
+            if size >= _CHUNK or now - last >= _SLOW:
+                yield b"".join(pieces)
+                pieces, size, last = [], 0, now
+    except httpx.HTTPError:
+        if pieces:
+            yield b"".join(pieces)
+        raise
+    if pieces:
+        yield b"".join(pieces)
 
 
 def _wrong_size(part: Part, length: str) -> EngineError:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from dockerlab.engine.store import streams
-from dockerlab.engine.store.disk import Budget, full_disk_is_an_error
+from dockerlab.engine.store.disk import Budget, Writeback, full_disk_is_an_error
 from dockerlab.errors import EngineError
 
 # Manifests and configs are read into memory.
@@ -44,6 +44,7 @@ class Draft:
         self._hash = hashlib.sha256()
         self._budget = Budget(path.parent)
         self._file = path.open("xb", buffering=0)
+        self._writeback = Writeback(self._file.fileno())
 
     @property
     def digest(self) -> str:
@@ -56,6 +57,7 @@ class Draft:
             self._file.write(data)
         self._hash.update(data)
         self.size += len(data)
+        self._writeback.grown(self.size)
         return len(data)
 
     def open(self) -> BinaryIO:
