@@ -58,7 +58,7 @@ def trigger(text: str, source: c.From, dockerfile: Dockerfile) -> c.Command:
             alone = parse(text)
             if len(alone.nodes) != 1:
                 raise Refused("onbuild trigger should be a single expression")
-            _refuse_as_trigger(alone.nodes[0].keyword)
+            _refuse_as_trigger(alone.nodes[0].keyword, source.base)
             command = read(alone.nodes[0], alone)
         except DockerfileError as error:
             message = error.message.removeprefix(PREFIX.format(error.line))
@@ -199,17 +199,17 @@ def _onbuild(node: Node, escape: str) -> c.Command:
         raise Refused("ONBUILD requires at least one argument")
     _cut(keyword, arguments, escape)
     flags(node.flags)
-    _refuse_as_trigger(keyword)
+    _refuse_as_trigger(keyword, node.arguments.split(maxsplit=1)[0])
     text = _ONBUILD.sub("", node.text, count=1)
     return c.Onbuild(node, text + "".join(f"\n{heredoc.content}{heredoc.name}" for heredoc in node.heredocs))
 
 
-def _refuse_as_trigger(keyword: str) -> None:
-    """Refuses instructions that cannot stand behind ONBUILD."""
+def _refuse_as_trigger(keyword: str, written: str) -> None:
+    """Refuses instructions that cannot stand behind ONBUILD. written: the keyword as it stands."""
     if keyword == "ONBUILD":
-        raise Refused("Chaining ONBUILD via `ONBUILD ONBUILD` isn't allowed", at="ONBUILD")
+        raise Refused("Chaining ONBUILD via `ONBUILD ONBUILD` isn't allowed", at=written)
     if keyword in _IN_TRIGGERS_NOT:
-        raise Refused(f"{keyword} isn't allowed as an ONBUILD trigger", at=keyword)
+        raise Refused(f"{keyword} isn't allowed as an ONBUILD trigger", at=written)
 
 
 def _shell(node: Node, escape: str) -> c.Command:
