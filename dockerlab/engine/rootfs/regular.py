@@ -51,9 +51,9 @@ def set_attributes(host: bytes, xattrs: Mapping[str, bytes], reserved: Collectio
 def add(writer: Writer, host: bytes, entry: Entry, size: int) -> None:
     """Writes a file as an entry. size: how long it was; it may be written to meanwhile, and what is missing is zeros, as with GNU tar."""
     with open(os.open(host, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC), "rb", buffering=0) as file:
-        segments = _segments(file.fileno(), size)
-        stored = [(0, size)] if segments is None else segments
-        writer.add(replace(entry, size=size, sparse=None if segments is None else tuple(segments)), _Segments(file, stored))
+        found = segments(file.fileno(), size)
+        stored = [(0, size)] if found is None else found
+        writer.add(replace(entry, size=size, sparse=None if found is None else tuple(found)), _Segments(file, stored))
 
 
 def is_directory(host: bytes) -> bool:
@@ -81,7 +81,7 @@ class _Segments:
         return found.ljust(wanted, b"\0")
 
 
-def _segments(fd: int, size: int) -> list[tuple[int, int]] | None:
+def segments(fd: int, size: int) -> list[tuple[int, int]] | None:
     """The (offset, length) of what is no hole; None for a file that is not worth it."""
     if os.fstat(fd).st_blocks * 512 + _WORTH_A_MAP > size:
         return None
