@@ -48,6 +48,12 @@ def words(text: str) -> tuple[str, ...]:
     return tuple(SPACES.split(text)) if text else ()
 
 
+def first_word(text: str) -> tuple[str, str]:
+    """The first word of a text that does not begin with a space, and the rest."""
+    first, *rest = SPACES.split(text, maxsplit=1)
+    return first, rest[0] if rest else ""
+
+
 def list_or_words(text: str) -> tuple[str, ...]:
     """A JSON list, or else words."""
     found = json_list(text)

@@ -11,11 +11,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from dockerlab.dockerfile.arguments import first_word
 from dockerlab.dockerfile.commands import Arg, Command, From
 from dockerlab.dockerfile.parser import Dockerfile
 from dockerlab.dockerfile.planning import PROXIES, SCRATCH, Plan, Planned, Planner, Stage, global_values, platform_arguments, unused
 from dockerlab.dockerfile.reading import read
 from dockerlab.dockerfile.refusal import Refused, at
+from dockerlab.dockerfile.words import SPACE
 from dockerlab.errors import DockerfileError
 
 __all__ = ["PROXIES", "SCRATCH", "Plan", "Planned", "Program", "Stage", "platform_arguments", "program"]
@@ -72,7 +74,7 @@ def program(dockerfile: Dockerfile) -> Program:
         else:
             with at(node, dockerfile):
                 hint = "Only ARG may stand before the first FROM."
-                raise Refused("no build stage in current context", at=node.text.split(maxsplit=1)[0], hint=hint)
+                raise Refused("no build stage in current context", at=first_word(node.text.strip(SPACE))[0], hint=hint)
     if not stages:
         raise DockerfileError("dockerfile contains no stages to build", hint="A Dockerfile starts from an image: FROM python:3.10")
     found = (Stage(index, source, tuple(commands)) for index, (source, commands) in enumerate(stages))

@@ -14,7 +14,17 @@ from dataclasses import replace
 
 from dockerlab.dockerfile import commands as c
 from dockerlab.dockerfile import mounts
-from dockerlab.dockerfile.arguments import Flags, flags, json_list, list_or_words, optional_pairs, pairs, quoted_words, words
+from dockerlab.dockerfile.arguments import (
+    Flags,
+    first_word,
+    flags,
+    json_list,
+    list_or_words,
+    optional_pairs,
+    pairs,
+    quoted_words,
+    words,
+)
 from dockerlab.dockerfile.durations import duration
 from dockerlab.dockerfile.heredoc import Heredoc, opening
 from dockerlab.dockerfile.instructions import suggestion
@@ -42,7 +52,7 @@ def read(node: Node, dockerfile: Dockerfile) -> c.Command:
     with at(node, dockerfile, PREFIX.format(node.line)):
         reader = _READERS.get(node.keyword)
         if reader is None:
-            keyword = node.text.split(maxsplit=1)[0]
+            keyword, _ = first_word(node.text.strip(SPACE))
             near = suggestion(keyword)
             raise Refused(f"unknown instruction: {keyword}", at=keyword, hint=f"Did you mean {near}?" if near else None)
         return reader(node, dockerfile.escape)
@@ -175,18 +185,18 @@ def _expose(node: Node, escape: str) -> c.Command:
 
 
 def _healthcheck(node: Node, escape: str) -> c.Command:
-    kind, *rest = node.arguments.split(maxsplit=1)[:2] or [""]
-    words_of = json_list(rest[0]) if rest else None
+    kind, rest = first_word(node.arguments)
+    words_of = json_list(rest)
     if not kind:
         raise Refused("HEALTHCHECK requires at least one argument", hint="HEALTHCHECK CMD command, or HEALTHCHECK NONE.")
     if kind.upper() == "NONE":
         if rest and words_of != ():
-            raise Refused("HEALTHCHECK NONE takes no arguments", at=rest[0])
+            raise Refused("HEALTHCHECK NONE takes no arguments", at=rest)
         return c.Healthcheck(node, ("NONE",))
     given = flags(node.flags, (*_TIMES, "retries"))
     if kind.upper() != "CMD":
         raise Refused(f"Unknown type {quoted(kind.upper())} in HEALTHCHECK (try CMD)", at=kind)
-    test = ("CMD-SHELL", rest[0]) if words_of is None and rest else ("CMD", *(words_of or ()))
+    test = ("CMD-SHELL", rest) if words_of is None and rest else ("CMD", *(words_of or ()))
     if len(test) == 1:
         raise Refused("Missing command after HEALTHCHECK CMD", at=kind)
     times = {api: time for name, api in _TIMES.items() if (time := _time(name, given))}
@@ -199,7 +209,7 @@ def _onbuild(node: Node, escape: str) -> c.Command:
         raise Refused("ONBUILD requires at least one argument")
     _cut(keyword, arguments, escape)
     flags(node.flags)
-    _refuse_as_trigger(keyword, node.arguments.split(maxsplit=1)[0])
+    _refuse_as_trigger(keyword, first_word(node.arguments)[0])
     text = _ONBUILD.sub("", node.text, count=1)
     return c.Onbuild(node, text + "".join(f"\n{heredoc.content}{heredoc.name}" for heredoc in node.heredocs))
 
@@ -252,8 +262,8 @@ def _cut(keyword: str, arguments: str, escape: str) -> None:
         pairs(keyword, arguments, escape)
     elif keyword in ("ADD", "CMD", "COPY", "ENTRYPOINT", "RUN", "SHELL", "VOLUME"):
         json_list(arguments)
-    elif keyword == "HEALTHCHECK" and len(cut := arguments.split(maxsplit=1)) == 2:
-        json_list(cut[1])
+    elif keyword == "HEALTHCHECK":
+        json_list(first_word(arguments)[1])
     elif keyword == "ONBUILD":
         inner, _, rest = split(arguments)
         if inner != "ONBUILD":

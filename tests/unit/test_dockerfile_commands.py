@@ -355,3 +355,19 @@ def test_no_text_fails_in_another_way(lines: list[tuple[str, list[str]]]) -> Non
                 with contextlib.suppress(DockerfileError):
                     expanded(one, {"x": "a b"}, dockerfile)
         found.plan(build_args={"x": "s"})
+
+
+@settings(max_examples=300, deadline=None, derandomize=True, database=None)
+@given(st.lists(st.text(max_size=20), max_size=3).map("\n".join))
+def test_no_line_fails_in_another_way(text: str) -> None:
+    with contextlib.suppress(DockerfileError):
+        dockerfile = parse(text)
+        for node in dockerfile.nodes:
+            with contextlib.suppress(DockerfileError):
+                read(node, dockerfile)
+
+
+@pytest.mark.parametrize("text", ["\x1c", "\x1c x", "ONBUILD \x1c", "HEALTHCHECK \x1c", "FROM a\n\x1c\x1d b", "\x00", "\u2028 x"])
+def test_white_space_that_is_none_for_buildkit(text: str) -> None:
+    with pytest.raises(DockerfileError):
+        program(parse(text))
