@@ -29,6 +29,7 @@ from dockerlab.errors import EngineError
 # Roughly the bytes of memory of an index, and of one file in it.
 _MOST_MEMORY: Final = 1 << 29
 _MEMORY_OF_ONE: Final = 600
+_BLOCK: Final = 512
 _LONGEST_PATH: Final = 4096
 _LONGEST_NAME: Final = 255
 _KEPT: Final = ("user.", "security.capability")
@@ -285,13 +286,18 @@ def spooled(source: Iterable[bytes], tmp: Path) -> IO[bytes]:
 
 
 def is_archive(start: Iterable[bytes]) -> bool:
-    """Whether chunks begin as a tar does, or as a compressed one."""
+    """Whether chunks begin as a tar does, or as a compressed one; also as one that is not safe."""
+    head = b""
     try:
-        head = b""
         for chunk in decompressed(start):
             head += chunk
-            if len(head) >= 1 << 16:
+            if len(head) >= _BLOCK:
                 break
-        return next(entries(io.BytesIO(head)), None) is not None
     except EngineError:
         return False
+    block = head[:_BLOCK]
+    written = block[148:156].partition(b"\0")[0].strip()
+    if len(block) < _BLOCK or not written or written.strip(b"01234567"):
+        return False
+    fields = block[:148] + b"        " + block[156:]
+    return int(written, 8) in (sum(fields), sum(byte - 256 if byte > 127 else byte for byte in fields))

@@ -302,7 +302,7 @@ def _write(items: Sequence[Item], out: IO[bytes], cancellation: Cancellation) ->
             writer.add(entry)
             continue
         cancellation.check()
-        first = links.setdefault((id(view), view.identity(item.source)), entry.path)
+        first = links.setdefault((item.number, view.identity(item.source)), entry.path)
         if first != entry.path:
             writer.add(Entry(entry.path, "link", entry.mode, entry.uid, entry.gid, entry.mtime, target=first))
             continue

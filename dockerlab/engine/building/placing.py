@@ -29,11 +29,15 @@ from dockerlab.errors import EngineError
 
 @dataclass(slots=True)
 class Item:
-    """An entry of the layer. view, source: where its bytes are. is_way: a directory that is there only because of what is in it."""
+    """An entry of the layer. view, source: where its bytes are. number: of the thing picked that it came with.
+
+    is_way: a directory that is there only because of what is in it.
+    """
 
     entry: Entry
     view: View | None = None
     source: str = ""
+    number: int = 0
     is_way: bool = False
 
 
@@ -58,6 +62,7 @@ class Layout:
     ) -> None:
         self._destination, self._owner, self._change, self._way, self._epoch = destination, owner, change, way, epoch
         self._items: dict[str, Item] = {}
+        self._number = 0
         self._fresh: set[str] = set()  # directories that are made here: nothing is there yet
         ends = posixpath.basename(target) in ("", ".", "..")
         self._target = resolve(destination, posixpath.join("/", workdir, target).strip("/"))
@@ -68,6 +73,7 @@ class Layout:
 
     def place(self, picked: Picked, found: Iterable[Found] = ()) -> None:
         """found: of a tree or an archive, what is in it. Raises EngineError where it cannot go."""
+        self._number += 1
         if picked.kind == "archive":
             self._unpack(picked.view, found)
         elif picked.kind == "tree":
@@ -117,7 +123,7 @@ class Layout:
             self._fresh.add(path)
         elif there == "directory":
             raise EngineError(f"cannot replace to directory /{path} with file", status=400)
-        self._items[path] = Item(self._made(path, entry), view, source)
+        self._items[path] = Item(self._made(path, entry), view, source, self._number)
 
     def _unpack(self, view: View, found: Iterable[Found]) -> None:
         is_implied = getattr(view, "is_implied", lambda _path: False)
@@ -137,7 +143,7 @@ class Layout:
                     self._forget(path)
                 if each.entry.kind == "directory" != there:
                     self._fresh.add(path)
-                self._items[path] = Item(self._made(path, each.entry, changed=False), view, each.path)
+                self._items[path] = Item(self._made(path, each.entry, changed=False), view, each.path, self._number)
             moved[each.path] = path
 
     def _led(self, path: str, there: str) -> str:
