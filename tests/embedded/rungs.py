@@ -80,13 +80,25 @@ class OwnEngine:
 
     def start(self) -> None:
         """Starts it, and waits until it answers."""
-        command = [self.python, "-P", "-m", "dockerlab.engine", "serve"]
-        identity: dict[str, Any] = {} if self.uid == os.getuid() else {"user": self.uid, "group": self.uid, "extra_groups": []}
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                command, env=self.environment, cwd="/", stdin=subprocess.DEVNULL, stderr=log, **identity
+                self._command("serve"), env=self.environment, cwd="/", stdin=subprocess.DEVNULL, stderr=log, **self._identity
             )
         eventually(self._answers, "the engine does not start")
+
+    def _command(self, verb: str) -> list[str]:
+        return [self.python, "-P", "-m", "dockerlab.engine", verb]
+
+    @property
+    def _identity(self) -> dict[str, Any]:
+        return {} if self.uid == os.getuid() else {"user": self.uid, "group": self.uid, "extra_groups": []}
+
+    def check(self) -> str:
+        """What is wrong with what it keeps, as `dockerlab engine check` says it; "" for nothing."""
+        done = subprocess.run(
+            self._command("check"), env=self.environment, cwd="/", capture_output=True, text=True, check=False, **self._identity
+        )
+        return "" if done.returncode == 0 else done.stdout + done.stderr
 
     def _answers(self) -> bool:
         assert self.process
