@@ -86,7 +86,7 @@ class _Parser:
             line = self._next().lstrip(SPACE)
             if line.startswith("#"):
                 comment = line[1:].strip(SPACE)
-                comments = [*comments, comment] if comment else []
+                comments.append(comment) if comment else comments.clear()
                 continue
             start = self._read
             line, is_whole = self._continuation(line)
@@ -98,7 +98,7 @@ class _Parser:
                     following, is_whole = self._continuation(following)
                     line += following
             nodes.append(self._node(line, start, tuple(comments)))
-            comments = []
+            comments.clear()
         if not nodes:
             raise DockerfileError(
                 "the Dockerfile is empty: it has no instruction", hint="A Dockerfile starts from an image: FROM python:3.10"

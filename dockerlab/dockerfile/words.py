@@ -26,6 +26,7 @@ from dockerlab.errors import DockerfileError
 SPACE = "\t\n\v\f\r \x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u2028\u2029\u202f\u205f\u3000"
 
 _PLAIN = re.compile(r"[^\s\\`'\"$<}/\x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]+")
+_SPECIAL = re.compile(r"[\\`'\"$]")
 _DEEPEST = 50
 _MOST_ADDED = 1 << 20
 _UNKNOWN = "\N{REPLACEMENT CHARACTER}"  # what Go writes for the end of a text
@@ -61,7 +62,7 @@ class Lexer:
 
     def word(self, text: str, variables: Mapping[str, str]) -> str:
         """`text` with its variables replaced, as one word."""
-        return self.expand(text, variables).text
+        return self.expand(text, variables).text if _SPECIAL.search(text) else text
 
     def words(self, text: str, variables: Mapping[str, str]) -> tuple[str, ...]:
         """`text` with its variables replaced, cut into words."""
@@ -157,7 +158,10 @@ class _Reading:
             else:
                 self._at += 1
                 piece = character
-                words.add_split(piece)
+                if character in SPACE:
+                    words.end()
+                else:
+                    words.add(piece)
             out.append(piece)
         if stop:
             raise _Malformed(f"unexpected end of statement while looking for matching {stop}")

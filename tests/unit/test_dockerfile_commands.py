@@ -338,7 +338,7 @@ FRAGMENTS = (
 )
 
 
-@settings(max_examples=600, deadline=None, derandomize=True, database=None)
+@settings(max_examples=300, deadline=None, derandomize=True, database=None)
 @given(
     st.lists(
         st.tuples(st.sampled_from([name for name, _ in INSTRUCTIONS] + ["X"]), st.lists(st.sampled_from(FRAGMENTS), max_size=7)),
