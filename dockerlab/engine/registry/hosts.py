@@ -77,15 +77,16 @@ class Hosts:
 
     def context(self, endpoint: Endpoint) -> ssl.SSLContext:
         """What TLS with a registry rests on. Raises EngineError for certificates that cannot be read."""
-        if _has_authorities() or not endpoint.is_verified:
+        if not endpoint.is_verified:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+            context.check_hostname = False
+            context.verify_mode = ssl.CERT_NONE
+        elif _has_authorities():
             context = ssl.create_default_context()
         else:
             import httpx
 
             context = httpx.create_ssl_context()  # which brings some of its own
-        if not endpoint.is_verified:
-            context.check_hostname = False
-            context.verify_mode = ssl.CERT_NONE
         for folder in (folder / endpoint.host for folder in self.certificates):
             try:
                 for path in sorted(folder.glob("*.crt")):

@@ -47,7 +47,7 @@ def answer(status: int, data: bytes) -> Refused:
     code, message = _first(data)
     if status == 429 and not code:
         return Refused(f"toomanyrequests: {message or 'too many requests'}", code="TOOMANYREQUESTS", answered=status, status=429)
-    if code:
+    if code and status < 500:
         kind = code.lower().replace("_", " ")
         text = kind if not message else f"{kind}: {message}"
         return Refused(text, code=code, answered=status, status=status if status in (401, 403, 404, 429) else 500)
@@ -124,9 +124,9 @@ def _reason(error: BaseException, host: str) -> str:
         if isinstance(cause, ConnectionRefusedError):
             return f"dial tcp {host}: connect: connection refused"
         if isinstance(cause, TimeoutError):
-            return f"dial tcp {host}: i/o timeout"
+            return f"{'dial' if type(error).__name__ == 'ConnectTimeout' else 'read'} tcp {host}: i/o timeout"
         if isinstance(cause, ConnectionResetError | BrokenPipeError):
-            return "connection reset by peer"
+            return f"read tcp {host}: connection reset by peer"
         if isinstance(cause, OSError) and cause.strerror:
             return f"dial tcp {host}: {cause.strerror.lower()}"
     return re.sub(r"\s+", " ", str(error)) or type(error).__name__

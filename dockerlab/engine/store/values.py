@@ -102,8 +102,8 @@ def refused(text: str) -> InvalidReference:
         if _parses(name) and not _parses(f"{name}:{tag}"):
             return InvalidReference("invalid tag format")
     if name != name.lower() and _parses(name.lower()):
-        path = reference.parse(name.lower()).path
-        shown = f"library/{name}" if path.startswith("library/") and "/" not in name else name
+        found = reference.parse(name.lower())
+        shown = f"library/{name}" if found.path.startswith("library/") and "/" not in name else name[-len(found.path) :]
         return InvalidReference(f"invalid reference format: repository name ({shown}) must be lowercase")
     return InvalidReference("invalid reference format")
 
