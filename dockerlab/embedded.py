@@ -11,12 +11,14 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from dockerlab.errors import EngineError
 
 NAME = "dockerlab's own engine"
 TARGET = "embedded"
 _HOST = "DOCKER_HOST="
+_PLATFORM = "dockerlab engine"  # what it says of itself in `GET /version`
 _SYSTEMS = {"darwin": "macOS", "win32": "Windows"}
 
 
@@ -34,6 +36,11 @@ def address(environ: Mapping[str, str], platform: str) -> str | None:
     except OSError:
         is_ours = True  # there is nothing yet
     return f"unix://{folder}/engine.sock" if is_ours else None
+
+
+def is_own(version: Mapping[str, Any]) -> bool:
+    """Whether an engine that answers `GET /version` so is this one: its classic builder has all that BuildKit's instructions have."""
+    return (version.get("Platform") or {}).get("Name") == _PLATFORM
 
 
 def start(platform: str = sys.platform) -> str:

@@ -15,12 +15,12 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from dockerlab import images, reference
+from dockerlab import embedded, images, reference
 from dockerlab.builds.classic import Adapter
 from dockerlab.builds.context import DOCKERFILE, Context
 from dockerlab.builds.diagnosis import diagnose, refuse_heredocs
 from dockerlab.builds.record import Build, Step, Trace
-from dockerlab.client import Client, connect, gone
+from dockerlab.client import Client, connect, engine_errors, gone
 from dockerlab.dockerfile import Dockerfile, parse
 from dockerlab.errors import BuildError, ContextError, EngineError, UsageError
 from dockerlab.images import Image
@@ -29,7 +29,6 @@ from dockerlab.stream import streaming
 __all__ = ["Build", "Context", "Step", "build"]
 
 _TICK = 0.1  # seconds between two reports: at most ten a second
-_NO_BUILDER = "Docker Engine and Podman have one: start either, then `%engine use <url or docker context>`."
 _REASON = "dockerlab speaks to an engine's classic builder through docker-py"
 
 
@@ -63,7 +62,6 @@ def build(
     """
     text = _text(dockerfile)
     parsed = parse(text)
-    refuse_heredocs(parsed, "classic")
     tags = tuple(reference.parse(t).familiar for t in ([tag] if isinstance(tag, str) else tag))
     source = Context.of(context, files)
     parameters = {
@@ -79,6 +77,11 @@ def build(
         "forcerm": True,
     }
     client = client or connect()
+    if any(node.heredocs for node in parsed.nodes):
+        with engine_errors("ask the engine what it is"):
+            is_own = embedded.is_own(client.version())
+        if not is_own:
+            refuse_heredocs(parsed, "classic")
     record = _run(client, parsed, text, source, tags, {k: v for k, v in parameters.items() if v}, progress or (lambda build: None))
     assert record.image_id, "a build that is done has an image"
     image = images.get(record.image_id, client=client)
@@ -169,8 +172,6 @@ def _run(
         outcome = "interrupted"
         raise
     except EngineError as error:
-        if error.status == 501:
-            raise BuildError(error.message, build=trace.snapshot(time.time(), "failed"), hint=_NO_BUILDER) from error
         # Refused before the first step, as an HTTP answer.
         said = getattr(error.__cause__, "explanation", None) or error.message
         raise diagnose(str(said), None, parsed, trace.snapshot(time.time(), "failed"), source.paths()) from error

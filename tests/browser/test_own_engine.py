@@ -33,7 +33,7 @@ CELLS = (
     "%container ps",
     "import dockerlab\npages = [dockerlab.containers.get(f'web{n}').page(5000) for n in '123']\npages[1]",
     "%container exec web2 cat /w/index.html",
-    "%%dockerfile -t own\nFROM busybox\nRUN true\n",
+    "%%dockerfile -t own\nFROM busybox\nRUN <<EOF\necho built > /built\nEOF\nCMD cat /built\n",
     f'%container run --rm busybox sh -c "{_TICK}"',
     "%load_ext dockerlab\n%container ps",
     "%container rm -f web1 web2 web3",
@@ -88,10 +88,8 @@ def test_a_lesson_without_docker(own_lab: Lab, page: Any, request: pytest.Fixtur
     assert text(own_lab.run_cell(page, PAGE)).endswith("I am web2")
     assert stream(own_lab.run_cell(page, EXEC)) == "I am web2\n"
 
-    # It has no builder: what to do is said.
-    [refused] = errors(own_lab.run_cell(page, BUILD))
-    assert "no builder" in refused["evalue"]
-    assert "%engine use" in "".join(refused["traceback"])
+    # It builds, heredocs included.
+    assert text(own_lab.run_cell(page, BUILD)).startswith("own:latest")
 
     # An interrupt reaches the command, and is no wall of text.
     own_lab.run_cell(page, FOREGROUND, wait=False)

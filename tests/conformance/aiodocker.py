@@ -25,7 +25,6 @@ SUITE = Suite(
         "not registry and not push and not pull",
     ),
     tags={"python:3.13-alpine": "python:3.10", "python:3.14-alpine": "python:3.10"},
-    exceptions={"tests.test_images.test_build": "the embedded engine has no builder yet"},
 )
 
 if __name__ == "__main__":

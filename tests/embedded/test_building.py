@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.embedded.building import Built, Files, build, building, read
+from tests.embedded.builds import Built, Files, build, building, read
 from tests.embedded.rungs import OwnEngine, eventually
 
 

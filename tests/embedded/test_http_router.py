@@ -105,9 +105,9 @@ def test_versions_that_are_not_spoken(path: str, said: str) -> None:
         ("POST", "/services/create", "swarm mode is not supported"),
         ("GET", "/tasks/x/logs", "swarm mode is not supported"),
         ("POST", "/plugins/vieux/sshfs:latest/enable", "plugins are not supported"),
-        ("POST", "/v1.41/build", "dockerlab's engine has no builder yet"),
-        ("POST", "/session", "BuildKit sessions are not supported"),
-        ("GET", "/distribution/docker.io/library/busybox/json", "registries are not supported"),
+        ("POST", "/v1.41/session", "DOCKER_BUILDKIT=0"),
+        ("POST", "/grpc", "DOCKER_BUILDKIT=0"),
+        ("POST", "/build/cancel", "DOCKER_BUILDKIT=0"),
     ],
 )
 def test_what_is_missing_says_so(method: Method, path: str, said: str) -> None:
@@ -120,8 +120,3 @@ def test_there_is_no_plugin() -> None:
     with pytest.raises(NotFound) as caught:
         Router(None, unsupported.ROUTES)(Request("GET", "/plugins/vieux/sshfs:latest/json"))
     assert (caught.value.status, str(caught.value)) == (404, 'plugin "vieux/sshfs:latest" not found')
-
-
-def test_there_is_no_build_cache_to_prune() -> None:
-    answer = Router(None, unsupported.ROUTES)(Request("POST", "/build/prune"))
-    assert answer == Answer({"CachesDeleted": None, "SpaceReclaimed": 0})

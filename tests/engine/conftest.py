@@ -41,10 +41,9 @@ def what_it_needs(engine: Engine, request: pytest.FixtureRequest) -> None:
 
 
 def _lacks(client: Client) -> dict[str, str]:
-    """What our own engine has not yet, what a rung of it cannot have, and what a stand-in lacks."""
+    """What a rung of our own engine cannot have, and what a stand-in lacks."""
     found: dict[str, str] = {}
     if client.version().get("Platform", {}).get("Name") == "dockerlab engine":
-        found |= {"builder": "it has no builder yet", "registry": "it has no registry client yet"}
         if ["Isolation", "supervised"] in client.info()["DriverStatus"]:
             found["mounts"] = "nothing can be mounted where it runs"
     if "busybox" not in client.images.get("busybox").labels.get("dockerlab.stand-in.holds", "busybox"):

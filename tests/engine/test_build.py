@@ -16,7 +16,7 @@ from dockerlab.client import Client
 from dockerlab.errors import BuildError, ContextError, DockerfileError, EngineGone, InvalidReference
 from dockerlab.images import Image
 
-pytestmark = [pytest.mark.contract, pytest.mark.needs("builder")]
+pytestmark = pytest.mark.contract
 
 TAG = "dockerlab-test-build"
 

@@ -149,7 +149,6 @@ def test_prune_says_what_it_did(client: Client, monkeypatch: pytest.MonkeyPatch)
 
 
 @pytest.mark.contract
-@pytest.mark.needs("registry")
 def test_a_registry_that_does_not_answer(client: Client) -> None:
     with pytest.raises(RegistryUnreachable) as caught:
         images.pull("registry.invalid/app:1", client=client)
@@ -259,7 +258,6 @@ def serve(client: Client) -> Iterator[Serve]:
             images.rm(image, force=True, client=client)
 
 
-@pytest.mark.needs("registry")
 def test_pull_reports_its_layers(client: Client, serve: Serve) -> None:
     name = f"{serve(Registry())}/app:1"
     seen: list[PullProgress] = []
@@ -273,7 +271,6 @@ def test_pull_reports_its_layers(client: Client, serve: Serve) -> None:
     assert images.pull(f"{name.removesuffix(':1')}@{image.attrs['RepoDigests'][0].partition('@')[2]}", client=client) == image
 
 
-@pytest.mark.needs("registry")
 def test_an_image_that_the_registry_has_not(client: Client, serve: Serve) -> None:
     address = serve(Registry())
     for name in (f"{address}/app:2", f"{address}/nothing:latest"):
@@ -282,7 +279,6 @@ def test_an_image_that_the_registry_has_not(client: Client, serve: Serve) -> Non
         assert str(caught.value) == f"cannot pull '{name}': the registry {address} has no such image, or it is private"
 
 
-@pytest.mark.needs("registry")
 def test_a_private_image(client: Client, serve: Serve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     address = serve(Registry(password="secret"))
     with pytest.raises(NotFound, match="or it is private"):
@@ -294,7 +290,6 @@ def test_a_private_image(client: Client, serve: Serve, tmp_path: Path, monkeypat
         assert images.pull(f"{address}/app:1", client=logged_in).tags == [f"{address}/app:1"]
 
 
-@pytest.mark.needs("registry")
 def test_an_interrupt_cancels_the_pull_in_the_engine(client: Client, serve: Serve) -> None:
     registry = Registry(is_slow=True)
     name = f"{serve(registry)}/app:1"

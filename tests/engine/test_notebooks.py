@@ -15,7 +15,6 @@ NOTEBOOKS = sorted(Path(__file__).parents[2].joinpath("notebooks").glob("*.ipynb
 
 
 @pytest.mark.contract
-@pytest.mark.needs("builder")
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
 def test_a_notebook_gives_what_it_was_saved_with(

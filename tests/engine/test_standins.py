@@ -90,7 +90,6 @@ def test_python_has_its_standard_library_and_names_resolve(client: Client) -> No
 
 
 @pytest.mark.contract
-@pytest.mark.needs("builder")
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_the_article_builds_and_serves_its_page(client: Client, article: images.Image) -> None:

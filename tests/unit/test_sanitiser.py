@@ -46,6 +46,7 @@ def test_marks_in_text_from_outside_are_shown_not_obeyed() -> None:
     [
         ("Running on http://172.17.0.2:5000", "Running on http://172.30.28.14:5000"),
         ("Running on http://10.88.0.2:5000", "Running on http://172.17.0.3:5000"),
+        ("127.18.0.1 - - ", "172.17.0.1 - - "),
         ("'http://127.0.0.1:32768'", "'http://127.0.0.1:41234'"),
         ('- - [24/Nov/2026 04:53:00] "GET / HTTP/1.1" 200 -', '- - [01/Jan/2027 23:00:59] "GET / HTTP/1.1" 200 -'),
         ("2026-11-24T04:53:00.123456789Z ready", "2027-01-02T00:00:00.5Z ready"),
@@ -61,6 +62,7 @@ def test_text_that_programs_print_becomes_equal(one: str, other: str) -> None:
     ("one", "other"),
     [
         ("http://127.0.0.1:8080", "http://127.0.0.1:8081"),
+        ("http://127.0.0.1/", "http://127.0.0.2/"),
         ("http://10.0.0.2/", "http://10.0.0.3/"),
         ("http://172.217.1.1/", "http://172.217.1.2/"),
         ("2.4 s", "2.5 s"),
