@@ -170,8 +170,8 @@ class Asked(BaseHTTPRequestHandler):
     def log_message(self, format: str, *args: object) -> None:
         """A test says what it has to say itself."""
 
-    def reply(self, status: int, data: bytes = b"", headers: Mapping[str, str] | None = None, *, length: int | None = None) -> None:
-        """An answer. length: that it claims to have."""
+    def reply(self, status: int, data: bytes = b"", headers: Mapping[str, str] | None = None, *, length: int | None = None) -> bool:
+        """An answer. length: that it claims to have. True, as of a fault that happened."""
         self.send_response(status)
         for name, value in (headers or {}).items():
             self.send_header(name, value)
@@ -180,17 +180,19 @@ class Asked(BaseHTTPRequestHandler):
         if self.command != "HEAD":
             self.wfile.write(data)
             self.wfile.flush()
+        return True
 
-    def refuse(self, status: int, code: str, message: str, headers: Mapping[str, str] | None = None) -> None:
+    def refuse(self, status: int, code: str, message: str, headers: Mapping[str, str] | None = None) -> bool:
         """An error as registries tell it."""
         data = json.dumps({"errors": [{"code": code, "message": message}]}).encode()
-        self.reply(status, data, {"Content-Type": "application/json", **(headers or {})})
+        return self.reply(status, data, {"Content-Type": "application/json", **(headers or {})})
 
-    def hang_up(self) -> None:
+    def hang_up(self) -> bool:
         """Breaks the connection off."""
         self.close_connection = True
         with contextlib.suppress(OSError):
             self.connection.shutdown(socket.SHUT_RDWR)
+        return True
 
     def is_blob(self, data: bytes) -> bool:
         return self.path.endswith(f"/blobs/{digest(data)}")
