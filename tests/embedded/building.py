@@ -1,132 +1,156 @@
-"""Builds on an engine, by its API: a Dockerfile and files in, what was told and the image out.
+"""COPY and ADD for tests, without an engine: a context of given files, an instruction, and what its layer says.
 
-built = build(own.client, "FROM busybox\\nRUN true\\n", {"a.txt": "x"}, tag="a:1")
-built.image, built.steps, built.log, built.error
+    with benches(tmp_path) as make:
+        bench = make([("a.txt", b"A", {})])
+        bench.copy("COPY a.txt /to/")  → ["to/ d755 0:0", "to/a.txt f644 0:0 'A'"]
+
+A line is a path, the kind and mode, the owner, and the content or where a link leads.
 """
 
 from __future__ import annotations
 
 import io
-import json
-import re
 import tarfile
-import urllib.parse
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from functools import cached_property
+from pathlib import Path
 
-from tests.embedded.containing import Client
-from tests.embedded.serving import Talk
+import pytest
 
-_STEP = re.compile(r"Step (\d+)/(\d+) : (.*)", re.DOTALL)
+from dockerlab.dockerfile.commands import Add, Copy
+from dockerlab.dockerfile.parser import parse
+from dockerlab.dockerfile.reading import read
+from dockerlab.engine.building import copying
+from dockerlab.engine.building.archive import Archive, spooled
+from dockerlab.engine.building.cancellation import Cancellation
+from dockerlab.engine.building.context import Context
+from dockerlab.engine.home import Home
+from dockerlab.engine.rootfs.reading import View
+from dockerlab.engine.rootfs.views import EMPTY
+from dockerlab.errors import DockerlabError
+from tests.embedded.archives import File, layer
 
-
-@dataclass(frozen=True)
-class Built:
-    """messages: all of the stream."""
-
-    messages: tuple[dict[str, Any], ...]
-    status: int = 200
-    refusal: str = ""
-
-    @property
-    def log(self) -> str:
-        return "".join(message.get("stream", "") for message in self.messages)
-
-    @property
-    def error(self) -> str:
-        return next((message["error"] for message in self.messages if "error" in message), self.refusal)
-
-    @property
-    def image(self) -> str:
-        """Its id. Fails where there is none."""
-        assert not self.error, self.error
-        ids = [message["aux"]["ID"] for message in self.messages if "aux" in message]
-        return str(ids[-1])
-
-    @property
-    def steps(self) -> list[str]:
-        """The instructions that were told."""
-        found = (_STEP.fullmatch(message.get("stream", "")) for message in self.messages)
-        return [match[3] for match in found if match]
-
-    @property
-    def cached(self) -> int:
-        """How many steps the cache had."""
-        return self.log.count(" ---> Using cache\n")
-
-    @property
-    def containers(self) -> list[str]:
-        """The short ids of those that ran its commands."""
-        return re.findall(r"Running in ([0-9a-f]{12})", self.log)
+TIME = 1_000_000_000
+KINDS = {
+    tarfile.REGTYPE: "f",
+    tarfile.DIRTYPE: "d",
+    tarfile.SYMTYPE: "l",
+    tarfile.LNKTYPE: "h",
+    tarfile.FIFOTYPE: "p",
+    tarfile.CHRTYPE: "c",
+}
 
 
-def context(files: Mapping[str, str | bytes | tuple[str | bytes, int]]) -> bytes:
-    """A tar of files; a value may come with a mode."""
-    out = io.BytesIO()
-    with tarfile.open(fileobj=out, mode="w") as tar:
-        for name, value in files.items():
-            data, mode = value if isinstance(value, tuple) else (value, 0o644)
-            data = data.encode() if isinstance(data, str) else data
-            info = tarfile.TarInfo(name)
-            info.size, info.mode = len(data), mode
-            tar.addfile(info, io.BytesIO(data))
-    return out.getvalue()
+def dated(*files: File) -> bytes:
+    """A tar of files that are all of one time."""
+    return layer(*((name, content, {"mtime": TIME, **fields}) for name, content, fields in files))
 
 
-def build(client: Client, dockerfile: str, files: Mapping[str, Any] | None = None, /, **query: Any) -> Built:
-    """query: of POST /build; what is no text is sent as JSON. `tag` is t."""
-    with building(client, dockerfile, files, **query) as talk:
-        return read(talk)
+def instruction(text: str) -> Copy | Add:
+    """A COPY or an ADD, as it stands in a Dockerfile."""
+    dockerfile = parse(f"FROM scratch\n{text}\n")
+    command = read(dockerfile.nodes[1], dockerfile)
+    assert isinstance(command, Copy | Add)
+    return command
 
 
-@contextmanager
-def building(client: Client, dockerfile: str, files: Mapping[str, Any] | None = None, /, **query: Any) -> Iterator[Talk]:
-    """The connection of a build that has been asked for."""
-    asked = {
-        ("t" if name == "tag" else name): value if isinstance(value, str) else json.dumps(value) for name, value in query.items()
-    }
-    body = context({"Dockerfile": dockerfile, **(files or {})})
-    path = f"/build?{urllib.parse.urlencode(asked)}"
-    with Talk(client.path) as talk:
-        talk.sock.settimeout(120)
-        talk.send(f"POST {path} HTTP/1.1\r\nHost: docker\r\nContent-Type: application/x-tar\r\nContent-Length: {len(body)}\r\n\r\n")
-        talk.send(body)
-        yield talk
+def listed(data: bytes) -> list[str]:
+    """A layer's entries, a line each."""
+    found = []
+    with tarfile.open(fileobj=io.BytesIO(data)) as tar:
+        for member in tar:
+            kind = KINDS.get(member.type, "f" if member.isfile() else "?")
+            file = tar.extractfile(member) if member.isfile() else None
+            said = f" {file.read(100).decode('latin-1')!r}" if file else f" -> {member.linkname}" if member.linkname else ""
+            name = member.name + ("/" if member.isdir() else "")
+            found.append(f"{name} {kind}{member.mode:o} {member.uid}:{member.gid}{said}")
+    return found
 
 
-def read(talk: Talk) -> Built:
-    """The answer to the end."""
-    reply = talk.reply()
-    if reply.status != 200:
-        return Built((), reply.status, str(reply.json()["message"]))
-    return Built(tuple(json.loads(line) for line in reply.body.splitlines()))
+def times(data: bytes) -> dict[str, float]:
+    """When each of a layer's entries was changed last."""
+    with tarfile.open(fileobj=io.BytesIO(data)) as tar:
+        return {member.name: member.mtime for member in tar}
 
 
 @dataclass
-class Files:
-    """What a container of an image would see, by `docker export` of one that never runs."""
+class Bench:
+    """files: of the context. base: a tar of what is in the root already. stack: closes what was opened."""
 
-    client: Client
-    image: str
-    entries: dict[str, tarfile.TarInfo] = field(default_factory=dict)
-    contents: dict[str, bytes] = field(default_factory=dict)
+    folder: Path
+    stack: ExitStack
+    files: Sequence[File] = ()
+    base: bytes = b""
+    cancellation: Cancellation = field(default_factory=Cancellation)
 
-    def __post_init__(self) -> None:
-        made = self.client.post("/containers/create", {"Image": self.image, "Cmd": ["x"]}).json()["Id"]
-        try:
-            data = self.client.ask("GET", f"/containers/{made}/export").body
-        finally:
-            self.client.ask("DELETE", f"/containers/{made}", v=1)
-        with tarfile.open(fileobj=io.BytesIO(data)) as tar:
-            for member in tar:
-                name = member.name.strip("/")
-                self.entries[name] = member
-                if member.isfile():
-                    file = tar.extractfile(member)
-                    assert file
-                    self.contents[name] = file.read()
+    @cached_property
+    def home(self) -> Home:
+        home = Home(self.folder / "root", self.folder / "run")
+        home.create()
+        return home
 
-    def text(self, path: str) -> str:
-        return self.contents[path].decode()
+    def context(self) -> Context:
+        """The files with a Dockerfile, as a client sends them."""
+        return self.read(dated(("Dockerfile", b"FROM scratch\n", {}), *self.files))
+
+    def read(self, data: bytes, dockerfile: str = "Dockerfile", remote: str = "") -> Context:
+        context = Context.read(io.BytesIO(data), self.home, dockerfile, remote, self.cancellation)
+        self.stack.callback(context.close)
+        return context
+
+    def archive(self, data: bytes) -> Archive:
+        """A view of a tar, with its owners."""
+        archive = Archive(spooled([data], self.home.tmp), owners=True)
+        self.stack.callback(archive.close)
+        return archive
+
+    def root(self) -> View:
+        return self.archive(self.base) if self.base else EMPTY
+
+    def plan(self, text: str, *, workdir: str = "/", epoch: int | None = None, source: View | None = None) -> copying.Plan:
+        return copying.plan(
+            instruction(text),
+            source or self.context(),
+            self.root(),
+            workdir,
+            epoch=epoch,
+            home=self.home,
+            cancellation=self.cancellation,
+        )
+
+    def layer(self, text: str, *, workdir: str = "/", epoch: int | None = None, source: View | None = None) -> bytes:
+        """The layer that an instruction makes."""
+        out = io.BytesIO()
+        with self.plan(text, workdir=workdir, epoch=epoch, source=source) as plan:
+            plan.write(out)
+        return out.getvalue()
+
+    def copy(self, text: str, *, workdir: str = "/", source: View | None = None) -> list[str]:
+        return listed(self.layer(text, workdir=workdir, source=source))
+
+    def digest(self, text: str, source: View | None = None) -> str:
+        with self.plan(text, source=source) as plan:
+            return plan.digest
+
+    def fails(self, text: str) -> str:
+        """The error that an instruction ends with."""
+        with pytest.raises(DockerlabError) as caught:
+            self.layer(text)
+        return caught.value.message
+
+    def left(self) -> list[Path]:
+        """What lies in the place for half-made files."""
+        return [*self.home.tmp.iterdir()]
+
+
+@contextmanager
+def benches(folder: Path) -> Iterator[Callable[..., Bench]]:
+    """Makes benches, of files and a base."""
+    with ExitStack() as stack:
+
+        def make(files: Sequence[File] = (), base: bytes = b"") -> Bench:
+            return Bench(folder / "bench", stack, files, base)
+
+        yield make

@@ -130,11 +130,11 @@ class Archive:
         node = self._nodes[path] if not path else self._nodes.get(path)
         if not path and entry.kind != "directory":
             return
-        kept = {name: value for name, value in entry.xattrs.items() if name.startswith(_KEPT)} if entry.xattrs else {}
-        changes = {"path": path} if path != entry.path else {}
-        if kept != entry.xattrs or changes or (not self._owners and (entry.uid or entry.gid)):
-            owner = (entry.uid, entry.gid) if self._owners else (0, 0)
-            entry = replace(entry, path=path, xattrs=kept, uid=owner[0], gid=owner[1])
+        kept = {name: value for name, value in entry.xattrs.items() if name.startswith(_KEPT)} if entry.xattrs else entry.xattrs
+        uid, gid = (entry.uid, entry.gid) if self._owners else (0, 0)
+        mode = 0o777 if entry.kind == "symlink" else entry.mode
+        if (path, kept, uid, gid, mode) != (entry.path, entry.xattrs, entry.uid, entry.gid, entry.mode):
+            entry = replace(entry, path=path, xattrs=kept, uid=uid, gid=gid, mode=mode)
         if node is not None and node.entry.kind == "directory" == entry.kind:
             node.entry, node.is_implied = entry, False
             return
