@@ -1,0 +1,450 @@
+"""Who asks: tokens of a token server, helpers, and that a secret goes where it belongs and nowhere else."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+from dockerlab.engine.registry import auth, checking, credentials, hosts
+from dockerlab.engine.registry.auth import Authorizer, Challenge
+from dockerlab.engine.registry.credentials import INDEX, Credentials, Keychain
+from dockerlab.engine.registry.hosts import Endpoint
+from dockerlab.errors import EngineError
+from tests.embedded.archives import Made, digest, layer, load, packed
+from tests.embedded.registries import ME, PACE, Asked, Engine, Fake, certificate, client, fake
+
+MADE = Made([layer(("file", os.urandom(1000), {}))])
+
+
+class TokenServer:
+    """Beside a fake registry, which wants its tokens. lasts: requests that a token is good for."""
+
+    def __init__(self, registry: Fake, users: dict[str, str] | None = None, lasts: int = 1000, realm: str = "") -> None:
+        self.registry, self.users, self.lasts = registry, users, lasts
+        self.realm = realm or f"http://{registry.address}/token"
+        self.asked: list[dict[str, list[str]]] = []
+        self.tokens: dict[str, list[Any]] = {}
+        self.granted: frozenset[str] | None = None  # None: all that is asked for
+        registry.faults.insert(0, self)
+
+    def __call__(self, request: Asked) -> object:
+        path, query = urlsplit(request.path).path, parse_qs(urlsplit(request.path).query)
+        if path == "/token":
+            return self._token(request, query)
+        token = request.headers.get("Authorization", "").removeprefix("Bearer ")
+        scopes, left = self.tokens.get(token, (frozenset(), 0))
+        wanted = self._wanted(request.command, path)
+        if left and wanted <= scopes:
+            self.tokens[token][1] -= 1
+            return False
+        error = ',error="insufficient_scope"' if left else ""
+        scope = f',scope="{" ".join(sorted(wanted))}"' if wanted else ""
+        head = {"WWW-Authenticate": f'Bearer realm="{self.realm}",service="test"{scope}{error}'}
+        return request.refuse(401, "UNAUTHORIZED", "authentication required", head)
+
+    def _wanted(self, method: str, path: str) -> frozenset[str]:
+        if path == "/v2/":
+            return frozenset()
+        return frozenset({"repository:app:pull" if method in ("GET", "HEAD") else "repository:app:push"})
+
+    def _token(self, request: Asked, query: dict[str, list[str]]) -> object:
+        if request.command == "POST":
+            query = parse_qs(request.rfile.read(int(request.headers["Content-Length"])).decode())
+        self.asked.append(query | {"authorization": [request.headers.get("Authorization", "")]})
+        if self.users is not None:
+            said = base64.b64decode(request.headers.get("Authorization", "Basic ").removeprefix("Basic ")).decode()
+            name, _, password = said.partition(":")
+            if query.get("refresh_token", [""])[0] != "identity" and (not name or self.users.get(name) != password):
+                return request.reply(401, b'{"details": "incorrect username or password"}')
+        scopes = set()
+        for scope in " ".join(query.get("scope", [])).split():
+            kind, name, actions = scope.split(":")
+            scopes |= {f"{kind}:{name}:{action}" for action in actions.split(",")}
+        token = f"token{len(self.tokens)}"
+        self.tokens[token] = [frozenset(scopes) if self.granted is None else self.granted, self.lasts]
+        found = {"token": token, "expires_in": 300}
+        if query.get("offline_token"):
+            found["refresh_token"] = "identity"
+        return request.reply(200, json.dumps(found).encode())
+
+
+@pytest.fixture
+def registry() -> Iterator[Fake]:
+    with fake(MADE) as registry:
+        yield registry
+
+
+@pytest.fixture
+def mine(tmp_path: Path) -> Engine:
+    return client(tmp_path / "engine")
+
+
+class TestTokens:
+    """The token server."""
+
+    def test_for_anybody(self, mine: Engine, registry: Fake) -> None:
+        server = TokenServer(registry)
+        mine.pull(registry.name)
+        assert server.asked == [{"service": ["test"], "scope": ["repository:app:pull"], "authorization": [""]}]
+
+    def test_for_a_password(self, mine: Engine, registry: Fake) -> None:
+        server = TokenServer(registry, {"me": "secret"})
+        mine.pull(registry.name, credentials=ME)
+        assert [(one["account"], one["authorization"]) for one in server.asked] == [(["me"], [ME.basic])]
+        load(mine.images, packed(Made([MADE.layers[0], layer(("b", b"", {}))], [registry.name]).docker()))
+        mine.push(registry.name, credentials=ME)
+        assert server.asked[-1]["scope"] == ["repository:app:pull,push"]
+        # The registry itself never saw it.
+        assert not any("Basic" in headers.get("Authorization", "") for _, path, headers in registry.asked if "/v2/" in path)
+
+    def test_for_an_identity_token(self, mine: Engine, registry: Fake) -> None:
+        server = TokenServer(registry, {})
+        mine.pull(registry.name, credentials=Credentials(identity_token="identity"))
+        assert server.asked[0]["grant_type"] == ["refresh_token"]
+        assert server.asked[0]["scope"] == ["repository:app:pull"]
+
+    def test_a_token_that_was_given_as_it_is(self, mine: Engine, registry: Fake) -> None:
+        server = TokenServer(registry, {})
+        server.tokens["given"] = [frozenset({"repository:app:pull"}), 100]
+        mine.pull(registry.name, credentials=Credentials(registry_token="given"))
+        assert server.asked == []
+
+    def test_one_that_expires_is_renewed(self, mine: Engine, registry: Fake) -> None:
+        server = TokenServer(registry, lasts=1)
+        mine.pull(registry.name)
+        assert len(server.asked) == 3  # manifest, config, layer
+
+    def test_a_wrong_password(self, mine: Engine, registry: Fake) -> None:
+        TokenServer(registry, {"me": "another"})
+        with pytest.raises(EngineError) as caught:
+            mine.pull(registry.name, credentials=ME)
+        where = f'Get "http://{registry.address}/v2/app/manifests/1": '
+        assert (caught.value.status, str(caught.value)) == (401, f"{where}unauthorized: incorrect username or password")
+
+    def test_one_that_does_not_suffice(self, mine: Engine, registry: Fake) -> None:
+        server = TokenServer(registry)
+        server.granted = frozenset()
+        with pytest.raises(EngineError) as caught:
+            mine.pull(registry.name)
+        assert caught.value.status == 404
+        assert str(caught.value) == (
+            f"pull access denied for {registry.address}/app, repository does not exist or may require 'docker login': denied: "
+            "requested access to the resource is denied"
+        )
+        load(mine.images, packed(Made(MADE.layers, [registry.name]).docker()))
+        with pytest.raises(EngineError) as caught:
+            mine.push(registry.name)
+        assert str(caught.value) == "denied: requested access to the resource is denied"
+
+    def test_login(self, registry: Fake) -> None:
+        server = TokenServer(registry, {"me": "secret"})
+        assert checking.login(hosts.Hosts(), registry.address, ME, PACE) == "identity"
+        assert server.asked[0]["offline_token"] == ["true"]
+        with pytest.raises(EngineError) as caught:
+            checking.login(hosts.Hosts(), registry.address, Credentials("me", "wrong"), PACE)
+        text = f'Get "http://{registry.address}/v2/": unauthorized: incorrect username or password'
+        assert (caught.value.status, str(caught.value)) == (401, text)
+
+    @pytest.mark.parametrize(
+        ("realm", "text"),
+        [
+            ("file:///etc/passwd", "the registry's token server is not one: 'file:///etc/passwd'"),
+            ("", "the registry's token server is not one: ''"),
+            ("http://me:x@127.0.0.1/", "the registry's token server is not one: 'http://me:x@127.0.0.1/'"),
+        ],
+    )
+    def test_a_token_server_that_is_none(self, mine: Engine, registry: Fake, realm: str, text: str) -> None:
+        server = TokenServer(registry)
+        server.realm = realm
+        with pytest.raises(EngineError) as caught:
+            mine.pull(registry.name, credentials=ME)
+        assert str(caught.value) == f'Get "http://{registry.address}/v2/app/manifests/1": {text}'
+
+    @pytest.mark.parametrize("data", [b"", b"[]", b'{"token": 1}', b'{"token": "a\\nb"}', b"\xff"])
+    def test_a_token_that_is_none(self, mine: Engine, registry: Fake, data: bytes) -> None:
+        TokenServer(registry)
+        registry.faults.insert(0, lambda request: request.path.startswith("/token") and request.reply(200, data))
+        with pytest.raises(EngineError, match="authorization server did not include a token in the response"):
+            mine.pull(registry.name)
+
+    def test_a_token_server_that_leads_elsewhere_is_not_followed(self, mine: Engine, registry: Fake) -> None:
+        TokenServer(registry)
+        with fake(MADE) as other:
+            elsewhere = {"Location": f"http://{other.address}/token"}
+            registry.faults.insert(0, lambda request: request.path.startswith("/token") and request.reply(302, headers=elsewhere))
+            with pytest.raises(EngineError):
+                mine.pull(registry.name, credentials=ME)
+            assert other.asked == []
+
+
+class TestKeptFromOthers:
+    """A secret on the way."""
+
+    def test_a_redirect_takes_no_authorization_along(self, mine: Engine, registry: Fake) -> None:
+        TokenServer(registry)
+        with fake(MADE) as store:
+            target = f"http://{store.address}/v2/app/blobs/{digest(MADE.layers[0])}"
+            registry.faults.append(
+                lambda r: r.is_blob(MADE.layers[0]) and r.reply(307, headers={"Location": f"{target}?signature=x"})
+            )
+            mine.pull(registry.name, credentials=Credentials("me", "secret"))
+            assert mine.images.get(registry.name).id == MADE.id
+            assert [path for _, path, _ in store.asked] == [f"{urlsplit(target).path}?signature=x"]
+            assert all("Authorization" not in headers for _, _, headers in store.asked)
+
+    def test_an_upload_elsewhere_neither(self, mine: Engine, registry: Fake) -> None:
+        TokenServer(registry)
+        registry.blobs.clear()
+        load(mine.images, packed(Made(MADE.layers, [registry.name]).docker()))
+        with fake(MADE) as store:
+            store.blobs, store.uploads = registry.blobs, registry.uploads
+
+            def away(request: Asked) -> object:
+                if request.command != "POST":
+                    return False
+                place = f"u{len(registry.uploads)}"
+                registry.uploads[place] = bytearray()
+                return request.reply(202, headers={"Location": f"http://{store.address}/v2/app/blobs/uploads/{place}?s=1"})
+
+            registry.faults.append(away)
+            mine.push(registry.name, credentials=ME)
+            assert registry.blobs[digest(MADE.layers[0])] == MADE.layers[0]
+            assert {method for method, _, _ in store.asked} == {"PATCH", "PUT"}
+            assert all("Authorization" not in headers for _, _, headers in store.asked)
+
+    def test_from_tls_to_none_nothing_is_sent(self, mine: Engine, tmp_path: Path) -> None:
+        with fake(MADE) as plain, fake(MADE, tls=certificate(tmp_path)) as registry:
+            registry.faults.append(
+                lambda r: r.is_blob(MADE.layers[0]) and r.reply(302, headers={"Location": f"http://{plain.address}/x"})
+            )
+            with pytest.raises(EngineError) as caught:
+                mine.pull(registry.name)
+            where = f'Get "https://{registry.address}/v2/app/blobs/{digest(MADE.layers[0])}"'
+            assert str(caught.value) == f"{where}: redirected to {plain.address} without TLS: refused"
+            registry.faults.clear()
+            TokenServer(registry, realm=f"http://{plain.address}/token")
+            with pytest.raises(EngineError, match="asks to send credentials without TLS to"):
+                mine.pull(registry.name, credentials=ME)
+            assert plain.asked == []
+
+    def test_no_error_quotes_what_a_url_is_signed_with(self, mine: Engine, registry: Fake) -> None:
+        def signed(request: Asked) -> object:
+            if not request.is_blob(MADE.layers[0]):
+                return False
+            return request.reply(302, headers={"Location": "http://127.0.0.1:1/blob?signature=canary"})
+
+        registry.faults.append(signed)
+        with pytest.raises(EngineError) as caught:
+            mine.pull(registry.name)
+        assert str(caught.value).startswith('Get "http://127.0.0.1:1/blob": dial tcp')
+
+
+def test_one_token_for_requests_at_once() -> None:
+    asked: list[str] = []
+
+    def exchange(method: str, url: str, headers: Any, form: Any) -> tuple[int, bytes]:
+        asked.append(url)
+        return 200, b'{"token": "t"}'
+
+    made = Authorizer(None, exchange)
+    made.learn(['Bearer realm="https://auth.example/token"'])
+    scopes = frozenset({"repository:a:pull"})
+    threads = [threading.Thread(target=lambda: made.header(scopes, 'Get "https://x/"')) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert asked == ["https://auth.example/token?scope=repository%3Aa%3Apull"]
+
+
+@pytest.mark.parametrize(
+    ("headers", "found"),
+    [
+        (['Basic realm="x"'], [Challenge("basic", {"realm": "x"})]),
+        (
+            ['Bearer realm="https://a/t?b=c",service="s",scope="repository:a/b:pull,push registry:catalog:*"'],
+            [
+                Challenge(
+                    "bearer", {"realm": "https://a/t?b=c", "service": "s", "scope": "repository:a/b:pull,push registry:catalog:*"}
+                )
+            ],
+        ),
+        (
+            ['Negotiate, Basic realm="a \\"b\\"", BEARER Realm=x , service = "y"'],
+            [Challenge("negotiate"), Challenge("basic", {"realm": 'a "b"'}), Challenge("bearer", {"realm": "x", "service": "y"})],
+        ),
+        (['Basic realm="x"', "Digest qop=auth"], [Challenge("basic", {"realm": "x"}), Challenge("digest", {"qop": "auth"})]),
+        (["", '="', "🦆"], []),
+    ],
+)
+def test_challenges(headers: list[str], found: list[Challenge]) -> None:
+    assert auth.challenges(headers) == found
+
+
+# Whose
+
+
+def encoded(value: object) -> str:
+    return base64.urlsafe_b64encode(json.dumps(value).encode()).decode()
+
+
+def test_the_header_of_a_request() -> None:
+    assert credentials.of_header(encoded({"username": "me", "password": "secret"})) == ME
+    assert credentials.of_header(encoded({"username": "me", "password": "secret"}).rstrip("=")) == ME
+    assert credentials.of_header(
+        base64.b64encode(json.dumps({"username": "mé?>", "password": "p"}).encode()).decode()
+    ) == Credentials("mé?>", "p")
+    assert credentials.of_header(encoded({"auth": base64.b64encode(b"me:secret").decode()})) == ME
+    assert credentials.of_header(encoded({"identitytoken": "x"})) == Credentials(identity_token="x")
+    for text in ("", "e30=", "not base64!", encoded([]), encoded({"username": 1}), "////"):
+        assert credentials.of_header(text) is None
+
+
+class TestKeychain:
+    """The user's configuration."""
+
+    @pytest.fixture
+    def folder(self, tmp_path: Path) -> Path:
+        (tmp_path / ".docker").mkdir()
+        return tmp_path
+
+    def write(self, folder: Path, **config: Any) -> Keychain:
+        (folder / ".docker" / "config.json").write_text(json.dumps(config))
+        return Keychain({"HOME": str(folder), "PATH": f"{folder}:/usr/bin:/bin"})
+
+    def helper(self, folder: Path, name: str, script: str) -> None:
+        path = folder / f"docker-credential-{name}"
+        path.write_text(f"#!/bin/sh\n{script}\n")
+        path.chmod(0o755)
+
+    def test_auths(self, folder: Path) -> None:
+        auth = {"auth": base64.b64encode(b"me:secret").decode()}
+        found = self.write(
+            folder, auths={"registry.example": auth, INDEX: {"identitytoken": "x"}, "https://other.example/v1/": auth}
+        )
+        assert found.get("registry.example") == ME
+        assert found.get("docker.io") == Credentials(identity_token="x")
+        assert found.get("other.example") == ME
+        assert found.get("registry.example:5000") is None
+
+    def test_a_helper(self, folder: Path) -> None:
+        self.helper(
+            folder, "test", f"""read server; echo "$1 $server" >>{folder}/log; echo '{{"Username": "me", "Secret": "secret"}}'"""
+        )
+        found = self.write(folder, auths={"registry.example": {}}, credsStore="test")
+        assert found.get("registry.example") == ME
+        assert found.get("docker.io") == ME
+        assert (folder / "log").read_text().splitlines() == ["get registry.example", f"get {INDEX}"]
+
+    def test_a_helper_for_one_registry(self, folder: Path) -> None:
+        self.helper(folder, "token", """echo '{"Username": "<token>", "Secret": "x"}'""")
+        found = self.write(folder, credHelpers={"registry.example": "token"})
+        assert found.get("registry.example") == Credentials(identity_token="x")
+        assert found.get("other.example") is None
+
+    def test_a_helper_that_knows_nothing_of_it(self, folder: Path) -> None:
+        self.helper(folder, "none", 'echo "credentials not found in native keychain"; exit 1')
+        auth = {"auth": base64.b64encode(b"me:secret").decode()}
+        assert self.write(folder, credsStore="none").get("registry.example") is None
+        assert self.write(folder, credsStore="none", auths={"registry.example": auth}).get("registry.example") == ME
+
+    @pytest.mark.parametrize(
+        ("config", "text"),
+        [
+            ({"credsStore": "missing"}, "error getting credentials - docker-credential-missing: No such file or directory"),
+            ({"credsStore": "fails"}, "error getting credentials - docker-credential-fails: exit status 3, out: `locked`"),
+            (
+                {"credsStore": "mumbles"},
+                "error getting credentials - docker-credential-mumbles does not speak the helpers' protocol",
+            ),
+            ({"credsStore": "../sh"}, "not a credential helper's name: '../sh'"),
+            ({"auths": []}, ""),
+            ({"auths": 7}, "{config}: auths is not a JSON object"),
+        ],
+    )
+    def test_what_fails(self, folder: Path, config: dict[str, Any], text: str) -> None:
+        self.helper(folder, "fails", "echo locked; exit 3")
+        self.helper(folder, "mumbles", "echo hm")
+        found = self.write(folder, **config)
+        if not text:
+            assert found.get("registry.example") is None
+            return
+        with pytest.raises((EngineError, ValueError)) as caught:
+            found.get("registry.example")
+        assert str(caught.value) == text.format(config=folder / ".docker" / "config.json")
+
+    def test_a_configuration_that_is_none(self, folder: Path) -> None:
+        found = self.write(folder)
+        (folder / ".docker" / "config.json").write_text("{")
+        with pytest.raises(EngineError, match=r"config\.json cannot be read"):
+            found.get("registry.example")
+
+
+@pytest.mark.parametrize(
+    ("server", "domain"),
+    [("", "docker.io"), (INDEX, "docker.io"), ("docker.io", "docker.io"), ("http://a:5000", "a:5000"), ("https://a.b/v2/", "a.b")],
+)
+def test_the_registry_of_a_login(server: str, domain: str) -> None:
+    assert credentials.domain(server) == domain
+
+
+# Where
+
+
+class TestHosts:
+    """registries.json."""
+
+    def test_endpoints(self, tmp_path: Path) -> None:
+        config = {
+            "registry-mirrors": ["https://mirror.example/", "http://127.0.0.1:5000"],
+            "insecure-registries": ["plain.example:5000", "10.1.0.0/16"],
+        }
+        (tmp_path / "registries.json").write_text(json.dumps(config))
+        for found in (hosts.read(tmp_path, {}), hosts.read(tmp_path / "other", {hosts.VARIABLE: json.dumps(config)}),
+                      hosts.read(tmp_path / "other", {hosts.VARIABLE: str(tmp_path / "registries.json")})):  # fmt: skip
+            assert found.endpoints("docker.io") == [Endpoint("registry-1.docker.io")]
+            assert found.endpoints("docker.io", mirrored=True) == [
+                Endpoint("mirror.example"),
+                Endpoint("127.0.0.1:5000", ("http",), is_verified=False),
+                Endpoint("registry-1.docker.io"),
+            ]
+            assert found.endpoints("registry.example", mirrored=True) == [Endpoint("registry.example")]
+            assert found.endpoints("plain.example") == [Endpoint("plain.example")]
+            for host in ("plain.example:5000", "10.1.2.3:80", "127.0.0.1", "127.9.9.9:1", "localhost:5000", "[::1]:5000"):
+                assert found.endpoints(host) == [Endpoint(host, ("https", "http"), is_verified=False)]
+            for host in ("10.2.0.1", "localhost.example", "128.0.0.1", "127.0.0.1.example"):
+                assert found.endpoints(host) == [Endpoint(host)]
+            assert found.to_json()["InsecureRegistryCIDRs"] == ["::1/128", "127.0.0.0/8", "10.1.0.0/16"]
+            assert found.to_json()["Mirrors"] == ["https://mirror.example", "http://127.0.0.1:5000"]
+
+    @pytest.mark.parametrize("text", ["{", "[]", '{"registry-mirrors": "x"}', '{"insecure-registries": [1]}'])
+    def test_a_configuration_that_is_none(self, tmp_path: Path, text: str) -> None:
+        (tmp_path / "registries.json").write_text(text)
+        with pytest.raises(EngineError, match=r"registries\.json"):
+            hosts.read(tmp_path, {})
+
+    def test_a_mirror_that_is_none(self) -> None:
+        for url in ("mirror.example", "https://a/b", "https://me:x@a", "ftp://a"):
+            with pytest.raises(EngineError, match="invalid mirror"):
+                hosts.Hosts(mirrors=(url,)).endpoints("docker.io", mirrored=True)
+
+    def test_a_pull_by_way_of_a_mirror(self, mine: Engine) -> None:
+        with fake(MADE) as broken, fake(MADE) as mirror:
+            broken.documents.clear()
+            mine.environ[hosts.VARIABLE] = json.dumps(
+                {"registry-mirrors": [f"http://{broken.address}", f"http://{mirror.address}"]}
+            )
+            mine.pull("docker.io/library/app:1", credentials=ME)
+        # One mirror has nothing, the next has it; the name stays the registry's own, and so do its credentials.
+        image = mine.images.get("app:1")
+        assert image.digests == [f"app@{image.manifest}"]
+        assert broken.paths("GET", "/v2/library/app/manifests/1")
+        assert not any("Authorization" in headers for _, _, headers in (*broken.asked, *mirror.asked))
