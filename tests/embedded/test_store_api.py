@@ -247,12 +247,6 @@ class TestArchives:
         assert call("POST", "/images/create", BASE, fromSrc="-", changes=["FOO x"]) == (400, "FOO is not a valid change command")
         assert call("POST", "/images/create", b"garbage", fromSrc="-")[1] == "unexpected EOF"
 
-    def test_a_pull_says_why_not_even_for_an_image_that_is_there(self, call: Called) -> None:
-        status, text = call("POST", "/images/create", fromImage="old", tag="1")
-        assert status == 501
-        assert "docker load" in text
-        assert "dockerlab images prepare" in text
-
     def test_events(self, call: Called) -> None:
         call("POST", "/images/old:1/tag", repo="b")
         call("GET", "/images/old:1/get")
