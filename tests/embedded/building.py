@@ -10,12 +10,18 @@ A line is a path, the kind and mode, the owner, and the content or where a link 
 from __future__ import annotations
 
 import io
+import os
+import shutil
+import subprocess
 import tarfile
-from collections.abc import Callable, Iterator, Sequence
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -154,3 +160,90 @@ def benches(folder: Path) -> Iterator[Callable[..., Bench]]:
             return Bench(folder / "bench", stack, files, base)
 
         yield make
+
+
+class _Handler(BaseHTTPRequestHandler):
+    """Gives what `server.pages` has, with the headers of `server.headers`; a callable page answers itself."""
+
+    def do_GET(self) -> None:
+        path = self.path.partition("?")[0]
+        page = self.server.pages.get(path)  # type: ignore[attr-defined]
+        if callable(page):
+            page(self)
+            return
+        self.send_response(404 if page is None else 200)
+        for name, value in self.server.headers.get(path, {}).items():  # type: ignore[attr-defined]
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(len(page or b"")))
+        self.end_headers()
+        self.wfile.write(page or b"")
+
+    def log_message(self, *_arguments: object) -> None: ...
+
+
+Page = bytes | Callable[[Any], None]
+
+
+@contextmanager
+def published(pages: Mapping[str, Page], headers: Mapping[str, Mapping[str, str]] | None = None) -> Iterator[str]:
+    """A web server's address. pages, headers: by path."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
+    server.daemon_threads = True
+    server.pages, server.headers = pages, headers or {}  # type: ignore[attr-defined]
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def repository(folder: Path, files: Mapping[str, str]) -> dict[str, Page]:
+    """A repository `/project.git` with a branch `main`, a tag `v1` and a second commit on `next`, as the pages of a plain web server.
+
+    Skips where git is not installed.
+    """
+    if not shutil.which("git"):
+        pytest.skip("git is not installed")
+    work = folder / "work"
+    work.mkdir(parents=True)
+    environment = {"PATH": os.environ["PATH"], "HOME": str(folder), "GIT_CONFIG_NOSYSTEM": "1"}
+    for who in ("AUTHOR", "COMMITTER"):
+        environment |= {f"GIT_{who}_NAME": "a", f"GIT_{who}_EMAIL": "a@b", f"GIT_{who}_DATE": f"{TIME} +0000"}
+
+    def git(*words: str, where: Path = work) -> None:
+        subprocess.run(["git", *words], cwd=where, env=environment, check=True, capture_output=True)
+
+    git("init", "-q", "-b", "main")
+    for name, text in files.items():
+        (work / name).parent.mkdir(parents=True, exist_ok=True)
+        (work / name).write_text(text)
+    git("add", "-A")
+    git("commit", "-q", "-m", "one")
+    git("tag", "v1")
+    git("checkout", "-q", "-b", "next")
+    (work / "next").write_text("next")
+    git("add", "-A")
+    git("commit", "-q", "-m", "two")
+    git("checkout", "-q", "main")
+    bare = folder / "project.git"
+    git("clone", "-q", "--bare", str(work), str(bare))
+    git("update-server-info", where=bare)
+    return {f"/project.git/{path.relative_to(bare)}": path.read_bytes() for path in bare.rglob("*") if path.is_file()}
+
+
+@contextmanager
+def small_disk(path: Path, size: int) -> Iterator[Path]:
+    """A file system of that many bytes; skips where none can be mounted."""
+    path.mkdir()
+    done = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", path], capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        pytest.skip(f"needs a small file system, and none can be mounted: {done.stderr.strip()}")
+    try:
+        yield path
+    finally:
+        subprocess.run(["umount", "--lazy", path], check=True)
