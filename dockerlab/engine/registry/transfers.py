@@ -99,7 +99,7 @@ def _from(response: httpx.Response, start: int, part: Part) -> Iterator[bytes]:
 def _gathered(response: httpx.Response) -> Iterator[bytes]:
     """A body in pieces that are worth the work on them, but for one that comes slowly; what came before it broke off, too."""
     pieces: list[bytes] = []
-    size, last = 0, time.monotonic()
+    size, last = 0, 0.0  # the first at once: it shows that there is something
     try:
         for piece in response.iter_raw():
             pieces.append(piece)
