@@ -83,8 +83,12 @@ class OverlayView:
         if kind == "symlink":
             return Entry(path, kind, 0o777, *owner, status.st_mtime_ns, target=os.fsdecode(os.readlink(host)))
         names = _attribute_names(host)
-        if owner == (0, 0) and recorded.ATTRIBUTE in names and (noted := recorded.attribute(host)):
-            owner = (noted.uid, noted.gid)
+        if owner == (0, 0) and recorded.ATTRIBUTE in names:
+            noted = _forced(host, 0o400, lambda: recorded.attribute(host))
+            if noted:
+                owner = (noted.uid, noted.gid)
+                # Directories let their owner in, who is not root.
+                mode = noted.mode if kind == "directory" and mode == noted.mode | 0o700 else mode
         size = status.st_size if kind == "file" else 0
         device = (os.major(status.st_rdev), os.minor(status.st_rdev)) if kind in ("char", "block") else (0, 0)
         return Entry(path, kind, mode, *owner, status.st_mtime_ns, size, device=device, xattrs=_attributes(host, names))
