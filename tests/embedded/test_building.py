@@ -151,18 +151,24 @@ def test_variables(own: OwnEngine) -> None:
         ENV OWN=env
         RUN echo "$LATER $OWN ${UNSET:-empty} $FROM_ARG $HTTP_PROXY"
         FROM first
-        RUN echo "next: $FROM_ARG ${LATER:-gone}"
+        ARG x=a y=$x z=${z?not looked at}
+        RUN echo "next: $FROM_ARG $LATER $y$z"
+        FROM busybox
+        COPY --from=1 /bin/true /true
+        RUN echo "apart: ${LATER:-gone}"
         """
-    built = build(own.client, text, buildargs={"LATER": "given", "HTTP_PROXY": "proxy", "NONE": "x"})
+    built = build(own.client, text, buildargs={"LATER": "given", "HTTP_PROXY": "proxy", "NONE": "x", "z": "z"}, nocache=True)
     assert "given env empty given-ow-unset proxy\n" in built.log
-    assert "next: given-ow-unset gone\n" in built.log
+    assert "next: given-ow-unset given az\n" in built.log
+    assert "apart: gone\n" in built.log
     assert "[Warning] One or more build-args [NONE] were not consumed\n" in built.log
-    assert config(own, built)["Env"] == [
+    first = build(own.client, text, buildargs={"LATER": "given", "HTTP_PROXY": "proxy"}, target="first")
+    assert config(own, first)["Env"] == [
         "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
         "FROM_ARG=given-ow-unset",
         "OWN=env",
     ]
-    assert "proxy" not in str(own.client.get(f"/images/{built.image}/history"))
+    assert "proxy" not in str(own.client.get(f"/images/{first.image}/history"))
 
 
 def test_the_configuration(own: OwnEngine) -> None:

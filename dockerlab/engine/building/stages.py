@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from dockerlab.dockerfile.commands import Command, Copy, Label, Run
@@ -92,16 +94,17 @@ class Stages:
             say(text)
         state, triggers = self._begun(planned, tell)
         say(f" ---> {short(state.image.id) if state.image else ''}\n")
-        steps = Steps(self._tools(), state, lambda command, name: self._files(command, name, tell), say, self._plan.globals)
+        expand = partial(self._expanded, state)
+        steps = Steps(self._tools(), state, expand, lambda command, name: self._files(command, name, tell), say, self._plan.globals)
         if triggers:
             say(f"# Executing {len(triggers)} build trigger{'s' if len(triggers) > 1 else ''}\n")
         for command in triggers:
-            steps.carry_out(self._expanded(command, state))
+            steps.carry_out(command)
         for command in (*planned.stage.commands, *(self._labels if planned.stage.index == self._plan.target else ())):
             self._shared.cancellation.check()
             for text in self._header(command):
                 say(text)
-            steps.carry_out(self._expanded(command, state))
+            steps.carry_out(command)
         self._done[planned.stage.index] = state
         if state.image:
             tell({"aux": {"ID": state.image.id}})
@@ -109,7 +112,7 @@ class Stages:
     def _header(self, command: Command) -> tuple[str, str]:
         return f"Step {self._numbers[id(command)]}/{len(self._numbers)} : {command.node.text.strip()}", "\n"
 
-    def _expanded(self, command: Command, state: State) -> Command:
+    def _expanded(self, state: State, command: Command) -> Command:
         return expanded(command, state.variables, self._program.dockerfile)
 
     def _begun(self, planned: Planned, tell: Callable[[Mapping[str, Any]], object]) -> tuple[State, tuple[Command, ...]]:
@@ -117,7 +120,7 @@ class Stages:
         _check_platform(planned)
         if planned.base_stage is not None:
             before = self._done[planned.base_stage]
-            return _state(before.image, before.config), planned.triggers
+            return _state(before.image, before.config, before.args), planned.triggers
         if planned.is_scratch:
             return _state(None, {}), ()
         image = self._shared.sources.base(planned.base, tell)
@@ -153,13 +156,13 @@ class Stages:
         )
 
 
-def _state(image: Image | None, config: Mapping[str, Any]) -> State:
-    """A stage's beginning: its base's configuration with a PATH, without ONBUILD."""
+def _state(image: Image | None, config: Mapping[str, Any], args: Mapping[str, str] = MappingProxyType({})) -> State:
+    """A stage's beginning: its base's configuration with a PATH, without ONBUILD. args: of the stage that it stands on."""
     found: Config = {name: value for name, value in config.items() if name != "OnBuild"}
     names = {item.partition("=")[0] for item in found.get("Env") or ()}
     if "PATH" not in names:
         found["Env"] = [DEFAULT_PATH, *(found.get("Env") or ())]
-    return State(image, found, author=str(image.config.get("author") or "") if image else "")
+    return State(image, found, {**args}, author=str(image.config.get("author") or "") if image else "")
 
 
 def _check_platform(planned: Planned) -> None:

@@ -10,7 +10,7 @@ import posixpath
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
@@ -55,34 +55,39 @@ class Tools:
 
 
 class Steps:
-    """find: the files that a `--from` means. say: takes text of the stream. globals: what an ARG without a default may mean."""
+    """expand: replaces the variables of an instruction. find: the files that a `--from` means. say: takes text of the stream.
+
+    globals: what an ARG without a default may mean.
+    """
 
     def __init__(
         self,
         tools: Tools,
         state: State,
+        expand: Callable[[Command], Command],
         find: Callable[[Copy | Run, str], View],
         say: Callable[[str], object],
         globals: Mapping[str, str],
     ) -> None:
-        self._tools, self.state, self._find, self._say, self._globals = tools, state, find, say, globals
+        self._tools, self.state, self._globals = tools, state, globals
+        self._expand, self._find, self._say = expand, find, say
 
     # What each does
 
     def carry_out(self, command: Command) -> None:
-        """Carries out an instruction, its variables expanded already. Raises EngineError, Cancelled."""
+        """Carries out an instruction. Raises EngineError, DockerfileError, Cancelled."""
         self._tools.cancellation.check()
-        match command:
-            case Run():
-                self._run(command)
-            case Copy() | Add():
-                self._transfer(command)
-            case Workdir():
-                self._workdir(command)
-            case Arg():
-                self._arg(command)
-            case _:
-                self._configure(command)
+        match command if isinstance(command, Arg) else self._expand(command):
+            case Run() as run:
+                self._run(run)
+            case (Copy() | Add()) as transfer:
+                self._transfer(transfer)
+            case Workdir() as workdir:
+                self._workdir(workdir)
+            case Arg() as arg:
+                self._arg(arg)
+            case other:
+                self._configure(other)
         if self.state.image:
             self._tools.hold(self.state.image)
             self._say(f" ---> {short(self.state.image.id)}\n")
@@ -99,14 +104,18 @@ class Steps:
         self._commit(self._comment(history.told(command, state.config)), [state.config])
 
     def _arg(self, command: Arg) -> None:
-        given, told = self._tools.request.args, []
-        for name, default in command.pairs:
-            value = given.get(name) if given.get(name) is not None else default if default is not None else self._globals.get(name)
+        """Each default sees the ARGs before it; that of an argument which is given is not even looked at."""
+        given = self._tools.request.args
+        for pair in command.pairs:
+            name, value = pair[0], given.get(pair[0])
+            if value is None:
+                alone = self._expand(replace(command, pairs=(pair,)))
+                value = alone.pairs[0][1] if isinstance(alone, Arg) and pair[1] is not None else self._globals.get(name)
             if value is None:
                 self.state.args.pop(name, None)
             else:
                 self.state.args[name] = value
-            told.append(name if default is None else f"{name}={default}")
+        told = (name if default is None else f"{name}={default}" for name, default in command.pairs)
         self._commit(self._comment(f"ARG {' '.join(told)}"), [])
 
     def _workdir(self, command: Workdir) -> None:
@@ -141,7 +150,16 @@ class Steps:
         tools, state = self._tools, self.state
         name = "COPY" if isinstance(command, Copy) else "ADD"
         source = self._find(command, command.from_) if isinstance(command, Copy) else tools.sources.context
-        with copying.plan(command, source, tools.sources.root(state.image), state.workdir, epoch=tools.committer.epoch) as plan:
+        planned = copying.plan(
+            command,
+            source,
+            tools.sources.root(state.image),
+            state.workdir,
+            epoch=tools.committer.epoch,
+            home=tools.mounting.home,
+            cancellation=tools.cancellation,
+        )
+        with planned as plan:
 
             @contextmanager
             def layer() -> Iterator[IO[bytes] | None]:
@@ -150,7 +168,8 @@ class Steps:
                     out.seek(0)
                     yield out
 
-            text = self._comment(f"{name} {plan.word} in {command.target} ", gap="")
+            chown = f"--chown={command.chown} " if command.chown else ""
+            text = self._comment(f"{name} {chown}{plan.word} in {command.target} ", gap="")
             material = [
                 plan.digest,
                 state.workdir,
