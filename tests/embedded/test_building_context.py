@@ -164,6 +164,7 @@ class TestHostile:
             ([("n" * 300, b"", {})], "file name too long"),
             ([("n" * 300 + "/x", b"", {})], "file name too long"),
             ([("d/" * 2500 + "x", b"", {})], "file name too long"),
+            ([("l", "x/" * 3000, {})], "file name too long"),
         ],
     )
     def test_what_is_refused(self, bench: Bench, files: list[File], text: str) -> None:
@@ -203,6 +204,9 @@ class TestHostile:
         monkeypatch.setattr("dockerlab.engine.building.archive._MOST_MEMORY", 100_000)
         with pytest.raises(EngineError, match="too many files"):
             bench.read(layer(DOCKERFILE, *(("d/" * 100 + str(number), b"", {}) for number in range(200))))
+        fields = {"pax_headers": {"SCHILY.xattr.user.x": "x" * 1000}}
+        with pytest.raises(EngineError, match="too many files"):
+            bench.read(layer(DOCKERFILE, *[("d", None, fields)] * 200))
 
     def test_zeros_that_would_fill_the_disk(self, tmp_path: Path) -> None:
         with small_disk(tmp_path / "disk", 100 << 20) as disk, benches(disk) as make:

@@ -208,6 +208,10 @@ BAD = {
     "COPY --chmod=foo a.txt /n": "invalid chmod parameter: 'foo'",
     "COPY --chmod=888 a.txt /n": "invalid chmod parameter: '888'. it should be octal string and between 0 and 07777",
     "COPY --parents nope/x /t/": "file does not exist",
+    f"COPY a.txt /{'n' * 300}/x": "file name too long",
+    f"COPY a.txt /{'d/' * 2100}": "file name too long",
+    "COPY <<'..' /to/\nx\n..": "a heredoc's name is that of its file, and '..' cannot be one",
+    "COPY <<'a/b' /to/\nx\na/b": "a heredoc's name is that of its file",
 }
 
 

@@ -136,6 +136,7 @@ class Archive:
         if (path, kept, uid, gid, mode) != (entry.path, entry.xattrs, entry.uid, entry.gid, entry.mode):
             entry = replace(entry, path=path, xattrs=kept, uid=uid, gid=gid, mode=mode)
         if node is not None and node.entry.kind == "directory" == entry.kind:
+            self._weigh(entry)
             node.entry, node.is_implied = entry, False
             return
         new = (
@@ -171,12 +172,19 @@ class Archive:
         return f"{real}/{name}" if real else name
 
     def _put(self, path: str, node: _Node) -> None:
-        self._memory += _MEMORY_OF_ONE + len(path) + sum(map(len, node.entry.xattrs.values())) + 200 * len(node.entry.sparse or ())
-        if self._memory > _MOST_MEMORY:
-            raise EngineError("the archive has too many files", hint="What a build does not need can be named in .dockerignore.")
+        self._weigh(node.entry)
         parent, _, name = path.rpartition("/")
         self._nodes[parent].names.add(name)
         self._nodes[path] = node
+
+    def _weigh(self, entry: Entry) -> None:
+        """Raises EngineError where it is too much."""
+        if len(entry.target) >= _LONGEST_PATH:
+            raise EngineError(f"/{entry.path[:200]}: file name too long", hint="No symbolic link can lead to so long a path.")
+        self._memory += _MEMORY_OF_ONE + len(entry.path) + len(entry.target) + 200 * len(entry.sparse or ())
+        self._memory += sum(map(len, entry.xattrs.values()))
+        if self._memory > _MOST_MEMORY:
+            raise EngineError("the archive has too many files", hint="What a build does not need can be named in .dockerignore.")
 
     def _linked(self, entry: Entry) -> _Node:
         parent, _, name = entry.target.rpartition("/")

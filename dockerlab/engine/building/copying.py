@@ -17,7 +17,7 @@ import hashlib
 import io
 import os
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -65,6 +65,7 @@ def plan(
     """
     home = home or (source.home if isinstance(source, Context) else None)
     cancellation = cancellation or Cancellation()
+    _check(command)
     if command.chmod:
         mode(command.chmod)  # what is wrong with it is said first
     with ExitStack() as stack:
@@ -76,6 +77,15 @@ def plan(
             picked = select(source, command.sources, parents=command.parents, exclude=command.exclude)
         picked += [Picked(_Inline(heredoc), heredoc.name, "file", heredoc.name) for heredoc in command.inline]
         return Plan(command, picked, destination, workdir, epoch, home, cancellation, stack.pop_all())
+
+
+def _check(command: Copy | Add) -> None:
+    """Raises UsageError for names that no file can have."""
+    if any("\0" in name for name in (*command.sources, command.target)):
+        raise UsageError("a path holds a null byte")
+    for heredoc in command.inline:
+        if "/" in heredoc.name or heredoc.name in ("", ".", ".."):
+            raise UsageError(f"a heredoc's name is that of its file, and {heredoc.name!r} cannot be one")
 
 
 @dataclass
@@ -177,7 +187,7 @@ def digest(view: View, path: str) -> str:
 def unpack(view: View, path: str, place: Path) -> None:
     """Writes a file to `place`, or a directory's contents into it; it is made where it is not there, and nobody else writes to it.
 
-    Everything belongs to whom the engine runs as; devices and pipes are left out. Raises EngineError.
+    Owners are kept where the engine is root, else everything is its own; devices and pipes are left out. Raises EngineError.
     """
     entry = view.lookup(path)
     if entry is None:
@@ -208,6 +218,7 @@ def unpack(view: View, path: str, place: Path) -> None:
     for host, target in links:
         host.symlink_to(target)
     for host, each in reversed(folders):
+        _own(host, each)
         host.chmod(each.mode | 0o700)
         os.utime(host, ns=(each.mtime, each.mtime))
 
@@ -226,8 +237,15 @@ def _unpack(view: View, entry: Entry, host: Path, budget: Budget) -> None:
                 out.write(piece)
                 left -= len(piece)
         out.truncate(entry.size)
+    _own(host, entry)
     host.chmod(entry.mode | 0o600)
     os.utime(host, ns=(entry.mtime, entry.mtime))
+
+
+def _own(host: Path, entry: Entry) -> None:
+    if os.getuid() == 0 and (entry.uid or entry.gid):
+        with suppress(PermissionError):  # root of a user namespace that has no such user
+            os.chown(host, entry.uid, entry.gid)
 
 
 class _Inline:

@@ -16,15 +16,20 @@ what is copied, not of the day.
 
 from __future__ import annotations
 
+import os
 import posixpath
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from typing import Final
 
 from dockerlab.engine.building.ownership import Change
 from dockerlab.engine.building.selecting import Found, Picked
 from dockerlab.engine.rootfs.reading import View, resolve
 from dockerlab.engine.store.tar import WHITEOUT, Entry
 from dockerlab.errors import EngineError
+
+_LONGEST_NAME: Final = 255
+_LONGEST_PATH: Final = 4095
 
 
 @dataclass(slots=True)
@@ -215,7 +220,11 @@ class Layout:
 
 
 def _allowed(path: str) -> str:
-    """Raises EngineError for a name that means something else in a layer."""
+    """Raises EngineError for a name that no file can have, or that means something else in a layer."""
+    if len(path) > _LONGEST_NAME and (
+        len(os.fsencode(path)) > _LONGEST_PATH or any(len(os.fsencode(part)) > _LONGEST_NAME for part in path.split("/"))
+    ):
+        raise EngineError(f"/{path[:200]}…: file name too long", status=400)
     if WHITEOUT in path and any(part.startswith(WHITEOUT) for part in path.split("/")):
         hint = "In a layer, names that begin with .wh. say that a file is gone. Rename it, or leave it out with .dockerignore."
         raise EngineError(f"/{path} cannot be in an image", hint=hint, status=400)

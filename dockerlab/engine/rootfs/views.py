@@ -13,7 +13,6 @@ import errno
 import os
 import stat
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from typing import IO, TypeVar
 
 from dockerlab.engine.rootfs import Kind, recorded
@@ -122,8 +121,7 @@ class OverlayView:
         parent, _, name = path.rpartition("/")
         end = b"/" + os.fsencode(name)
         for place in self._directory(parent):
-            with suppress(FileNotFoundError, NotADirectoryError):
-                status = os.lstat(place + end)
+            if (status := _status(place + end)) is not None:
                 return None if _is_zero_device(status) else (place + end, status)
         return None
 
@@ -135,9 +133,8 @@ class OverlayView:
         end = b"/" + os.fsencode(name)
         places: list[bytes] = []
         for place in self._directory(parent):
-            try:
-                status = os.lstat(place + end)
-            except (FileNotFoundError, NotADirectoryError):
+            status = _status(place + end)
+            if status is None:
                 continue
             if not stat.S_ISDIR(status.st_mode):
                 break  # a whiteout, or a file: nothing below it counts
@@ -216,9 +213,8 @@ class TreeView:
         if place is None:
             return None
         host = place + b"/" + os.fsencode(name)
-        try:
-            status = os.lstat(host)
-        except FileNotFoundError:
+        status = _status(host)
+        if status is None:
             return None
         if stat.S_ISDIR(status.st_mode):
             real = self._followed(host, os.fsencode(path))
@@ -330,6 +326,16 @@ class DirectoryView:
                 os.close(fd)
             fd = further
         return fd
+
+
+def _status(host: bytes) -> os.stat_result | None:
+    """None where nothing is, nor can be."""
+    try:
+        return os.lstat(host)
+    except OSError as error:
+        if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG):
+            return None
+        raise
 
 
 def _is_zero_device(found: os.stat_result) -> bool:
