@@ -22,11 +22,12 @@ COPY . .
 CMD ["flask", "run", "--host", "0.0.0.0"]
 """
 APP = """\
+import socket
 from flask import Flask
 app = Flask(__name__)
 @app.get("/")
 def home():
-    return "<h1>Hello from a container</h1>"
+    return f"<h1>Hello from a container: {socket.gethostname()}</h1>"
 """
 SECONDS = 30
 
@@ -92,12 +93,17 @@ def test_python_has_its_standard_library_and_names_resolve(client: Client) -> No
 @pytest.mark.contract
 @pytest.mark.slow
 @pytest.mark.timeout(300)
-def test_the_article_builds_and_serves_its_page(client: Client, article: images.Image) -> None:
-    container = client.containers.run(article.name, detach=True, ports={"5000/tcp": None})
+def test_the_article_builds_and_three_containers_of_it_serve_their_pages(client: Client, article: images.Image) -> None:
+    made: list[Any] = []
     try:
-        assert "Hello from a container" in page(client, container.id)
+        made.extend(client.containers.run(article.name, detach=True, ports={"5000/tcp": None}) for _ in range(3))
+        for container in made:
+            assert f"Hello from a container: {container.short_id}" in page(client, container.id)
+        published: list[Any] = [client.containers.get(one.id).ports["5000/tcp"] for one in made]
+        assert len({ports[0]["HostPort"] for ports in published}) == 3
     finally:
-        container.remove(force=True)
+        for container in made:
+            container.remove(force=True)
 
 
 def page(client: Client, identifier: str | None) -> str:
