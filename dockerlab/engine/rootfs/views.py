@@ -12,6 +12,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from typing import IO, TypeVar
 
@@ -27,6 +28,7 @@ _MOUNT_POINTS = b"mount-points"  # the lower that every overlay has, and no imag
 _HIDDEN = ("user.overlay.", "user.dockerlab.", recorded.ATTRIBUTE)
 _KEPT = ("user.", "security.cap")
 _Result = TypeVar("_Result")
+_Place = tuple[bytes, os.stat_result]
 
 
 class EmptyView:
@@ -60,12 +62,42 @@ def view_of(kind: Kind, lowers: Sequence[str]) -> View:
     return OverlayView(places) if kind == "overlay" else TreeView(places[0])
 
 
-class OverlayView:
+class _Unpacked(ABC):
+    """What views of unpacked layers have in common."""
+
+    def __init__(self) -> None:
+        self._last: tuple[str, _Place | None] | None = None  # a file is asked for several times in a row
+
+    def open(self, path: str) -> IO[bytes]:
+        """See `View`."""
+        found = self._find(path)
+        if found is None:
+            raise FileNotFoundError(path)
+        return _open(found[0], found[1])
+
+    def identity(self, path: str) -> object:
+        """See `View`."""
+        found = self._find(path)
+        return (found[1].st_dev, found[1].st_ino) if found else path
+
+    def _find(self, path: str) -> _Place | None:
+        last = self._last
+        if last is None or last[0] != path:
+            last = self._last = (path, self._searched(path))
+        return last[1]
+
+    @abstractmethod
+    def _searched(self, path: str) -> _Place | None:
+        """Where a path really is, and its lstat; None where nothing is."""
+
+
+class OverlayView(_Unpacked):
     """Layers as overlayfs keeps them, put together without the kernel. lowers: the topmost first."""
 
     def __init__(self, lowers: Sequence[bytes]) -> None:
         lowers = [lower for lower in lowers if os.path.basename(lower) != _MOUNT_POINTS]
         self._places: dict[str, list[bytes]] = {"": list(lowers)}
+        super().__init__()
         self._is_root = os.getuid() == 0
 
     def lookup(self, path: str) -> Entry | None:
@@ -102,19 +134,7 @@ class OverlayView:
                         found[entry.name] = not _is_whiteout(entry)
         return sorted(os.fsdecode(name) for name, is_there in found.items() if is_there)
 
-    def open(self, path: str) -> IO[bytes]:
-        """See `View`."""
-        found = self._find(path)
-        if found is None:
-            raise FileNotFoundError(path)
-        return _open(found[0], found[1])
-
-    def identity(self, path: str) -> object:
-        """See `View`."""
-        found = self._find(path)
-        return (found[1].st_dev, found[1].st_ino) if found else path
-
-    def _find(self, path: str) -> tuple[bytes, os.stat_result] | None:
+    def _searched(self, path: str) -> _Place | None:
         if not path:
             places = self._places[""]
             return (places[0], os.lstat(places[0])) if places else None
@@ -146,12 +166,13 @@ class OverlayView:
         return places
 
 
-class TreeView:
+class TreeView(_Unpacked):
     """A lazy tree (see `tree`). top: its topmost level, beside which the others lie."""
 
     def __init__(self, top: bytes) -> None:
         self._trees = os.path.dirname(top)
         self._places: dict[str, bytes] = {"": self._followed(top, b"")}
+        super().__init__()
 
     def lookup(self, path: str) -> Entry | None:
         """See `View`."""
@@ -172,16 +193,8 @@ class TreeView:
         )
         xattrs = _attributes(host, names)
         if shown.device:
-            device = "char" if shown.device[0] == stat.S_IFCHR else "block"
-            return Entry(
-                path,
-                "char" if device == "char" else "block",
-                shown.mode,
-                shown.uid,
-                shown.gid,
-                status.st_mtime_ns,
-                device=shown.device[1:],
-            )
+            kind = "char" if shown.device[0] == stat.S_IFCHR else "block"
+            return Entry(path, kind, shown.mode, shown.uid, shown.gid, status.st_mtime_ns, device=shown.device[1:])
         size = status.st_size if kind == "file" else 0
         return Entry(path, kind, shown.mode, shown.uid, shown.gid, status.st_mtime_ns, size, xattrs=xattrs)
 
@@ -193,19 +206,7 @@ class TreeView:
         with _scan(place) as entries:
             return sorted(os.fsdecode(entry.name) for entry in entries if not _is_ours(entry))
 
-    def open(self, path: str) -> IO[bytes]:
-        """See `View`."""
-        found = self._find(path)
-        if found is None:
-            raise FileNotFoundError(path)
-        return _open(found[0], found[1])
-
-    def identity(self, path: str) -> object:
-        """See `View`."""
-        found = self._find(path)
-        return (found[1].st_dev, found[1].st_ino) if found else path
-
-    def _find(self, path: str) -> tuple[bytes, os.stat_result] | None:
+    def _searched(self, path: str) -> _Place | None:
         if not path:
             return self._places[""], os.lstat(self._places[""])
         parent, _, name = path.rpartition("/")
@@ -363,7 +364,7 @@ def _open(host: bytes, status: os.stat_result) -> IO[bytes]:
     if not stat.S_ISREG(status.st_mode):
         raise IsADirectoryError(os.fsdecode(host))
     flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
-    return os.fdopen(_forced(host, 0o400, lambda: os.open(host, flags)), "rb")
+    return os.fdopen(_forced(host, 0o400, lambda: os.open(host, flags)), "rb", buffering=0)
 
 
 def _forced(host: bytes, needed: int, work: Callable[[], _Result]) -> _Result:
