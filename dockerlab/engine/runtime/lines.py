@@ -34,14 +34,14 @@ def receive(connection: socket.socket) -> dict[str, Any]:
 
 def receive_line(connection: socket.socket) -> bytes:
     """As `receive`; the line as it came."""
-    line = b""
+    line = bytearray()
     while not line.endswith(b"\n"):
         # Looked at first, and then taken as far as the line goes.
-        there = connection.recv(_PEEKED, socket.MSG_PEEK)
+        there = connection.recv(_CHUNK if line else _PEEKED, socket.MSG_PEEK)
         if not there:
             raise ConnectionResetError("the connection has ended")
         line += connection.recv(there.find(b"\n") + 1 or len(there))
-    return line
+    return bytes(line)
 
 
 def answer(connection: socket.socket, value: Mapping[str, Any]) -> None:
