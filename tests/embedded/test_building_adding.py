@@ -260,7 +260,11 @@ class TestRepositories:
 
     def test_all_of_it_a_branch_a_tag_a_commit_a_folder(self, make: Make, tmp_path: Path) -> None:
         bench = make()
-        with published(repository(tmp_path / "git", {"README": "R", "docs/a": "A"})) as url:
+        pages = repository(tmp_path / "git", {"README": "R", "docs/a": "A"})
+        refs = pages["/project.git/info/refs"]
+        assert isinstance(refs, bytes)
+        commit = {name: commit for commit, name in (line.split() for line in refs.decode().splitlines())}
+        with published(pages) as url:
             source = f"{url}/project.git"
             assert bench.copy(f"ADD {source} /p/") == [
                 "p/ d755 0:0",
@@ -271,6 +275,8 @@ class TestRepositories:
             assert set(times(bench.layer(f"ADD {source}#v1 /p")).values()) == {TIME}
             assert "p/next f644 0:0 'next'" in bench.copy(f"ADD {source}#next /p")
             assert bench.copy(f"ADD {source}#v1:docs /p") == ["p/ d755 0:0", "p/a f644 0:0 'A'"]
+            assert len(bench.copy(f"ADD {source}#{commit['refs/heads/main']} /p")) == 4
+            assert len(bench.copy(f"ADD {source}#{commit['refs/heads/next']}:docs /p")) == 2
             assert any(line.startswith("p/.git/") for line in bench.copy(f"ADD --keep-git-dir=true {source} /p"))
             assert "does not contain ref nope" in bench.fails(f"ADD {source}#nope /p")
             assert "has no folder nope" in bench.fails(f"ADD {source}#v1:nope /p")

@@ -10,12 +10,14 @@ import os
 import tarfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from random import Random
 
 import pytest
 
 from dockerlab.engine.building.archive import Archive, is_archive, spooled
 from dockerlab.engine.building.cancellation import Cancellation, Cancelled
 from dockerlab.engine.building.context import Context
+from dockerlab.engine.building.selecting import Picked, walk
 from dockerlab.engine.rootfs.reading import resolve
 from dockerlab.errors import DockerlabError, EngineError
 from tests.embedded.archives import File, layer, zstandard_
@@ -193,6 +195,34 @@ class TestHostile:
             bench.read(layer(("a", b"A" * 900, {}))[:cut])
         with pytest.raises(EngineError):
             bench.read(gzip.compress(layer(("a", os.urandom(900), {})))[:cut])
+
+    def test_noise_is_refused_or_read(self, bench: Bench) -> None:
+        """Whatever bytes are changed: an error of ours, or a tree that can be walked."""
+        random = Random(7)
+        link = {"type": LINK, "linkname": "s/a"}
+        whole = layer(
+            DOCKERFILE, ("s", None, {}), ("s/a", b"A" * 700, {}), ("l", "s", {}), ("h", b"", link), ("ü" * 80, b"U", {"mtime": 1.5})
+        )
+        refused = 0
+        for _ in range(300):
+            data = bytearray(whole)
+            for _ in range(random.randrange(1, 4)):
+                at = random.randrange(len(data) // 512) * 512 + random.choice([*range(20), *range(100, 160), *range(300)])
+                data[at % len(data)] = random.choice(b"\0/.017x\xff")
+            for start in range(0, len(data), 512):  # what is changed is to be read, and not only found to be wrong
+                block = data[start : start + 512]
+                if block[257:262] == b"ustar":
+                    data[start + 148 : start + 156] = b"%06o\0 " % (sum(block) - sum(block[148:156]) + 8 * 32)
+            try:
+                context = bench.read(bytes(data))
+            except DockerlabError:
+                refused += 1
+                continue
+            for each in walk(Picked(context, "", "tree")):
+                if each.entry.kind == "file" and each.entry.size < 10_000:
+                    content(context, each.path)
+        assert 30 < refused < 290
+        assert not bench.left()
 
     def test_what_is_no_archive(self, bench: Bench) -> None:
         with pytest.raises(EngineError):

@@ -17,6 +17,7 @@ from dockerlab.engine.rootfs.reading import View, resolve
 from dockerlab.engine.rootfs.views import EMPTY, DirectoryView, view_of
 from dockerlab.errors import EngineError
 from tests.embedded.archives import layer
+from tests.embedded.building import benches
 from tests.embedded.overlaying import BASE, Place
 from tests.embedded.supervised import Box, as_user, box
 
@@ -166,6 +167,29 @@ def test_symlinks_are_followed_within_the_root(rung: Rung) -> None:
 
     layers = [BASE, layer(("dangling", "/nowhere", {}), ("up", "../../etc/hosts", {}), ("loop", "loop", {}))]
     assert rung.see(layers, work)
+
+
+def test_a_layer_of_copy_is_unpacked_as_it_was_planned(rung: Rung, tmp_path: Path) -> None:
+    with benches(tmp_path) as make:
+        bench = make(
+            [
+                ("f", b"new", {}),
+                ("t", None, {"mode": 0o700}),
+                ("t/x", b"X", {"mode": 0o4755}),
+                ("t/y", b"", {"type": LINK, "linkname": "t/x"}),
+            ],
+            BASE,
+        )
+        layers = [BASE, bench.layer("COPY --chown=3:4 f /locked/"), bench.layer("COPY t /tmp/"), bench.layer("COPY f t /bin/")]
+    found = rung.see(layers, seen)
+    assert isinstance(found, dict)
+    assert found["locked"] == ("directory", "0o0", 7, 8, b"")
+    assert found["locked/in"][-1] == b""
+    assert found["locked/f"] == ("file", "0o644", 3, 4, b"new")
+    assert found["tmp"][:2] == ("directory", "0o1777")
+    assert found["tmp/x"] == found["tmp/y"] == found["usr/bin/y"] == ("file", "0o4755", 0, 0, b"X")
+    assert found["bin"][0] == "symlink"
+    assert found["usr/bin/f"][-1] == b"new"
 
 
 def test_what_containers_are_mounted_on_is_not_the_images(rung: Rung) -> None:

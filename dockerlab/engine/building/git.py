@@ -126,8 +126,9 @@ def _fetch(run: _Git, repository: Repository) -> int:
         if not commit:
             raise EngineError(f"repository {repository.url} does not contain ref {wanted}", status=500) from None
     run("checkout", "--quiet", "--force", "--detach", commit)
-    if (run.place / ".gitmodules").is_file() and not (run.place / ".gitmodules").is_symlink():
-        run("submodule", "--quiet", "update", "--init", "--recursive", "--depth=1")
+    modules, update = run.place / ".gitmodules", ("submodule", "--quiet", "update", "--init", "--recursive")
+    if modules.is_file() and not modules.is_symlink() and not run.succeeds(*update, "--depth=1"):
+        run(*update)
     return int(run("log", "-1", "--format=%ct").strip() or 0) * 10**9
 
 
