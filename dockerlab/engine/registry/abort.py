@@ -5,13 +5,9 @@ from __future__ import annotations
 import socket
 import threading
 import weakref
-from collections.abc import Mapping
 from contextlib import suppress
-from typing import Any
 
 from dockerlab.engine.registry.refusals import Cancelled
-
-_CONNECTED = ("connect_tcp.complete", "start_tls.complete")
 
 
 class Abort:
@@ -37,11 +33,8 @@ class Abort:
         if self._flag.wait(seconds):
             raise Cancelled
 
-    def watch(self, event: str, info: Mapping[str, Any]) -> None:
-        """httpx's `trace`: hears of every connection that is made."""
-        if not event.endswith(_CONNECTED):
-            return
-        sock = info["return_value"].get_extra_info("socket")
+    def watch(self, sock: socket.socket) -> None:
+        """A connection that was made."""
         with self._lock:
             self._sockets.add(sock)
         if self._flag.is_set():

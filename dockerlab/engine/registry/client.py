@@ -30,6 +30,8 @@ _Result = TypeVar("_Result")
 _HOPS: Final = 10
 _ERROR_LIMIT: Final = 1 << 16  # bytes of an answer that is an error
 _TOKEN_LIMIT: Final = 1 << 20
+_READ: Final = 1 << 19
+_CONNECTED: Final = ("connect_tcp.complete", "start_tls.complete")
 _REDIRECTS: Final = (301, 302, 303, 307, 308)
 _LATER: Final = (429, 500, 502, 503, 504)
 _HEADERS: Final = {"User-Agent": f"dockerlab/{__version__}", "Accept-Encoding": "identity"}
@@ -45,7 +47,7 @@ class Pace:
     attempts: int = 5
     first: float = 0.3
     longest: float = 10.0
-    patience: float = 60.0
+    patience: float = 20.0
     connect: float = 15.0
     stall: float = 30.0
 
@@ -218,13 +220,22 @@ class Client:
         try:
             client = self._http(url)
             request = client.build_request(
-                method, url, headers=headers, content=body() if body else None, extensions={"trace": self.abort.watch}
+                method, url, headers=headers, content=body() if body else None, extensions={"trace": self._connected}
             )
             response = client.send(request, stream=True)
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise self._broken(error, method, url) from error
         self._has_answered = True
         return response
+
+    def _connected(self, event: str, info: Mapping[str, Any]) -> None:
+        """httpx's `trace`: hears of each connection."""
+        if event.endswith(_CONNECTED):
+            stream = info["return_value"]
+            self.abort.watch(stream.get_extra_info("socket"))
+            read = stream.read
+            # httpcore reads in small pieces, and each of them is work: a third of all that a download is.
+            stream.read = lambda max_bytes, timeout=None: read(max(max_bytes, _READ), timeout)
 
     def _http(self, url: str) -> httpx.Client:
         """The connections to a host: each has its own idea of whom to trust."""

@@ -16,16 +16,18 @@ from __future__ import annotations
 import ipaddress
 import json
 import os
-import ssl
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from dockerlab import reference
 from dockerlab.engine.home import read_json
 from dockerlab.errors import EngineError
+
+if TYPE_CHECKING:
+    import ssl
 
 CONFIGURATION = "registries.json"
 VARIABLE = "DOCKERLAB_REGISTRIES"
@@ -77,6 +79,8 @@ class Hosts:
 
     def context(self, endpoint: Endpoint) -> ssl.SSLContext:
         """What TLS with a registry rests on. Raises EngineError for certificates that cannot be read."""
+        import ssl  # not before it is needed: most engines that start pull nothing
+
         if not endpoint.is_verified:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
             context.check_hostname = False
@@ -158,5 +162,7 @@ def _network(text: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network | None:
 
 def _has_authorities() -> bool:
     """Whether this machine trusts any: a small image may come without."""
+    import ssl
+
     paths = ssl.get_default_verify_paths()
     return bool(paths.cafile) or (bool(paths.capath) and any(os.scandir(str(paths.capath))))
