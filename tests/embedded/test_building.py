@@ -279,8 +279,11 @@ def test_mounts_that_cannot_be(own: OwnEngine, mount: str, text: str) -> None:
 
 def test_a_cache_mount_outlives_the_build_and_can_be_pruned(own: OwnEngine) -> None:
     text = "FROM busybox\nRUN --mount=type=cache,target=/cache echo {} >> /cache/log; cat /cache/log\n"
-    assert "one\n" in build(own.client, text.format("one")).log
+    own.client.post("/build/prune")
+    assert "one\n" in build(own.client, text.format("one"), nocache=True).log
     assert "one\ntwo\n" in build(own.client, text.format("two")).log
+    (kept,) = own.client.get("/system/df", type="build-cache")["BuildCache"]
+    assert (kept["Type"], kept["InUse"], kept["Size"]) == ("exec.cachemount", False, 8)
     pruned = own.client.post("/build/prune").json()
     assert len(pruned["CachesDeleted"]) >= 1
     assert pruned["SpaceReclaimed"] >= 8

@@ -40,6 +40,8 @@ CASES = (
     "COPY dir /#/d",
     "COPY dir /#/sl/",
     "COPY links /#/",
+    "COPY merge /#/d",
+    "COPY --chown=7:8 merge /#/d",
     "COPY ln lnd hd /#/to/",
     "COPY hd/1 hd/2 /#/to/",
     "COPY p/* /#/t/",

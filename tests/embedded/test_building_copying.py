@@ -49,6 +49,9 @@ FILES: list[File] = [
     ("under/f", None, {}),
     ("under/f/z", b"z", {}),
     ("links", None, {}),
+    ("merge", None, {"mode": 0o700}),
+    ("merge/dd", None, {"mode": 0o750}),
+    ("merge/dd/new", b"N", {}),
     ("links/sf", "elsewhere", {}),
 ]
 BASE = dated(
@@ -132,6 +135,10 @@ GOOD = {
     "COPY a.txt /dang/new": ["nowhere/ d755 0:0", "nowhere/there/ d755 0:0", "nowhere/there/new f644 0:0 'A'"],
     "COPY a.txt /dang": ["nowhere/ d755 0:0", "nowhere/there f644 0:0 'A'"],
     "COPY a.txt /sf": ["file f644 0:0 'A'"],
+    # The target keeps what it has; directories in it do not.
+    "COPY merge /d": ["d/ d711 9:9", "d/dd/ d750 0:0", "d/dd/new f644 0:0 'N'"],
+    "COPY --chown=joe merge /d": ["d/ d711 9:9", "d/dd/ d750 70:71", "d/dd/new f644 70:71 'N'"],
+    "COPY merge merge/dd /d/": ["d/ d711 9:9", "d/dd/ d750 0:0", "d/dd/new f644 0:0 'N'", "d/new f644 0:0 'N'"],
     "COPY links /": ["sf l777 0:0 -> elsewhere"],
     "COPY dir /sl": ["d/ d711 9:9", *below("d", CONTENTS)],
     "COPY --link a.txt /sl/new": ["sl/ d755 0:0", "sl/new f644 0:0 'A'"],
@@ -191,6 +198,8 @@ def test_what_a_layer_says(bench: Bench, text: str) -> None:
 
 BAD = {
     "COPY nope /to/": "COPY failed: file not found in build context or excluded by .dockerignore: stat nope: file does not exist",
+    "COPY nope/* /to/": "stat nope: file does not exist",
+    "COPY p/nope/* /to/": "stat p/nope: file does not exist",
     "COPY a.txt/x /to/": "file does not exist",
     "COPY ../a.txt /to/": "COPY failed: forbidden path outside the build context: ../a.txt ()",
     "COPY dir/../../x /to/": "forbidden path outside the build context",

@@ -304,8 +304,19 @@ def test_the_header_of_a_request() -> None:
     ) == Credentials("mé?>", "p")
     assert credentials.of_header(encoded({"auth": base64.b64encode(b"me:secret").decode()})) == ME
     assert credentials.of_header(encoded({"identitytoken": "x"})) == Credentials(identity_token="x")
-    for text in ("", "e30=", "not base64!", encoded([]), encoded({"username": 1}), "////"):
-        assert credentials.of_header(text) is None
+    for text in ("e30=", "not base64!", encoded([]), encoded({"username": 1}), "////"):
+        assert credentials.of_header(text) == Credentials()
+    assert credentials.of_header("") is None
+
+
+def test_who_says_that_nobody_asks_is_nobody(mine: Engine, registry: Fake, tmp_path: Path) -> None:
+    """Another configuration than the engine's was looked into: the engine's own does not count."""
+    server = TokenServer(registry)
+    (tmp_path / "config.json").write_text(json.dumps({"auths": {registry.address: {"auth": ME.basic.removeprefix("Basic ")}}}))
+    mine.environ["DOCKER_CONFIG"] = str(tmp_path)
+    mine.pull(registry.name, credentials=credentials.of_header("e30="))
+    mine.pull(registry.name)
+    assert [one["authorization"] for one in server.asked] == [[""], [ME.basic]]
 
 
 class TestKeychain:

@@ -232,12 +232,38 @@ def df(engine: Engine, request: Request) -> Response:
     return Answer(
         {
             "LayersSize": sum({layer.chain_id: layer.files_size for image in images for layer in image.layers}.values()),
-            "Images": image_usage(images, users, request.version) if "image" in kinds else None,
+            "Images": image_usage(_shown(images), users, request.version) if "image" in kinds else None,
             "Containers": engine.containers.listed(Filters(), all=True, size=True) if "container" in kinds else None,
             "Volumes": _volume_usage(engine) if "volume" in kinds else None,
-            "BuildCache": [] if "build-cache" in kinds else None,
+            "BuildCache": _build_cache(engine) if "build-cache" in kinds else None,
         }
     )
+
+
+def _shown(images: list[Image]) -> list[Image]:
+    """Without those that are steps on the way to another one."""
+    parents = {image.parent for image in images}
+    return [image for image in images if image.references or image.id not in parents]
+
+
+def _build_cache(engine: Engine) -> list[dict[str, Any]]:
+    """What `RUN --mount=type=cache` has kept. The cache of steps is images."""
+    if not (engine.home.root / "caches").exists():
+        return []  # without importing the builder
+    return [
+        {
+            "ID": cache.name,
+            "Type": "exec.cachemount",
+            "Description": "RUN --mount=type=cache",
+            "InUse": cache.is_used,
+            "Shared": False,
+            "Size": cache.size,
+            "CreatedAt": timestamps.text(cache.changed),
+            "LastUsedAt": timestamps.text(cache.changed),
+            "UsageCount": 1,
+        }
+        for cache in engine.builder.caches.all()
+    ]
 
 
 def image_usage(images: list[Image], users: Mapping[str, int], version: tuple[int, int]) -> list[dict[str, Any]]:

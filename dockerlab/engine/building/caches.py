@@ -15,6 +15,7 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 from typing import Literal
@@ -25,6 +26,16 @@ from dockerlab.engine.rootfs.removal import remove
 
 Sharing = Literal["shared", "private", "locked"]
 _HALF_MADE = f"{BUILD_FILES}cache-"
+
+
+@dataclass(frozen=True)
+class Cache:
+    """size: bytes of files. changed: when something was last put into its topmost folder, nanoseconds."""
+
+    name: str
+    size: int
+    changed: int
+    is_used: bool
 
 
 class Caches:
@@ -55,9 +66,11 @@ class Caches:
                 self._locked.discard(name)
                 self._changed.notify_all()
 
-    def size(self) -> int:
-        """Bytes of all of them."""
-        return sum(_size(path) for path in self._all())
+    def all(self) -> list[Cache]:
+        """Those that there are."""
+        with self._changed:
+            used = {*self._users}
+        return [Cache(path.name, _size(path), path.stat().st_mtime_ns, path.name in used) for path in self._all()]
 
     def prune(self) -> tuple[list[str], int]:
         """Removes those that nobody uses; their names, and the bytes that became free."""

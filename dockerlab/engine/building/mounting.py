@@ -89,8 +89,8 @@ def stubs(view: View, targets: Sequence[str]) -> tuple[str, ...]:
     """The paths, deepest first, that are not in a root and will be made there for something to be mounted at."""
     found: set[str] = set()
     for target in targets:
-        path = target.strip("/")
-        while path and view.lookup(resolve(view, path)) is None:
+        path = resolve(view, target)
+        while path and path not in found and view.lookup(path) is None:
             found.add(path)
             path = posixpath.dirname(path)
     return tuple(sorted(found, key=lambda path: path.count("/"), reverse=True))

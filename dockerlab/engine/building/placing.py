@@ -5,8 +5,8 @@
     layout.items()                  in the order in which the layer has them
 
 Rules, as BuildKit has them: symbolic links on the way to the target are followed within the destination; a target that is a directory, or
-ends with a slash, takes files by their names; what a directory has is merged into one that is there, which keeps its mode and owner. A
-file takes the place of a file or a link, never that of a directory. An archive's entries take the place of anything, and a link that is
+ends with a slash, takes files by their names; what a directory has is merged into the target, which keeps its mode and owner if it was
+there; directories in it get those of what is copied. A file takes the place of a file or a link, never that of a directory. An archive's entries take the place of anything, and a link that is
 there leads where an unpacking would follow it, but not out of the target.
 
 A layer says each directory that leads to something in it, with its mode and owner: who unpacks it elsewhere need not know the rest.
@@ -119,13 +119,10 @@ class Layout:
         """What lies in a directory that is there by now."""
         there = self._kind(path)
         if entry.kind == "directory":
-            if there == "directory":
-                self._way_to(path)
-                self._date(path, entry.mtime)
-                return
-            if there:
+            if there and there != "directory":
                 raise EngineError(f"cannot copy to non-directory: /{path}", status=400)
-            self._fresh.add(path)
+            if not there:
+                self._fresh.add(path)
         elif there == "directory":
             raise EngineError(f"cannot replace to directory /{path} with file", status=400)
         self._items[path] = Item(self._made(path, entry), view, source, self._number)

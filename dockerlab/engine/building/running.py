@@ -9,6 +9,7 @@ from __future__ import annotations
 import codecs
 import os
 import signal
+import stat
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -148,14 +149,34 @@ def _pass_on(attachment: Attachment, say: Say) -> None:
 
 
 def _remove_stubs(container: Container, stubs: Sequence[str]) -> None:
-    """What was made so that something could be mounted at it is not in the layer, unless the command has put something there."""
-    for path in stubs:
-        place = os.path.join(container.record.root.upper, path)
-        with suppress(OSError):  # it is not empty
-            if os.path.isdir(place) and not os.path.islink(place):
-                os.rmdir(place)
-            elif os.path.getsize(place) == 0:
-                os.unlink(place)
+    """What was made so that something could be mounted at it is not in the layer, unless the command has put something there.
+
+    Nothing is followed: the command may have put a link in the place of a directory.
+    """
+    root = os.open(container.record.root.upper, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        for path in stubs:
+            with suppress(OSError):  # it is not empty, not there, or is something else by now
+                _remove_stub(root, path)
+    finally:
+        os.close(root)
+
+
+def _remove_stub(root: int, path: str) -> None:
+    *above, name = path.split("/")
+    parent = os.dup(root)
+    try:
+        for one in above:
+            further = os.open(one, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=parent)
+            os.close(parent)
+            parent = further
+        found = os.stat(name, dir_fd=parent, follow_symlinks=False)
+        if stat.S_ISDIR(found.st_mode):
+            os.rmdir(name, dir_fd=parent)
+        elif stat.S_ISREG(found.st_mode) and not found.st_size:
+            os.unlink(name, dir_fd=parent)
+    finally:
+        os.close(parent)
 
 
 def _remove(containers: Containers, container: Container) -> None:

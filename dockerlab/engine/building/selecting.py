@@ -7,7 +7,8 @@
 - A source is a path from the tree's root, however it is written. A symbolic link that is *named* stands for what it leads to, within the
   tree; one that lies in a directory that is copied stays one.
 - Of a directory its contents are taken, also of one that a wildcard finds.
-- `*`, `?`, `[…]` are Go's filepath.Match, component by component. Where nothing matches, nothing is copied; a plain name must be there.
+- `*`, `?`, `[…]` are Go's filepath.Match, component by component. Where nothing matches, nothing is copied; a plain name must be
+  there, and the folder that a pattern begins with.
 - What `--exclude` matches is left out of directories that are copied, by its path in them. A file that is named itself is not.
 - With `--parents` a source is a pattern of .dockerignore's kind (`**` too), and a file goes by its whole path, or by that after `/./`.
 """
@@ -109,6 +110,10 @@ def _plain(view: View, source: str, what: str, exclude: Ignore | None) -> Iterat
     if not _WILD.search(path):
         yield _picked(view, path, what, exclude)
         return
+    parts = path.split("/")
+    start = "/".join(parts[: next(number for number, part in enumerate(parts) if _WILD.search(part))])
+    if view.lookup(resolve(view, start)) is None:
+        raise _missing(what, start)
     for match in _matches(view, path):
         yield _picked(view, match, what, exclude)
 
@@ -117,12 +122,15 @@ def _picked(view: View, path: str, what: str, exclude: Ignore | None) -> Picked:
     real = resolve(view, path)
     entry = view.lookup(real)
     if entry is None:
-        hint = "Paths are relative to the build context, the folder that is sent." if what else None
-        text = f"{what} failed: file not found in build context or excluded by .dockerignore: stat {path}: file does not exist"
-        raise EngineError(text, hint=hint, status=404)
+        raise _missing(what, path)
     if entry.kind == "directory":
         return Picked(view, real, "tree", posixpath.basename(path), exclude)
     return Picked(view, real, "file", posixpath.basename(path))
+
+
+def _missing(what: str, path: str) -> EngineError:
+    text = f"{what} failed: file not found in build context or excluded by .dockerignore: stat {path}: file does not exist"
+    return EngineError(text, hint="Paths are relative to the build context, the folder that is sent.", status=404)
 
 
 def _with_parents(view: View, source: str, what: str, exclude: Ignore | None) -> Iterator[Picked]:

@@ -98,7 +98,7 @@ class Client:
                 if response.status_code == 401:
                     self.authorizer.learn(response.headers.get_list("www-authenticate"))
             finally:
-                response.close()
+                _drop(response)
             return
 
     @contextmanager
@@ -187,14 +187,14 @@ class Client:
                 asks = response.headers.get_list("www-authenticate")
                 if not is_renewed and self.authorizer.renew(asks, scopes, authorization):
                     is_renewed = True
-                    response.close()
+                    _drop(response)
                     continue
                 if authorization and authorization.startswith("Bearer") and has_scope:
                     response.close()
                     raise Refused(f"denied: {refusals.DENIED}", code="DENIED", answered=401, status=401)
             if response.status_code not in _REDIRECTS or "location" not in response.headers:
                 return response
-            response.close()
+            _drop(response)
             url = self._redirected(url, response.headers["location"], where)
             if response.status_code == 303:
                 method, body = "GET", None
@@ -298,6 +298,16 @@ class Client:
 
 def _may_pass(error: Broken | Refused) -> bool:
     return not error.is_final if isinstance(error, Broken) else error.answered in _LATER
+
+
+def _drop(response: httpx.Response) -> None:
+    """An answer that is not of interest. A short body is read, so that the connection can be used again."""
+    try:
+        _upto(response, _ERROR_LIMIT)
+    except (httpx.HTTPError, httpx.StreamError):
+        return  # the next request will tell
+    finally:
+        response.close()
 
 
 def _upto(response: httpx.Response, limit: int) -> bytes:

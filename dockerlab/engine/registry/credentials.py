@@ -1,6 +1,6 @@
 """Who the user is, for a registry: as the request says, else as the user's own Docker configuration does.
 
-    header      X-Registry-Auth: base64 of {"username": …, "password": …} or {"identitytoken": …}
+    header      X-Registry-Auth: base64 of {"username": …, "password": …} or {"identitytoken": …}; {} is somebody unknown
     config.json {"auths": {"registry.example": {"auth": base64 of user:password}}, "credsStore": …, "credHelpers": {…}}
     helper      the program `docker-credential-<name>`: `get`, the registry on its standard input, JSON on its output
 
@@ -64,13 +64,15 @@ def of_json(value: Mapping[str, Any]) -> Credentials:
 
 
 def of_header(text: str) -> Credentials | None:
-    """X-Registry-Auth; None where it says nothing. Docker, too, takes what cannot be read for nothing."""
+    """X-Registry-Auth; None without one. One that says nothing is somebody unknown; Docker, too, takes so what cannot be read."""
+    if not text:
+        return None
     try:
         data = base64.b64decode(text.strip() + "=" * (-len(text.strip()) % 4), altchars=b"-_", validate=False)
         value = json.loads(data)
     except (ValueError, binascii.Error, RecursionError):
-        return None
-    return (of_json(value) or None) if isinstance(value, dict) else None
+        return Credentials()
+    return of_json(value) if isinstance(value, dict) else Credentials()
 
 
 def _decoded(auth: str) -> tuple[str, str]:

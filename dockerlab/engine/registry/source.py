@@ -23,7 +23,7 @@ _MOST_TAGS: Final = 10_000
 
 
 class Source:
-    """name: of an image in it. credentials: for the registry alone; a mirror has those that the user's configuration has for it."""
+    """name: of an image in it. credentials: for the registry alone, None: those of the user's configuration; a mirror has its own there."""
 
     def __init__(
         self,
@@ -40,7 +40,7 @@ class Source:
         self.name = name
         self.scopes = frozenset({f"repository:{name.path}:{actions}"})
         endpoints = hosts.endpoints(name.domain, mirrored=mirrored)
-        own = credentials or keychain.get(name.domain)
+        own = keychain.get(name.domain) if credentials is None else credentials
         self.clients = [Client(one, hosts, keychain.get(one.host), abort, pace) for one in endpoints[:-1]]
         self.clients.append(Client(endpoints[-1], hosts, own, abort, pace))
         self._connected: set[int] = set()

@@ -147,12 +147,22 @@ class OverlayView(_Unpacked):
 
     def _directory(self, path: str) -> list[bytes]:
         """A directory's places in the layers, the topmost first; [] for what is none."""
-        if (known := self._places.get(path)) is not None:
-            return known
-        parent, _, name = path.rpartition("/")
-        end = b"/" + os.fsencode(name)
+        waiting = []  # what is above it and not known yet: a path may have thousands of components
+        while (known := self._places.get(path)) is None:
+            path, _, name = path.rpartition("/")
+            waiting.append(name)
+        for name in reversed(waiting):
+            path = f"{path}/{name}" if path else name
+            known = self._below(known, b"/" + os.fsencode(name))
+            if not known:
+                break
+            self._places[path] = known
+        return known
+
+    def _below(self, above: Sequence[bytes], end: bytes) -> list[bytes]:
+        """The places of a directory, of those of the one above it."""
         places: list[bytes] = []
-        for place in self._directory(parent):
+        for place in above:
             status = _status(place + end)
             if status is None:
                 continue
@@ -161,8 +171,6 @@ class OverlayView(_Unpacked):
             places.append(place + end)
             if is_opaque(place + end):
                 break
-        if places:
-            self._places[path] = places
         return places
 
 
@@ -228,13 +236,17 @@ class TreeView(_Unpacked):
 
     def _directory(self, path: str) -> bytes | None:
         """Where a directory really is, None for what is none."""
-        if (known := self._places.get(path)) is not None:
-            return known
-        found = self._find(path)
-        if found is None or not stat.S_ISDIR(found[1].st_mode):
-            return None
-        self._places[path] = found[0]
-        return found[0]
+        waiting = []  # those above it come first, one after the other: a path may have thousands of components
+        above = path
+        while above not in self._places:
+            waiting.append(above)
+            above = above.rpartition("/")[0]
+        for one in reversed(waiting):
+            found = self._find(one)
+            if found is None or not stat.S_ISDIR(found[1].st_mode):
+                return None
+            self._places[one] = found[0]
+        return self._places[path]
 
     def _followed(self, host: bytes, path: bytes) -> bytes:
         """What a placeholder stands for."""

@@ -33,6 +33,8 @@ DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
 _LINKS = {"fd": "/proc/self/fd", "stdin": "/proc/self/fd/0", "stdout": "/proc/self/fd/1", "stderr": "/proc/self/fd/2"}
 _MASKED = ("/proc/kcore", "/proc/keys", "/proc/timer_list", "/proc/sched_debug", "/proc/scsi", "/sys/firmware", "/proc/acpi")
 _READONLY = ("/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger")
+# What may be mounted below /proc, as with Docker. Anything else would hide what is read there while a container is made, or be it.
+_OF_PROC = ("cpuinfo", "diskstats", "meminfo", "stat", "swaps", "uptime", "loadavg", "slabinfo", "net/dev", "sys/kernel/ns_last_pid")
 _PAGE = 4096
 # statvfs(3) names them otherwise than mount(2): flags that a user namespace may not take away when it mounts again.
 _KEPT = {os.ST_NOSUID: MS_NOSUID, os.ST_NODEV: MS_NODEV, os.ST_NOEXEC: MS_NOEXEC, os.ST_NOATIME: 1024, os.ST_NODIRATIME: 2048,
@@ -62,6 +64,9 @@ def build(plan: Plan, *, is_root: bool, own_pids: bool) -> None:
     kernel.umount(".")
     os.close(old)
     os.chdir("/")
+    # What lies over a root is found at `/..`: there must be nothing.
+    if not os.path.samestat(os.stat("/.."), os.stat("/")):
+        raise OSError("something is mounted over the container's root")
 
 
 def overlay_options(root: Root) -> tuple[str, str]:
@@ -137,8 +142,21 @@ def _mount_dev(shm_size: int) -> None:
         kernel.mount("mqueue", "/dev/mqueue", "mqueue", MS_NOSUID | MS_NODEV | MS_NOEXEC)
 
 
+def checked(target: str, real: str) -> str:
+    """A mount's target, once the image's links are followed. Raises OSError where nothing may be mounted.
+
+    What is mounted at `/` would lie over the old root, which would then stay, and be found at `/..`: the host's files.
+    """
+    if real == "/":
+        raise OSError(f"mount destination {target} leads to /, where nothing can be mounted")
+    below = os.path.relpath(real, "/proc")
+    if below.split("/")[0] != ".." and below not in _OF_PROC:
+        raise OSError(f"mount destination {target}: {real} cannot be mounted because it is inside /proc")
+    return real
+
+
 def _mount_one(mount: Mount, source: str) -> None:
-    target = os.path.realpath(mount.target)
+    target = checked(mount.target, os.path.realpath(mount.target))
     if mount.kind == "tmpfs":
         _make(target)
         options = {"mode": "1777"} | dict(mount.options)
