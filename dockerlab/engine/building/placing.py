@@ -4,10 +4,14 @@
     layout.place(picked, found); …
     layout.items()                  in the order in which the layer has them
 
-Rules, as BuildKit has them: symbolic links on the way to the target are followed within the destination; a target that is a directory, or
-ends with a slash, takes files by their names; what a directory has is merged into the target, which keeps its mode and owner if it was
-there; directories in it get those of what is copied. A file takes the place of a file or a link, never that of a directory. An archive's entries take the place of anything, and a link that is
-there leads where an unpacking would follow it, but not out of the target.
+Rules, as BuildKit has them:
+
+- Symbolic links on the way to the target are followed within the destination. A target that is a directory, or ends with a slash, takes
+  files by their names.
+- What a directory has is merged into the target, which keeps its mode and owner if it was there. Directories in it that are there already
+  get those of what is copied.
+- A file takes the place of a file or a link, never that of a directory.
+- An archive's entries take the place of anything. A link that is there leads where an unpacking would follow it, but not out of the target.
 
 A layer says each directory that leads to something in it, with its mode and owner: who unpacks it elsewhere need not know the rest.
 Directories that are not copied, only there or made for the way, are as old as the newest that is put in them: a layer is a function of
