@@ -111,6 +111,8 @@ GOOD = {
     "COPY ./dir/. /to/": ["to/ d755 0:0", *below("to", CONTENTS)],
     "COPY hd /t": ["t/ d755 0:0", "t/1 f644 0:0 '11'", "t/2 h644 0:0 -> t/1"],
     "COPY hd/1 hd/2 /t/": ["t/ d755 0:0", "t/1 f644 0:0 '11'", "t/2 f644 0:0 '11'"],
+    "COPY hd a.txt /t": ["t/ d755 0:0", "t/1 f644 0:0 '11'", "t/2 h644 0:0 -> t/1", "t/a.txt f644 0:0 'A'"],
+    "COPY hd links /t": ["t/ d755 0:0", "t/1 f644 0:0 '11'", "t/2 h644 0:0 -> t/1", "t/sf l777 0:0 -> elsewhere"],
     # links that are named
     "COPY ln /to/": ["to/ d755 0:0", "to/ln f644 0:0 'A'"],
     "COPY lnd /to": ["to/ d755 0:0", *below("to", CONTENTS)],
@@ -204,6 +206,8 @@ BAD = {
     "COPY ../a.txt /to/": "COPY failed: forbidden path outside the build context: ../a.txt ()",
     "COPY dir/../../x /to/": "forbidden path outside the build context",
     "COPY a.txt b.txt /to": "When using COPY with more than one source file, the destination must be a directory and end with a /",
+    "COPY *.txt /to": "When using COPY with more than one source file",
+    "COPY a.txt b.txt /file": "When using COPY with more than one source file",
     "COPY [a- /to/": "syntax error in pattern",
     "COPY a.txt /file/z": "mkdir /file: not a directory",
     "COPY a.txt /file/": "mkdir /file: not a directory",

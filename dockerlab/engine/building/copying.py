@@ -149,7 +149,7 @@ class Plan:
             owner=owner(command.chown, self._destination) if command.chown else None,
             change=mode(command.chmod) if command.chmod else None,
             way=0o755 if number is None else number & 0o777 & ~_UMASK,
-            several=len(self._picked) > 1 and any(picked.kind == "file" for picked in self._picked),
+            several=len(self._picked) > 1,
             epoch=None if self._epoch is None else self._epoch * 10**9,
         )
         for picked, found in zip(self._picked, self._found, strict=True):

@@ -53,7 +53,7 @@ class Item:
 class Layout:
     """owner: of all that is copied, None for what it has. change: of modes, None for none. way: the mode of directories that are made.
 
-    several: whether there is more than one file to be copied. epoch: nanoseconds; nothing is younger.
+    several: whether there is more than one thing to be copied. epoch: nanoseconds; nothing is younger.
     """
 
     def __init__(
@@ -73,12 +73,9 @@ class Layout:
         self._items: dict[str, Item] = {}
         self._number = 0
         self._fresh: set[str] = set()  # directories that are made here: nothing is there yet
-        ends = posixpath.basename(target) in ("", ".", "..")
+        self._ends = posixpath.basename(target) in ("", ".", "..")
         self._target = resolve(destination, posixpath.join("/", workdir, target).strip("/"))
-        self._is_directory = ends or self._kind(self._target) == "directory"
-        if several and not self._is_directory:
-            text = f"When using {what} with more than one source file, the destination must be a directory and end with a /"
-            raise EngineError(text, status=400)
+        self._several, self._what = several, what
 
     def place(self, picked: Picked, found: Iterable[Found] = ()) -> None:
         """found: of a tree or an archive, what is in it. Raises EngineError where it cannot go."""
@@ -101,9 +98,15 @@ class Layout:
             entry = picked.view.lookup(picked.path)
             if entry is None:
                 raise EngineError(f"/{picked.path}: no such file or directory")
-            folder = self._target if self._is_directory else self._target.rpartition("/")[0]
+            is_directory = self._ends or self._kind(self._target) == "directory"
+            if self._several and not is_directory:
+                text = (
+                    f"When using {self._what} with more than one source file, the destination must be a directory and end with a /"
+                )
+                raise EngineError(text, status=400)
+            folder = self._target if is_directory else self._target.rpartition("/")[0]
             self._way_to(folder)
-            name = picked.name if self._is_directory else self._target.rpartition("/")[2]
+            name = picked.name if is_directory else self._target.rpartition("/")[2]
             self._put(f"{folder}/{name}" if folder else name, entry, picked.view, picked.path)
 
     def items(self) -> list[Item]:
