@@ -89,10 +89,12 @@ def stubs(view: View, targets: Sequence[str]) -> tuple[str, ...]:
     """The paths, deepest first, that are not in a root and will be made there for something to be mounted at."""
     found: set[str] = set()
     for target in targets:
-        path = resolve(view, target)
-        while path and path not in found and view.lookup(path) is None:
-            found.add(path)
-            path = posixpath.dirname(path)
+        path, is_missing = "", False
+        for name in resolve(view, target).split("/"):
+            path = f"{path}/{name}" if path else name
+            is_missing = is_missing or view.lookup(path) is None
+            if is_missing:
+                found.add(path)
     return tuple(sorted(found, key=lambda path: path.count("/"), reverse=True))
 
 

@@ -34,7 +34,18 @@ _LINKS = {"fd": "/proc/self/fd", "stdin": "/proc/self/fd/0", "stdout": "/proc/se
 _MASKED = ("/proc/kcore", "/proc/keys", "/proc/timer_list", "/proc/sched_debug", "/proc/scsi", "/sys/firmware", "/proc/acpi")
 _READONLY = ("/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger")
 # What may be mounted below /proc, as with Docker. Anything else would hide what is read there while a container is made, or be it.
-_OF_PROC = ("cpuinfo", "diskstats", "meminfo", "stat", "swaps", "uptime", "loadavg", "slabinfo", "net/dev", "sys/kernel/ns_last_pid")
+_OF_PROC = (
+    "cpuinfo",
+    "diskstats",
+    "meminfo",
+    "stat",
+    "swaps",
+    "uptime",
+    "loadavg",
+    "slabinfo",
+    "net/dev",
+    "sys/kernel/ns_last_pid",
+)
 _PAGE = 4096
 # statvfs(3) names them otherwise than mount(2): flags that a user namespace may not take away when it mounts again.
 _KEPT = {os.ST_NOSUID: MS_NOSUID, os.ST_NODEV: MS_NODEV, os.ST_NOEXEC: MS_NOEXEC, os.ST_NOATIME: 1024, os.ST_NODIRATIME: 2048,
@@ -149,6 +160,8 @@ def checked(target: str, real: str) -> str:
     """
     if real == "/":
         raise OSError(f"mount destination {target} leads to /, where nothing can be mounted")
+    if len(os.fsencode(real)) >= _PAGE:
+        raise OSError(f"mount destination {target[:200]}…: file name too long")
     below = os.path.relpath(real, "/proc")
     if below.split("/")[0] != ".." and below not in _OF_PROC:
         raise OSError(f"mount destination {target}: {real} cannot be mounted because it is inside /proc")
@@ -193,6 +206,9 @@ def _touch(path: str) -> None:
 
 def _make(path: str) -> None:
     """A directory to be mounted on, with those above it; what is there already stays as it is."""
-    if not os.path.isdir(path):
-        _make(os.path.dirname(path))
-        os.mkdir(path, 0o755)
+    missing = []
+    while not os.path.isdir(path):
+        missing.append(path)
+        path = os.path.dirname(path)
+    for one in reversed(missing):
+        os.mkdir(one, 0o755)

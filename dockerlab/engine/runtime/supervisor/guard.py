@@ -136,6 +136,9 @@ def _supervise(plan: Plan, control: socket.socket) -> None:
         gc.freeze()
         try:
             supervisor = Supervisor(plan, control)
+        except OSError as failure:  # of what the plan asks for
+            control.send(json.dumps({"error": str(failure)}).encode())
+            return
         except BaseException as failure:
             control.send(json.dumps({"error": str(failure)}).encode())
             raise

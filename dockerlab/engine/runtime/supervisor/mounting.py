@@ -10,7 +10,7 @@ from contextlib import suppress
 
 from dockerlab.engine.rootfs import recorded
 from dockerlab.engine.rootfs.mount_points import MOUNT_POINT
-from dockerlab.engine.runtime.mounts import DEVICES
+from dockerlab.engine.runtime.mounts import DEVICES, checked
 from dockerlab.engine.runtime.plan import Mount, Plan
 from dockerlab.engine.runtime.supervisor.answers import error
 from dockerlab.engine.runtime.supervisor.folders import Area, Folder
@@ -40,7 +40,14 @@ class _Builder:
             if mount.kind == "tmpfs":
                 source = os.fsdecode(self._empty(b"tmpfs-%d" % number, mount))
             is_file = not os.path.isdir(source)
-            self._mount(target, os.fsencode(source), readonly=mount.readonly, is_file=is_file, ours=mount.target in _STANDARD)
+            try:
+                self._mount(target, os.fsencode(source), readonly=mount.readonly, is_file=is_file, ours=mount.target in _STANDARD)
+            except OSError as failure:
+                if not failure.errno:
+                    raise
+                raise OSError(f"mount destination {mount.target}: {os.strerror(failure.errno).lower()}") from failure
+            except RecursionError as failure:
+                raise OSError(f"mount destination {mount.target[:200]}…: file name too long") from failure
         if plan.readonly:
             self._view.seal()
 
@@ -86,6 +93,8 @@ class _Builder:
         make: Callable[[], object] | None = None,
     ) -> None:  # fmt: skip
         folder, name = self._point(target, is_file, ours)
+        if not ours:
+            checked(os.fsdecode(target), os.fsdecode(folder.guest + b"/" + name))
         self._view.mount(folder, name, source, kind=kind, readonly=readonly, is_file=is_file, make=make)
 
     def _point(self, target: bytes, is_file: bool, ours: bool) -> tuple[Folder, bytes]:
@@ -110,7 +119,7 @@ class _Builder:
             return folder, name
         head, _, name = folder.guest.rpartition(b"/")
         if not name:
-            raise error(errno.EINVAL)
+            checked(os.fsdecode(target), "/")
         return self._view.folder(head, self._me), name
 
     def _folder(self, path: bytes, ours: bool) -> None:
