@@ -242,7 +242,7 @@ class Fake:
             request.reply(201, headers={"Docker-Content-Digest": digest(data)})
         elif what.endswith("/manifests") and name in self.documents:
             kind, data = self.documents[name]
-            request.reply(200, data, {"Content-Type": kind})
+            request.reply(200, data, {"Content-Type": kind, "Docker-Content-Digest": digest(data)})
         elif what.endswith("/tags"):
             request.reply(200, json.dumps({"name": "app", "tags": [tag for tag in self.documents if ":" not in tag]}).encode())
         elif what.endswith("/blobs") and name in self.blobs:

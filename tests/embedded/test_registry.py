@@ -32,6 +32,7 @@ from tests.embedded.registries import (
     certificate,
     client,
     docker_registry,
+    fake,
     get,
     index,
     manifest,
@@ -86,6 +87,21 @@ class TestPull:
             f"Digest: {top}",
             f"Status: Image is up to date for {name}:1",
         ]
+
+    def test_what_is_up_to_date_counts_as_no_pull(self, mine: Engine) -> None:
+        with fake(MADE) as registry:
+            mine.pull(registry.name)
+            registry.asked.clear()
+            assert said(mine.pull(registry.name))[-1] == f"Status: Image is up to date for {registry.name}"
+            assert said(mine.pull(registry.name, platform=f"linux/{architecture()}"))[-1].startswith("Status: Image is up to date")
+            assert registry.paths("GET", "manifests") == []
+            assert len(registry.paths("HEAD", "manifests")) == 2
+            # A registry that does not say, or lies.
+            registry.faults.append(lambda request: request.command == "HEAD" and request.reply(405))
+            assert said(mine.pull(registry.name))[-1] == f"Status: Image is up to date for {registry.name}"
+            other = {"Docker-Content-Digest": "sha256:" + "0" * 64}
+            registry.faults[:] = [lambda request: request.command == "HEAD" and request.reply(200, headers=other)]
+            assert said(mine.pull(registry.name))[1] == f"Digest: {digest(manifest(MADE))}"
 
     def test_a_digest(self, mine: Engine, address: str) -> None:
         top = put(address, "n/multi", "1", MADE)
@@ -311,7 +327,7 @@ class TestPassword:
         assert other.images.get(f"{private}/app:1").id == MADE.id
 
     def test_who_has_not(self, filled: Engine, private: str) -> None:
-        where = f'Get "http://{private}/v2/app/manifests/1": '
+        where = f'Head "http://{private}/v2/app/manifests/1": '
         for credentials, status, text in (
             (None, 500, f"{where}no basic auth credentials"),
             (Credentials("me", "wrong"), 401, "unauthorized: authentication required"),

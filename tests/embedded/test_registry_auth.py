@@ -120,13 +120,13 @@ class TestTokens:
     def test_one_that_expires_is_renewed(self, mine: Engine, registry: Fake) -> None:
         server = TokenServer(registry, lasts=1)
         mine.pull(registry.name)
-        assert len(server.asked) == 3  # manifest, config, layer
+        assert len(server.asked) == 4  # manifest twice, config, layer
 
     def test_a_wrong_password(self, mine: Engine, registry: Fake) -> None:
         TokenServer(registry, {"me": "another"})
         with pytest.raises(EngineError) as caught:
             mine.pull(registry.name, credentials=ME)
-        where = f'Get "http://{registry.address}/v2/app/manifests/1": '
+        where = f'Head "http://{registry.address}/v2/app/manifests/1": '
         assert (caught.value.status, str(caught.value)) == (401, f"{where}unauthorized: incorrect username or password")
 
     def test_one_that_does_not_suffice(self, mine: Engine, registry: Fake) -> None:
@@ -166,7 +166,7 @@ class TestTokens:
         server.realm = realm
         with pytest.raises(EngineError) as caught:
             mine.pull(registry.name, credentials=ME)
-        assert str(caught.value) == f'Get "http://{registry.address}/v2/app/manifests/1": {text}'
+        assert str(caught.value) == f'Head "http://{registry.address}/v2/app/manifests/1": {text}'
 
     @pytest.mark.parametrize("data", [b"", b"[]", b'{"token": 1}', b'{"token": "a\\nb"}', b"\xff"])
     def test_a_token_that_is_none(self, mine: Engine, registry: Fake, data: bytes) -> None:

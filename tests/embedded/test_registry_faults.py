@@ -151,7 +151,11 @@ class TestTriedAgain:
 
     def test_retry_after(self, mine: Engine, registry: Fake) -> None:
         def later(request: Asked) -> object:
-            return "manifests" in request.path and request.refuse(429, "TOOMANYREQUESTS", "later", {"Retry-After": "1"})
+            return (
+                request.command == "GET"
+                and "manifests" in request.path
+                and request.refuse(429, "TOOMANYREQUESTS", "later", {"Retry-After": "1"})
+            )
 
         registry.faults += [once(later)]
         began = time.monotonic()

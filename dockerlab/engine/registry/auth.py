@@ -25,6 +25,7 @@ _PART = re.compile(
     r"(?P<key>[\w!#$%&'*+.^`|~-]+)[ \t]*=[ \t]*(?:\"(?P<quoted>(?:[^\"\\]|\\.)*)\"|(?P<plain>[^\s,\"]+))|(?P<scheme>[A-Za-z][\w-]*)"
 )
 CLIENT: Final = "dockerlab"
+_NO_TOKEN: Final = "NO_TOKEN"
 _SHORTEST: Final = 60.0  # seconds that a token is good for, if it does not say
 _EARLY: Final = 10.0  # it is renewed that long before
 
@@ -134,9 +135,16 @@ class Authorizer:
     def _refuse_realm(self, realm: str, where: str) -> None:
         parts = urlsplit(realm)
         if parts.scheme not in ("http", "https") or not parts.hostname or "@" in parts.netloc:
-            raise Refused(f"{where}: the registry's token server is not one: {realm[:100]!r}", status=500)
+            raise Refused(
+                f"{where}: the registry's token server is not one: {realm[:100]!r}", code=_NO_TOKEN, answered=401, status=500
+            )
         if parts.scheme == "http" and self._credentials and where.partition('"')[2].startswith("https:"):
-            raise Refused(f"{where}: the registry asks to send credentials without TLS to {parts.netloc}: refused", status=500)
+            raise Refused(
+                f"{where}: the registry asks to send credentials without TLS to {parts.netloc}: refused",
+                code=_NO_TOKEN,
+                answered=401,
+                status=500,
+            )
 
     def _parsed(self, data: bytes, where: str) -> _Token:
         try:
@@ -146,7 +154,9 @@ class Authorizer:
         except (ValueError, AttributeError, RecursionError):
             text, seconds, value = None, 0, {}
         if not isinstance(text, str) or not text or not text.isascii() or not text.isprintable():
-            raise Refused(f"{where}: authorization server did not include a token in the response", status=500)
+            raise Refused(
+                f"{where}: authorization server did not include a token in the response", code=_NO_TOKEN, answered=401, status=500
+            )
         if isinstance(value.get("refresh_token"), str):
             self.identity_token = value["refresh_token"]
         lasts = max(_SHORTEST, float(seconds)) if isinstance(seconds, int | float) else _SHORTEST

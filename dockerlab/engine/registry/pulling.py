@@ -36,10 +36,11 @@ from dockerlab.reference import Reference, parse
 
 @dataclass(frozen=True)
 class _Found:
-    """What a registry has under a reference. source: which of the clients gave it."""
+    """What a registry has under a reference. document: None where the store has what it is. source: which of the clients told."""
 
     reference: Reference
-    document: Document
+    digest: str
+    document: Document | None
     source: int
 
 
@@ -94,9 +95,17 @@ class Pull:
         return found.tag or ""
 
     def _resolve(self, tag: str) -> _Found:
-        document, source = self._source.first(lambda client: self._source.document(client, tag))
         name = replace(self._reference, tag=None, digest=tag) if ":" in tag else replace(self._reference, tag=tag, digest=None)
-        return _Found(name, document, source)
+        digest, source = self._source.first(lambda client: self._source.digest(client, tag))
+        if digest and self._named(digest):
+            return _Found(name, digest, None, source)
+        document, source = self._source.first(lambda client: self._source.document(client, tag))
+        return _Found(name, document.digest, document, source)
+
+    def _named(self, digest: str) -> Image | None:
+        """The image that has this digest in the registry, if it is there, and for the platform."""
+        name = f"{self._reference.domain}/{self._reference.path}@{digest}"
+        return next((one for one in self.store.images() if name in one.references and self._wanted.fits(one.config)), None)
 
     def messages(self) -> Iterator[Message]:
         """To be asked for once, after `begin`. Raises EngineError."""
@@ -143,24 +152,37 @@ class Pull:
         name = found.reference
         tag = f"{name.domain}/{name.path}@{name.digest}" if name.digest else name.tag or ""
         yield progress.line(f"Pulling from {name.path}", tag)
-        document = found.document
+        names = [f"{name.domain}/{name.path}@{found.digest}"]
+        names = names if name.digest else [f"{name.domain}/{name.path}:{name.tag}", *names]
+        if found.document is None and (known := self._named(found.digest)):
+            is_new = yield from self._there(known, names)
+        else:
+            document = found.document or self._source.document(self._source.client(found.source), found.digest)
+            is_new = yield from self._brought(document, names, found.source)
+        yield progress.line(f"Digest: {found.digest}")
+        return is_new
+
+    def _brought(self, document: Document, names: Sequence[str], source: int) -> Generator[Message, None, bool]:
         if document.is_index:
             entry = manifests.chosen(document, self._wanted)
-            document = self._source.document(self._source.client(found.source), entry.digest)
+            document = self._source.document(self._source.client(source), entry.digest)
             if document.is_index:
                 raise EngineError(f"the registry has an index in an index under {entry.digest}: not supported")
         manifest = manifests.manifest(document)
-        names = [f"{name.domain}/{name.path}@{found.document.digest}"]
-        names = names if name.digest else [f"{name.domain}/{name.path}:{name.tag}", *names]
-        known = next((image for image in self.store.images() if image.id == manifest.config.digest), None)
-        is_new = known is None or not set(names) <= set(known.references)
+        if known := next((image for image in self.store.images() if image.id == manifest.config.digest), None):
+            return (yield from self._there(known, names))
         with self.store.adding():
-            if known is None:
-                yield from self._fetch(manifest, document, names, found.source)
-            elif is_new:
-                self._name(known, names)
-        yield progress.line(f"Digest: {found.document.digest}")
-        return is_new
+            yield from self._fetch(manifest, document, names, source)
+        return True
+
+    def _there(self, image: Image, names: Sequence[str]) -> Generator[Message, None, bool]:
+        """An image that the store has; whether it has got a name."""
+        if set(names) <= set(image.references):
+            return False
+        with self.store.adding():
+            self._name(image, names)
+        yield from ()
+        return True
 
     def _name(self, image: Image, names: Sequence[str]) -> None:
         """Gives an image names that the store has already."""

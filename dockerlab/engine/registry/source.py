@@ -7,7 +7,7 @@ from typing import Final, TypeVar
 
 from dockerlab.engine.registry import manifests, refusals
 from dockerlab.engine.registry.abort import Abort
-from dockerlab.engine.registry.client import Client, Pace
+from dockerlab.engine.registry.client import Broken, Client, Pace
 from dockerlab.engine.registry.credentials import Credentials, Keychain
 from dockerlab.engine.registry.hosts import Hosts
 from dockerlab.engine.registry.manifests import Document
@@ -64,10 +64,30 @@ class Source:
                     raise
         raise AssertionError("there is a registry, always")
 
+    def digest(self, client: Client, tag: str) -> str:
+        """What a tag means now, if the registry says so without giving it, which is no pull where pulls are counted; else "".
+
+        Raises Refused where somebody may not ask.
+        """
+        headers = {"Accept": manifests.ACCEPT}
+        try:
+            with client.open("HEAD", self._path(tag), scopes=self.scopes, headers=headers, is_retried=False) as response:
+                found = str(response.headers.get("docker-content-digest", ""))
+        except Refused as error:
+            if error.answered in (401, 403):
+                raise refusals.pull(error, self.name.familiar_name, "") from error
+            return ""
+        except Broken:
+            return ""
+        return found if is_digest(found) else ""
+
+    def _path(self, tag: str) -> str:
+        return f"v2/{self.name.path}/manifests/{tag}"
+
     def document(self, client: Client, tag: str) -> Document:
         """The manifest or index of a tag or a digest; of a digest it is verified. Raises Refused in Docker's words."""
         headers = {"Accept": manifests.ACCEPT}
-        path = f"v2/{self.name.path}/manifests/{tag}"
+        path = self._path(tag)
         try:
             response, data = client.document(path, manifests.LONGEST, scopes=self.scopes, headers=headers, what="the manifest")
         except Refused as error:
