@@ -122,6 +122,8 @@ GOOD = {
     "COPY */*.txt /t/": ["t/ d755 0:0", "t/x.txt f644 0:0 'X'"],
     "COPY **/*.txt /t/": ["t/ d755 0:0", "t/x.txt f644 0:0 'X'"],
     "COPY p/sl/* /t/": ["t/ d755 0:0", "t/f f644 0:0 'f'", "t/g f644 0:0 'g'"],
+    "COPY p/*/g /t/": ["t/ d755 0:0", "t/g f644 0:0 'g'"],
+    "COPY ?/sl/g /t/": [],
     "COPY [[]x] /t/": ["t/ d755 0:0", "t/[x] f644 0:0 'br'"],
     "COPY [^b].?d /t/": ["t/ d755 0:0", "t/a.md f644 0:0 'M'"],
     "COPY a.txt nope* /t/": ["t/ d755 0:0", "t/a.txt f644 0:0 'A'"],

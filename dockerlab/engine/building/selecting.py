@@ -183,23 +183,19 @@ def _cleaned(source: str, what: str) -> str:
 
 
 def _matches(view: View, pattern: str) -> Iterator[str]:
-    """The paths that a pattern with wildcards matches, as they are named; links to directories are followed on the way."""
+    """The paths that a pattern with wildcards matches, by name. Links are followed on the way to the first wildcard, not beyond it."""
     parts = pattern.split("/")
-    regexes = [match_regex(part) if _WILD.search(part) else None for part in parts]
-    waiting = [("", 0)]
+    first = next(number for number, part in enumerate(parts) if _WILD.search(part))
+    start = resolve(view, "/".join(parts[:first]))
+    regexes = [match_regex(part) for part in parts[first:]]
+    waiting = [(start, 0)]
     while waiting:
         path, depth = waiting.pop()
-        if depth == len(parts):
+        if depth == len(regexes):
             yield path
             continue
-        start = f"{path}/" if path else ""
-        regex = regexes[depth]
-        real = resolve(view, path)
-        if regex is None:
-            if view.lookup(resolve(view, start + parts[depth])) is not None:
-                waiting.append((start + parts[depth], depth + 1))
-            continue
-        waiting += [(start + name, depth + 1) for name in reversed(view.names(real)) if regex.fullmatch(name)]
+        matches = [name for name in view.names(path) if regexes[depth].fullmatch(name)]
+        waiting += [(f"{path}/{name}" if path else name, depth + 1) for name in reversed(matches)]
 
 
 @lru_cache(maxsize=256)
