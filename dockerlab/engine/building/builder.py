@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from dockerlab.engine.http.types import Body
 
 _EPOCH = "SOURCE_DATE_EPOCH"
+_LONGEST_EPOCH = 12
+_LAST_SECOND = 253402300799  # of the year 9999: a time has four digits for it
 # Arguments of BuildKit's own, which no ARG needs to take.
 _BUILT_IN = ("BUILDKIT_", _EPOCH)
 
@@ -221,6 +223,6 @@ def _epoch(request: BuildRequest) -> int | None:
     text = request.args.get(_EPOCH)
     if not text:
         return None
-    if not text.isdecimal():
+    if not (text.isascii() and text.isdecimal() and len(text) <= _LONGEST_EPOCH and int(text) <= _LAST_SECOND):
         raise UsageError(f"invalid {_EPOCH}: {text}: seconds since 1970 are expected")
     return int(text)

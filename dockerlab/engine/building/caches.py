@@ -14,7 +14,7 @@ import os
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -53,7 +53,7 @@ class Caches:
         self, identifier: str, sharing: Sharing, fill: Callable[[Path], object], cancellation: Cancellation
     ) -> Iterator[Path]:
         """The directory of a cache. fill: puts into a new, empty one what it begins with. Raises Cancelled, EngineError, OSError."""
-        wanted = hashlib.sha256(identifier.encode()).hexdigest()[:24]
+        wanted = hashlib.sha256(identifier.encode("utf-8", "surrogatepass")).hexdigest()[:24]
         with cancellation.calling(self._wake):
             name = self._take(wanted, sharing, cancellation)
         try:
@@ -70,14 +70,18 @@ class Caches:
         """Those that there are."""
         with self._changed:
             used = {*self._users}
-        return [Cache(path.name, _size(path), path.stat().st_mtime_ns, path.name in used) for path in self._all()]
+        found = []
+        for path in self._all():
+            with suppress(FileNotFoundError):  # it has been removed
+                found.append(Cache(path.name, _size(path), path.stat().st_mtime_ns, path.name in used))
+        return found
 
     def prune(self) -> tuple[list[str], int]:
         """Removes those that nobody uses; their names, and the bytes that became free."""
         removed, freed = [], 0
         for path in self._all():
             with self._changed:
-                if path.name in self._users:
+                if path.name in self._users or not path.exists():  # others may prune, too
                     continue
                 grave = Path(tempfile.mkdtemp(prefix=_HALF_MADE, dir=self._home.tmp))
                 path.rename(grave / path.name)
@@ -129,5 +133,14 @@ class Caches:
 
 
 def _size(folder: Path) -> int:
-    """Bytes of files."""
-    return sum(os.lstat(os.path.join(place, name)).st_size for place, _, names in os.walk(folder) for name in names)
+    """Bytes of files. What is removed meanwhile, or may not be read, does not count; a tree may be deeper than Python's stack."""
+    size, waiting = 0, [os.fsencode(folder)]
+    while waiting:
+        with suppress(OSError), os.scandir(waiting.pop()) as entries:
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    waiting.append(entry.path)
+                else:
+                    with suppress(OSError):
+                        size += entry.stat(follow_symlinks=False).st_size
+    return size

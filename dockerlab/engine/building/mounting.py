@@ -24,6 +24,7 @@ from dockerlab.engine.building.running import Bound
 from dockerlab.engine.home import BUILD_FILES, Home
 from dockerlab.engine.rootfs.reading import View, resolve
 from dockerlab.engine.rootfs.removal import remove
+from dockerlab.engine.store.disk import full_disk_is_an_error
 from dockerlab.errors import EngineError, NotFound
 
 if TYPE_CHECKING:
@@ -59,19 +60,31 @@ class Mounting:
         """Makes it ready. Raises NotFound, EngineError, Cancelled."""
         with ExitStack() as stack:
             found = Mounted()
+            with full_disk_is_an_error():
+                caches = self._caches(mounts, workdir, find, stack)
             for mount in mounts:
                 self.cancellation.check()
                 target = posixpath.normpath(posixpath.join(workdir, mount.target))
                 if mount.type == "tmpfs":
                     found.tmpfs[target] = f"size={mount.size}" if mount.size else ""
                 elif mount.type == "cache":
-                    fill = partial(_fill, mount, find)
-                    using = self.caches.using(mount.id or target, mount.sharing, fill, self.cancellation)
-                    directory = stack.enter_context(using)
-                    found.bound.append(Bound(directory, target, mount.read_only))
+                    found.bound.append(Bound(caches[mount.id or target], target, mount.read_only))
                 elif mount.type == "bind":
-                    found.bound.append(Bound(stack.enter_context(self._copied(mount, find)), target, mount.read_only))
+                    with full_disk_is_an_error():
+                        copy = stack.enter_context(self._copied(mount, find))
+                    found.bound.append(Bound(copy, target, mount.read_only))
             yield found
+
+    def _caches(self, mounts: Sequence[Mount], workdir: str, find: Find, stack: ExitStack) -> dict[str, Path]:
+        """By id. Each is taken once, and all in one order: two commands that lock the same ones do not wait for each other."""
+        wanted: dict[str, Mount] = {}
+        for mount in mounts:
+            if mount.type == "cache":
+                wanted.setdefault(mount.id or posixpath.normpath(posixpath.join(workdir, mount.target)), mount)
+        return {
+            name: stack.enter_context(self.caches.using(name, mount.sharing, partial(_fill, mount, find), self.cancellation))
+            for name, mount in sorted(wanted.items())
+        }
 
     @contextmanager
     def _copied(self, mount: Mount, find: Find) -> Iterator[Path]:

@@ -100,7 +100,7 @@ def _texts(query: Query, name: str, *, with_none: bool = False) -> dict[str, str
     for key, text in value.items():
         if not isinstance(text, str) and not (with_none and text is None):
             raise UsageError(f"invalid JSON in {name}: {key} is not a text")
-    return value
+    return {_whole(key): text if text is None else _whole(text) for key, text in value.items()}
 
 
 def _list(query: Query, name: str) -> tuple[str, ...]:
@@ -108,7 +108,12 @@ def _list(query: Query, name: str) -> tuple[str, ...]:
     value = [] if value is None else value
     if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
         raise UsageError(f"invalid JSON in {name}: a list of texts is expected")
-    return tuple(value)
+    return tuple(map(_whole, value))
+
+
+def _whole(text: str) -> str:
+    """JSON may name halves of characters, which are in no file and in no command: Go's readers replace them, too."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def _host(query: Query) -> dict[str, Any]:

@@ -311,7 +311,7 @@ class DirectoryView:
             if not path:
                 return os.fstat(self._root)
             return self._at(parent, lambda fd: os.stat(name, dir_fd=fd, follow_symlinks=False))
-        except OSError:
+        except (OSError, ValueError):  # a null byte is the latter
             return None
 
     def _target(self, path: str) -> str:
@@ -349,6 +349,8 @@ def _status(host: bytes) -> os.stat_result | None:
         if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG):
             return None
         raise
+    except ValueError:  # a null byte
+        return None
 
 
 def _is_zero_device(found: os.stat_result) -> bool:

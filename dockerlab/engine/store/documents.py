@@ -146,7 +146,10 @@ def descriptor(digest: str, size: int, media_type: str = OCI_LAYER) -> dict[str,
 
 def encoded(value: object) -> bytes:
     """The bytes of a document that we make."""
-    return json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode()
+    try:
+        return json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode()
+    except UnicodeEncodeError:  # halves of characters, which an image from elsewhere may have: as escapes they are written
+        return json.dumps(value, separators=(",", ":")).encode()
 
 
 def architecture() -> str:
