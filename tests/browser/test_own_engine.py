@@ -34,12 +34,13 @@ CELLS = (
     "import dockerlab\npages = [dockerlab.containers.get(f'web{n}').page(5000) for n in '123']\npages[1]",
     "%container exec web2 cat /w/index.html",
     "%%dockerfile -t own\nFROM busybox\nRUN <<EOF\necho built > /built\nEOF\nCMD cat /built\n",
+    "%container run --rm own",
     f'%container run --rm busybox sh -c "{_TICK}"',
     "%load_ext dockerlab\n%container ps",
     "%container rm -f web1 web2 web3",
     "%engine use embedded",
 )
-PS, PAGE, EXEC, BUILD, FOREGROUND, AGAIN, REMOVE, USE = range(5, 13)
+PS, PAGE, EXEC, BUILD, RUN, FOREGROUND, AGAIN, REMOVE, USE = range(5, 14)
 
 
 @pytest.fixture(params=["namespaces", "supervised"])
@@ -89,7 +90,10 @@ def test_a_lesson_without_docker(own_lab: Lab, page: Any, request: pytest.Fixtur
     assert stream(own_lab.run_cell(page, EXEC)) == "I am web2\n"
 
     # It builds, heredocs included.
-    assert text(own_lab.run_cell(page, BUILD)).startswith("own:latest")
+    assert text(own_lab.run_cell(page, BUILD)) == "image own:latest"
+    page.evaluate("index => window.jupyterapp.shell.currentWidget.content.scrollToItem(index, 'start')", BUILD)
+    own_lab.screenshot(page, f"own-engine-{rung}-build")
+    assert stream(own_lab.run_cell(page, RUN)) == "built\n"
 
     # An interrupt reaches the command, and is no wall of text.
     own_lab.run_cell(page, FOREGROUND, wait=False)
