@@ -101,6 +101,7 @@ class Fetching:
                 if draft.digest != part.digest:
                     continue
                 self._feed.say(progress.step("Download complete", identifier))
+                draft.settle()  # while the rest of it is looked through
                 try:
                     measured = measuring.result()
                 except EngineError as error:

@@ -16,7 +16,7 @@ from dockerlab.engine.store import layers
 from dockerlab.engine.store.layers import Measured
 from dockerlab.errors import DockerlabError, EngineError
 
-_AHEAD: Final = 32  # pieces that the download may be ahead
+_AHEAD: Final = 16  # pieces that the download may be ahead
 
 
 class Measuring:

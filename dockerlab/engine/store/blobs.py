@@ -64,6 +64,11 @@ class Draft:
         """Reads what was written so far."""
         return self.path.open("rb")
 
+    def settle(self) -> None:
+        """What was written so far is on the disk: `Blobs.keep`, which makes sure of that, need not wait for it later."""
+        with full_disk_is_an_error():
+            os.fdatasync(self._file.fileno())
+
     def finish(self) -> None:
         """All is written: nothing stays open, so that there may be many."""
         self._file.close()
