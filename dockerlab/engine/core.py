@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 
 from dockerlab.engine import leftovers
 from dockerlab.engine.containers import Container, Containers
-from dockerlab.engine.containers.record import BUILD_LABEL
 from dockerlab.engine.events import Events
 from dockerlab.engine.finding import Finding
 from dockerlab.engine.health import Health
@@ -60,7 +59,7 @@ class Engine:
         # The first container does not wait for them.
         threading.Thread(target=self.runtime.warm, name="launcher", daemon=True).start()
         # No build is going on yet: whatever is of one was left by an engine that was killed.
-        left = [container for container in self.containers.all() if BUILD_LABEL in container.record.labels]
+        left = [container for container in self.containers.all() if container.record.is_step]
         half_made = [*home.tmp.glob(f"{BUILD_FILES}*")]
         self._collector = threading.Thread(target=self._collect, args=(left, half_made), name="collector", daemon=True)
         self._collector.start()

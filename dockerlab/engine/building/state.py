@@ -82,11 +82,9 @@ class Committer:
         Raises EngineError.
         """
         with self.store.adding():
-            content = self.store.add_layer(layer) if layer else None
+            content = self.store.add_layer(layer) if layer and _has_entries(layer) else None
             created = timestamps.now() if self.epoch is None else timestamps.text(self.epoch * 10**9)
-            return self._add(
-                state, {"created": created, "created_by": created_by}, key, content if content and content.count else None
-            )
+            return self._add(state, {"created": created, "created_by": created_by}, key, content)
 
     def restored(self, state: State, created_by: str, key: str) -> Image | None:
         """The step as an image of --cache-from has it."""
@@ -126,6 +124,12 @@ class Committer:
         }
         contents = [*below, content] if content else below
         return self.store.add(whole, contents, parent=state.image.id if state.image else "", key=key)
+
+
+def _has_entries(layer: IO[bytes]) -> bool:
+    found = next(iter(entries(layer)), None)
+    layer.seek(0)
+    return found is not None
 
 
 def _told(line: Mapping[str, Any]) -> tuple[object, bool]:

@@ -40,7 +40,7 @@ def create(
 ) -> Created:
     """Makes what `POST /containers/create` asks for. Raises UsageError, NotFound, Conflict, EngineError; then nothing is left.
 
-    run: completes what is asked for in the place of the image's own configuration.
+    run: completes what is asked for in the place of the image's own configuration, for a step of a build.
     """
     if not body:
         raise UsageError("config cannot be empty in order to create a container")
@@ -75,7 +75,9 @@ def create(
             directory.mkdir(mode=0o700)
             root = parts.snapshots.create(directory, parts.snapshots.prepare(image.layers, parts.store.open_layer))
             points = tuple(_made(parts, identifier, one, made) for one in wanted)
-            record = Record(identifier, chosen, timestamps.now(), image.id, config, host, root, layers, points)
+            record = Record(
+                identifier, chosen, timestamps.now(), image.id, config, host, root, layers, points, is_step=run is not None
+            )
             container = Container(record, directory)
             fill(parts, container)
             container.save(is_new=True)

@@ -16,7 +16,7 @@ from dockerlab.engine.rootfs import Root
 
 Status = Literal["created", "running", "paused", "restarting", "removing", "exited", "dead"]
 ALIVE = ("running", "paused")
-# A container that runs a step of a build: nobody waits for it any more once its engine has ended.
+# Of a container that runs a step of a build, for whoever lists it. Images and clients can give any container this label.
 BUILD_LABEL = "dockerlab.build"
 
 
@@ -86,7 +86,7 @@ class Record:
     mounts: all but those of every container. address: in the network while it runs.
 
     manually_stopped: by a client, which restart policies respect. interrupted: by an engine that ended, for its next one to go on with.
-    root: its files.
+    root: its files. is_step: of a build, which nobody waits for any more once its engine has ended.
     """
 
     id: str
@@ -104,6 +104,7 @@ class Record:
     restart_count: int = 0
     manually_stopped: bool = False
     interrupted: bool = False
+    is_step: bool = False
 
     @property
     def argv(self) -> tuple[str, ...]:
