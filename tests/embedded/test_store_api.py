@@ -43,7 +43,8 @@ class Called:
         engine: Any = SimpleNamespace(
             store=self.images,
             events=self.events,
-            containers=SimpleNamespace(all=list, images=dict, uses=lambda: self.uses),
+            containers=SimpleNamespace(all=list, images=dict),
+            uses=lambda: self.uses,
             runtime=SimpleNamespace(capabilities=SimpleNamespace(rootfs="overlay")),
         )
         request = Request(method, f"/v{self.version[0]}.{self.version[1]}{path}", query=Query(texts), body=Body.of(body))
