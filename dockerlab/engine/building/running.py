@@ -14,6 +14,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -26,6 +27,7 @@ from dockerlab.wire.multiplex import STDERR, STDOUT, Demultiplexer
 
 if TYPE_CHECKING:
     from dockerlab.engine.containers import Containers
+    from dockerlab.engine.store import Image
 
 _PIECE = 1 << 16
 # Of an image's configuration, what a step of its build runs with.
@@ -69,11 +71,18 @@ class Job:
     stubs: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True)
+class Ran:
+    """What a command wrote. layer: as a tar, at its beginning. adopt: to be told the image whose last layer that tar has become:
+    then the files themselves need not be unpacked anew."""
+
+    layer: IO[bytes]
+    adopt: Callable[[Image], object]
+
+
 @contextmanager
-def run(
-    containers: Containers, job: Job, told: Callable[[str], object], say: Say, cancellation: Cancellation
-) -> Iterator[IO[bytes]]:
-    """Runs it to its end, and gives what it wrote: a layer's tar, at its beginning. told: the container's id, before it starts.
+def run(containers: Containers, job: Job, told: Callable[[str], object], say: Say, cancellation: Cancellation) -> Iterator[Ran]:
+    """Runs it to its end, and gives what it wrote. told: the container's id, before it starts.
 
     Raises CommandFailed, Cancelled, EngineError. Nothing is left of the container.
     """
@@ -88,9 +97,17 @@ def run(
             _remove_stubs(container, job.stubs)
             containers.parts.snapshots.diff(container.record.root, layer)
             layer.seek(0)
-            yield layer
+            yield Ran(layer, partial(_adopt, containers, container, container.record.state.started_at))
     finally:
         _remove(containers, container)
+
+
+def _adopt(containers: Containers, container: Container, started: str, image: Image) -> None:
+    with container.lock:
+        state = container.record.state
+        # Unless somebody has started it once more.
+        if not state.is_running and state.started_at == started:
+            containers.parts.snapshots.adopt(container.record.root, image.layers)
 
 
 def _created(containers: Containers, job: Job) -> Container:

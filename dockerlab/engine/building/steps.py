@@ -217,8 +217,11 @@ class Steps:
                 self._say(f" ---> Running in {shown[0]}\n")
 
             try:
-                with running.run(tools.containers, job, told, self._print, tools.cancellation) as layer:
-                    yield from self._clamped(layer)
+                with running.run(tools.containers, job, told, self._print, tools.cancellation) as ran:
+                    yield from self._clamped(ran.layer)
+                    made = state.image
+                    if made and tools.committer.epoch is None and len(made.layers) == len(image.layers) + 1:
+                        ran.adopt(made)
             finally:
                 if shown:
                     self._say(f" ---> Removed intermediate container {shown[0]}\n")
@@ -244,6 +247,7 @@ class Steps:
         with layer() as written:
             tools.cancellation.check()
             state.image = tools.committer.commit(state, created_by, key, written)
+            tools.hold(state.image)
 
     @contextmanager
     def _ground(self) -> Iterator[Image]:

@@ -79,6 +79,12 @@ class Snapshots(Protocol):
     def diff(self, root: Root, out: IO[bytes]) -> None:
         """Writes what the container changed as a layer: a tar with whiteouts; the same bytes for the same changes."""
 
+    def adopt(self, root: Root, layers: Sequence[Layer]) -> None:
+        """Makes what a container wrote the unpacked layer that its diff is, the last of `layers`, if that can be done.
+
+        The container is gone, has stood on the others, and wrote nothing since. Its root is of no use any more, but to be removed.
+        """
+
     def usage(self, root: Root) -> int:
         """Bytes of the files that the container wrote: the API's SizeRw."""
 

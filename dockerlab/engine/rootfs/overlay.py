@@ -14,12 +14,14 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Collection, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from dockerlab.engine.home import Home
 from dockerlab.engine.rootfs import Change, Kind, OpenLayer, Root, mount_points, overlay_changes, overlay_layer
 from dockerlab.engine.rootfs.differences import listed, size
+from dockerlab.engine.rootfs.overlay_adoption import CannotBeAdopted, adopt
 from dockerlab.engine.rootfs.removal import remove
 from dockerlab.engine.rootfs.unpacked import Unpacked
 from dockerlab.engine.store.disk import Budget
@@ -65,6 +67,13 @@ class OverlaySnapshots:
     def diff(self, root: Root, out: IO[bytes]) -> None:
         """See `Snapshots`."""
         overlay_changes.write_layer(root, out)
+
+    def adopt(self, root: Root, layers: Sequence[Layer]) -> None:
+        """See `Snapshots`."""
+        lowers = [os.fsencode(self._unpacked.path(layer.chain_id)) for layer in reversed(layers[:-1])]
+        with suppress(CannotBeAdopted, OSError):  # it is unpacked when it is needed
+            adopt(root, lowers)
+            self._unpacked.adopt(layers[-1], Path(root.upper))
 
     def usage(self, root: Root) -> int:
         """See `Snapshots`."""

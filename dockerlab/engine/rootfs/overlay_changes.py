@@ -19,7 +19,8 @@ from dockerlab.engine.rootfs.overlay_layer import is_opaque
 from dockerlab.engine.store.tar import OPAQUE as OPAQUE_NAME
 from dockerlab.engine.store.tar import WHITEOUT, Entry, Writer
 
-_OURS = ("user.overlay.", "user.dockerlab.")
+# Attributes that mean something to the kernel or to us, and are no files' own.
+OURS = ("user.overlay.", "user.dockerlab.")
 
 
 def differences(root: Root) -> Iterator[Difference]:
@@ -55,7 +56,7 @@ def _write(writer: Writer, host: bytes, path: str, found: os.stat_result, links:
         writer.add(Entry(path, kind, 0o777, uid, gid, found.st_mtime_ns, target=os.fsdecode(os.readlink(host))))
         return
     # Attributes, too, are only read by who may read the file.
-    with _readable(host, found, 0o400):
+    with readable(host, found, 0o400):
         uid, gid = _owner(host, found)
         entry = Entry(path, kind, stat.S_IMODE(found.st_mode), uid, gid, found.st_mtime_ns, xattrs=_attributes(host))
         if kind == "file" and found.st_nlink > 1 and (first := links.setdefault(found.st_ino, path)) != path:
@@ -82,22 +83,23 @@ def _attributes(host: bytes) -> dict[str, bytes]:
         names = os.listxattr(host, follow_symlinks=False)
     except OSError:
         return {}  # a file system without any
-    kept = sorted(name for name in names if name != recorded.ATTRIBUTE and not name.startswith(_OURS))
+    kept = sorted(name for name in names if name != recorded.ATTRIBUTE and not name.startswith(OURS))
     return {name: os.getxattr(host, name, follow_symlinks=False) for name in kept if name.startswith(("user.", "security.cap"))}
 
 
 def _inside(root: Root, folder: Folder[list[bytes]]) -> Generator[Difference | Folder[list[bytes]]]:
     """What differs in a directory, and the directories in it that are to be looked into."""
     here = os.fsencode(root.upper) + (b"/" + folder.path if folder.path else b"")
-    with suppress(FileNotFoundError), _readable(here, os.lstat(here), 0o500):
+    with suppress(FileNotFoundError), readable(here, os.lstat(here), 0o500):
         for name in sorted(os.listdir(here)):
             path = folder.path + b"/" + name if folder.path else name
             with suppress(FileNotFoundError):
-                if found := _difference(root, path, name, folder.below):
+                if found := difference(root, path, name, folder.below):
                     yield found
 
 
-def _difference(root: Root, path: bytes, name: bytes, lowers: list[bytes]) -> Difference | Folder[list[bytes]] | None:
+def difference(root: Root, path: bytes, name: bytes, lowers: list[bytes]) -> Difference | Folder[list[bytes]] | None:
+    """What differs at a path; None for nothing. lowers: the directories that hold `name` in the layers below, the topmost first."""
     host = os.fsencode(root.upper) + b"/" + path
     now = os.lstat(host)
     before, below = _below(name, lowers)
@@ -106,7 +108,7 @@ def _difference(root: Root, path: bytes, name: bytes, lowers: list[bytes]) -> Di
     kind = ChangeKind.ADDED if before is None else ChangeKind.MODIFIED
     if not stat.S_ISDIR(now.st_mode):
         return Difference(path, kind, now)
-    with _readable(host, now, 0o400):
+    with readable(host, now, 0o400):
         opaque = before is not None and (not stat.S_ISDIR(before.st_mode) or is_opaque(host))
     is_copied_up = before is not None and not opaque and _looks_the_same(now, before)
     return Folder(path, [] if opaque else below, Difference(path, kind, now, opaque), optional=is_copied_up)
@@ -144,7 +146,7 @@ def _looks_the_same(now: os.stat_result, before: os.stat_result) -> bool:
 
 
 @contextmanager
-def _readable(host: bytes, found: os.stat_result, needed: int) -> Iterator[None]:
+def readable(host: bytes, found: os.stat_result, needed: int) -> Iterator[None]:
     """Within the block its owner may read it, whatever the container has made of its mode."""
     mode = stat.S_IMODE(found.st_mode)
     if os.getuid() == 0 or mode & needed == needed or stat.S_ISLNK(found.st_mode):

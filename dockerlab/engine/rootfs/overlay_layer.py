@@ -72,7 +72,7 @@ class _Layer:
                 os.chmod(host, entry.mode if self._is_root else entry.mode | 0o700)
                 os.utime(host, ns=(entry.mtime, entry.mtime))
             elif below := _below(self._lowers, path):
-                _copy_status(below, host)
+                copy_status(below, host)
 
     def _host(self, path: bytes) -> bytes:
         return self._top + b"/" + path if path else self._top
@@ -111,7 +111,7 @@ class _Layer:
             if is_directory(self._host(path)):
                 os.setxattr(self._host(path), OPAQUE, b"y")
             return
-        os.mknod(self._host(path), stat.S_IFCHR | 0o600, os.makedev(0, 0))
+        make_whiteout(self._host(path))
 
     def _create(self, path: bytes, entry: Entry, data: Data) -> None:
         self._folder(path.rpartition(b"/")[0])
@@ -193,7 +193,7 @@ def _below(lowers: Sequence[bytes], path: bytes) -> bytes | None:
     return None
 
 
-def _copy_status(source: bytes, host: bytes) -> None:
+def copy_status(source: bytes, host: bytes) -> None:
     """Gives a directory another's owner, mode, times and record."""
     found = os.lstat(source)
     if os.getuid() == 0:
@@ -202,6 +202,11 @@ def _copy_status(source: bytes, host: bytes) -> None:
         os.setxattr(host, recorded.ATTRIBUTE, os.getxattr(source, recorded.ATTRIBUTE))
     os.chmod(host, stat.S_IMODE(found.st_mode))
     os.utime(host, ns=(found.st_atime_ns, found.st_mtime_ns))
+
+
+def make_whiteout(host: bytes) -> None:
+    """Says that what the layers below have there is gone."""
+    os.mknod(host, stat.S_IFCHR | 0o600, os.makedev(0, 0))
 
 
 def is_opaque(host: bytes) -> bool:

@@ -60,6 +60,9 @@ class TreeSnapshots:
         """See `Snapshots`."""
         tree_changes.write_layer(of(root), _topmost(root), out)
 
+    def adopt(self, root: Root, layers: Sequence[Layer]) -> None:
+        """See `Snapshots`."""
+
     def usage(self, root: Root) -> int:
         """See `Snapshots`."""
         return size(tree_changes.differences(of(root), _topmost(root)))

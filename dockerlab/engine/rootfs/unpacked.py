@@ -87,6 +87,14 @@ class Unpacked:
             lowers.append(target)
         return lowers
 
+    def adopt(self, layer: Layer, made: Path) -> None:
+        """Makes a directory, on the same file system, the unpacked layer, if there is none. It is what unpacking would have made."""
+        target = self.path(layer.chain_id)
+        with self._alone(), full_disk_is_an_error():
+            if not target.exists():
+                kernel.syncfs(made)
+                made.rename(target)
+
     def collect(self, keep: Collection[str], also: Collection[str] = ()) -> None:
         """Sets aside those whose chain id is not in `keep`, nor their name in `also`, and on which no container stands."""
         kept = {self.path(chain).name for chain in keep} | {*also} | in_use.names(self.home)
