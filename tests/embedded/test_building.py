@@ -335,6 +335,16 @@ def test_cache_from_an_image_that_came_from_elsewhere(own: OwnEngine) -> None:
     assert Files(own.client, found.image).text("id") == identity
 
 
+def test_cache_from_does_not_take_what_a_text_does_not_tell(own: OwnEngine) -> None:
+    text = "FROM busybox\nRUN --mount=type=bind,source=file,target=/f cat /f > /copied\n"
+    build(own.client, text, {"file": "one"}, tag="told:2")
+    archive = own.client.ask("GET", "/images/told:2/get").body
+    assert own.client.ask("DELETE", "/images/told:2", force=1).status == 200
+    assert own.client.post("/images/load", archive).status == 200
+    found = build(own.client, text, {"file": "two"}, cachefrom=["told:2"])
+    assert Files(own.client, found.image).text("copied") == "two"
+
+
 def test_source_date_epoch_makes_the_same_image(own: OwnEngine) -> None:
     text = "FROM busybox\nARG SOURCE_DATE_EPOCH\nWORKDIR /w\nRUN echo x > /w/x && mkdir /w/d\nCOPY file /w/\n"
     asked = {"buildargs": {"SOURCE_DATE_EPOCH": "1000000000"}, "nocache": True}

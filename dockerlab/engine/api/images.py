@@ -8,8 +8,8 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
 from dockerlab import reference
-from dockerlab.engine import json_shapes, timestamps
-from dockerlab.engine.api import json_lines, registry
+from dockerlab.engine import json_lines, json_shapes, timestamps
+from dockerlab.engine.api import registry
 from dockerlab.engine.api.networks import until_of
 from dockerlab.engine.filters import Filters, parse
 from dockerlab.engine.http.types import TAR, Answer, Request, Response, Route, Stream

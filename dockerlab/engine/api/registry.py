@@ -7,8 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from dockerlab import reference
-from dockerlab.engine import json_shapes
-from dockerlab.engine.api import json_lines
+from dockerlab.engine import json_lines, json_shapes
 from dockerlab.engine.http.types import Answer, Request, Response, Route, Stream
 from dockerlab.engine.json_shapes import TEXT, Struct
 from dockerlab.engine.registry import credentials, hosts

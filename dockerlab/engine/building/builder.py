@@ -14,12 +14,12 @@ from dockerlab.dockerfile.program import Program, program
 from dockerlab.engine.building.caches import Caches
 from dockerlab.engine.building.cancellation import Cancellation, Cancelled
 from dockerlab.engine.building.context import Context
-from dockerlab.engine.building.lines import line
 from dockerlab.engine.building.request import BuildRequest
 from dockerlab.engine.building.running import CommandFailed
 from dockerlab.engine.building.sources import Sources
 from dockerlab.engine.building.stages import Shared, Stages
 from dockerlab.engine.building.state import Committer
+from dockerlab.engine.json_lines import line
 from dockerlab.engine.store import Image, Use
 from dockerlab.engine.store.catalogue import canonical
 from dockerlab.engine.store.documents import architecture

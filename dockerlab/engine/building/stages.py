@@ -14,12 +14,12 @@ from dockerlab.dockerfile.parser import Node
 from dockerlab.dockerfile.planning import Plan, Planned
 from dockerlab.dockerfile.program import Program
 from dockerlab.dockerfile.reading import trigger
-from dockerlab.engine.building.lines import line
 from dockerlab.engine.building.mounting import Mounting
 from dockerlab.engine.building.schedule import Schedule
 from dockerlab.engine.building.state import Config, State
 from dockerlab.engine.building.steps import Steps, Tools
 from dockerlab.engine.containers.configuration import DEFAULT_PATH
+from dockerlab.engine.json_lines import line
 from dockerlab.engine.rootfs.reading import View
 from dockerlab.engine.store.documents import architecture
 from dockerlab.engine.store.values import short

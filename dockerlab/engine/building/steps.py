@@ -188,7 +188,8 @@ class Steps:
         arguments = state.arguments
         text = "".join([f"|{len(arguments)} {' '.join(arguments)} " if arguments else "", " ".join(what.argv)])
         material = [what.file, command.network, *tools.mounting.material(command.mounts, partial(self._find, command))]
-        self._commit(text, material, lambda: self._ran(command, what, arguments))
+        tells_all = not command.mounts and not what.file and command.network == "default"
+        self._commit(text, material, lambda: self._ran(command, what, arguments), tells_all=tells_all)
 
     @contextmanager
     def _ran(self, command: Run, what: Script, arguments: Sequence[str]) -> Iterator[IO[bytes] | None]:
@@ -234,12 +235,16 @@ class Steps:
     def _comment(self, text: str, gap: str = " ") -> str:
         return history.comment(self.state.shell, text, gap)
 
-    def _commit(self, created_by: str, material: Sequence[object], layer: Layer = lambda: nullcontext(None)) -> None:
-        """The step's image: one that the cache has, or a new one."""
+    def _commit(
+        self, created_by: str, material: Sequence[object], layer: Layer = lambda: nullcontext(None), *, tells_all: bool = True
+    ) -> None:
+        """The step's image: one that the cache has, or a new one. tells_all: two steps with one text do the same."""
         tools, state = self._tools, self.state
         key = key_of(state.image, created_by, [*material, tools.committer.epoch])
         if not tools.request.no_cache:
-            found = tools.committer.store.built(key) or tools.committer.restored(state, created_by, key)
+            found = tools.committer.store.built(key)
+            if found is None and tells_all:
+                found = tools.committer.restored(state, created_by, key)
             if found:
                 self._say(" ---> Using cache\n")
                 state.image = found

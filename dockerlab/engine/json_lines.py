@@ -1,4 +1,4 @@
-"""Answers that are messages, one JSON object a line: pull, push, load, import."""
+"""Answers that are messages, one JSON object a line: pull, push, build, load, import."""
 
 from __future__ import annotations
 
