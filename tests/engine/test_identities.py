@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from dockerlab import standins
+from dockerlab import builds, images, standins
 from dockerlab.client import Client
 from dockerlab.standins import debian
 from tests.engine.leftovers import label
@@ -69,3 +69,22 @@ def test_apt_gets_a_package_and_a_user_is_made(client: Client, prefix: str) -> N
     container = client.containers.run("debian", ["sh", "-c", APT], labels=label(prefix), detach=True)
     assert container.wait()["StatusCode"] == 0, container.logs().decode()
     assert container.logs(stderr=False).decode().splitlines()[-3:] == ["data", "bob", "/home/bob"]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not debian.is_possible(), reason="the stand-in for debian is made on a Debian")
+def test_the_same_in_the_steps_of_a_build(client: Client, prefix: str) -> None:
+    standins.prepare("debian", client=client)
+    text = "FROM debian\nCOPY lab.sh /\nRUN sh -e /lab.sh\nRUN chown bob: /srv/data\n"
+    text += "USER bob\nWORKDIR /home/bob\nRUN id -un; cat /srv/data\n"
+    image = builds.build(text, files={"lab.sh": APT}, tag=f"{prefix}apt", client=client)
+    try:
+        assert image.build
+        assert image.build.steps[2].output[-3:] == ("data", "bob", "/home/bob")
+        assert image.build.steps[-1].output == ("bob", "data")
+        said = client.containers.run(
+            image.name, ["sh", "-c", "id -un; pwd; echo written > mine && cat mine"], labels=label(prefix), remove=True
+        )
+        assert said.decode().split() == ["bob", "/home/bob", "written"]
+    finally:
+        images.rm(image.name, force=True, client=client)
