@@ -215,8 +215,8 @@ def _registry() -> Finding:
         if status in (200, 401):
             return Finding("registry", True, f"{REGISTRY} answers")
         reason = f"answers with HTTP status {status}"
-    return Finding("registry", False, f"{REGISTRY} {reason}", "no image can be pulled; stand-ins take the place of a few",
-                   "dockerlab images prepare")  # fmt: skip
+    lack = "no image of Docker Hub can be pulled, unless by a mirror; stand-ins take the place of a few"
+    return Finding("registry", False, f"{REGISTRY} {reason}", lack, "dockerlab images prepare")
 
 
 def _manager() -> tuple[str, str, str]:

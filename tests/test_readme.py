@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from dockerlab.engine.registry import hosts
 from dockerlab.notebook import MAGICS
 
 ROOT = Path(__file__).parents[1]
@@ -64,3 +65,17 @@ def test_every_link_into_the_project_leads_somewhere(page: str) -> None:
 def test_every_script_that_is_named_is_there(page: str) -> None:
     named = {match[0] for line in code_of(page) if (match := re.match(r"(?:tests|binder|notebooks|\.ci)/[\w./-]*", line))}
     assert [path for path in sorted(named) if not (ROOT / path).exists()] == []
+
+
+def test_the_registries_of_the_readme_are_understood(tmp_path: Path) -> None:
+    [text] = re.findall(r'^```\n(\{"registry-mirrors.*?)^```', README, re.DOTALL | re.MULTILINE)
+    found = hosts.read(tmp_path, {hosts.VARIABLE: text})
+    assert found.endpoints("docker.io", mirrored=True)[0].host == "mirror.example"
+    assert [found.endpoint(name).is_verified for name in ("registry.example:5000", "10.1.2.3", "registry.example")] == [
+        False,
+        False,
+        True,
+    ]
+    named = {folder.parent.name for folder in found.certificates}
+    assert {"docker", tmp_path.name} <= named
+    assert {hosts.VARIABLE, hosts.CONFIGURATION} <= set(code_of("README.md"))

@@ -31,6 +31,7 @@ environment variables:
   DOCKERLAB_ENGINE_RUNTIME    where its socket is; a short path; dockerlab in XDG_RUNTIME_DIR if not set
   DOCKERLAB_ENGINE_IDLE       after how many seconds without work it ends; 300 if not set, 0 for never
   DOCKERLAB_ENGINE_ISOLATION  supervised: run containers under the supervisor, even where namespaces are to be had
+  DOCKERLAB_REGISTRIES        mirrors and registries without TLS: JSON, or its file; registries.json in its root if not set
 """
 
 

@@ -12,6 +12,7 @@ The tests are not ours: they remove and prune what they find on an engine. Give 
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import shutil
@@ -25,11 +26,23 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from dockerlab import standins
+from dockerlab.client import Client
 from tests.engines import MAIN, Engine, find
 
 BUILD = Path(__file__).resolve().parents[2] / "build" / "conformance"
 HERE = Path(__file__).resolve().parent
 SECONDS = 900
+REGISTRY = "conformance-registry"
+_CONFIG = """version: 0.1
+storage: {filesystem: {rootdirectory: /var/lib/registry}, delete: {enabled: true}}
+http: {addr: ":5000"}
+"""
+_DOCKERFILE = """FROM python:3.10
+COPY docker-registry /bin/registry
+COPY config.yml /etc/docker/registry/
+EXPOSE 5000
+CMD ["/bin/registry", "serve", "/etc/docker/registry/config.yml"]
+"""
 
 
 @dataclass(frozen=True)
@@ -37,8 +50,8 @@ class Suite:
     """name: a package on PyPI. requirements: what pip installs. tests: of its source distribution, or files
     of this folder (from_source).
 
-    tags: names that the tests use → the stand-in that they are given. exceptions: a test, or the beginning of its name → the reason why
-    it need not pass.
+    tags: names that the tests use → the stand-in that they are given; that named REGISTRY is made of Debian's docker-registry, where it
+    is installed. exceptions: a test, or the beginning of its name → the reason why it need not pass.
     """
 
     name: str
@@ -126,6 +139,8 @@ def _run(suite: Suite, engine: Engine, python: Path, folder: Path) -> dict[str, 
     report.unlink(missing_ok=True)
     with engine.configured() as client:
         standins.prepare("busybox", "python:3.10", client=client)
+        if REGISTRY in suite.tags.values():
+            _make_registry(client)
         with report.with_suffix(".log").open("wb") as log:
             subprocess.run(
                 [str(python), "-m", "pytest", *suite.tests, "-o", "addopts=", "-p", "no:cacheprovider", "-p", "tags", "--timeout", "60",
@@ -137,6 +152,22 @@ def _run(suite: Suite, engine: Engine, python: Path, folder: Path) -> dict[str, 
     if not report.exists():
         raise SystemExit(f"{engine.name}: pytest did not run: {report.with_suffix('.log')}")
     return {f"{case.get('classname')}.{case.get('name')}": _outcome(case) for case in ElementTree.parse(report).iter("testcase")}
+
+
+def _make_registry(client: Client) -> None:
+    """A stand-in for the image of a registry. Raises SystemExit where Debian's docker-registry is not installed."""
+    program = shutil.which("docker-registry")
+    if not program:
+        raise SystemExit("docker-registry is missing: apt-get install docker-registry, or `make engines`")
+    context = io.BytesIO()
+    with tarfile.open(fileobj=context, mode="w") as tar:
+        tar.add(program, "docker-registry")
+        for name, text in (("config.yml", _CONFIG), ("Dockerfile", _DOCKERFILE)):
+            entry = tarfile.TarInfo(name)
+            entry.size = len(text)
+            tar.addfile(entry, io.BytesIO(text.encode()))
+    context.seek(0)
+    client.images.build(fileobj=context, custom_context=True, tag=REGISTRY, rm=True, forcerm=True)
 
 
 def _outcome(case: ElementTree.Element) -> str:
