@@ -119,13 +119,14 @@ class _Layer:
         source = self._linked(entry) if entry.kind == "link" else b""
         if source == host:
             return
+        if entry.kind == "file":
+            self._file(path, host, entry, data)
+            return
         self._clear(path)
         if entry.kind == "link":
             os.link(source, host, follow_symlinks=False)
             return
-        if entry.kind == "file":
-            os.close(regular.write(host, entry, data))
-        elif entry.kind == "symlink":
+        if entry.kind == "symlink":
             os.symlink(os.fsencode(entry.target), host)
         elif entry.kind == "fifo":
             os.mkfifo(host, 0o600)
@@ -137,6 +138,21 @@ class _Layer:
             # After the owner: a change of owner takes set-id bits away.
             os.chmod(host, entry.mode)
         os.utime(host, ns=(entry.mtime, entry.mtime), follow_symlinks=False)
+
+    def _file(self, path: bytes, host: bytes, entry: Entry, data: Data) -> None:
+        try:
+            fd = regular.write(host, entry, data)
+        except FileExistsError:  # seldom, so that it is not looked for before
+            self._clear(path)
+            fd = regular.write(host, entry, data)
+        try:
+            self._own(host, entry)
+            if entry.xattrs:
+                regular.set_attributes(host, entry.xattrs, _RESERVED)
+            os.fchmod(fd, entry.mode)
+            os.utime(fd, ns=(entry.mtime, entry.mtime))
+        finally:
+            os.close(fd)
 
     def _device(self, host: bytes, entry: Entry) -> bool:
         """Only root makes devices, and not root in a user namespace. 0:0 would be a whiteout."""

@@ -119,10 +119,15 @@ class _Layer:
         if source == host:
             return
         self._forget(path)
-        _remove(host)
         if entry.kind == "file":
-            _write_file(host, entry, data)
-        elif entry.kind == "symlink":
+            try:
+                _write_file(host, entry, data)
+            except FileExistsError:  # seldom, so that it is not looked for before
+                _remove(host)
+                _write_file(host, entry, data)
+            return
+        _remove(host)
+        if entry.kind == "symlink":
             os.symlink(os.fsencode(entry.target), host)
         elif entry.kind == "link":
             os.link(source, host, follow_symlinks=False)
@@ -170,8 +175,10 @@ def _write_file(host: bytes, entry: Entry, data: Data) -> None:
     try:
         real = recorded.real_mode(entry.mode, is_directory=False)
         os.fchmod(fd, real)
+        if (entry.uid, entry.gid, entry.mode) != (0, 0, real):
+            recorded.write(host, recorded.Recorded(entry.uid, entry.gid, entry.mode), is_directory=False)
+        if entry.xattrs:
+            regular.set_attributes(host, entry.xattrs, _RESERVED)
+        os.utime(fd, ns=(entry.mtime, entry.mtime))
     finally:
         os.close(fd)
-    if (entry.uid, entry.gid, entry.mode) != (0, 0, real):
-        recorded.write(host, recorded.Recorded(entry.uid, entry.gid, entry.mode), is_directory=False)
-    regular.set_attributes(host, entry.xattrs, _RESERVED)
