@@ -130,6 +130,24 @@ def test_a_tape_keeps_what_is_not_read_and_holds_up_who_writes_too_much(tmp_path
     tape.drop()
 
 
+def test_who_has_what_the_stage_that_is_read_waits_for_waits_for_no_reader(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tapes, "_AHEAD", 100)
+    has_it, gives_it = threading.Event(), threading.Event()
+
+    def work(index: int, tape: Tape) -> None:
+        if index == 0:
+            assert has_it.wait(SECONDS)
+            assert gives_it.wait(SECONDS)
+        else:
+            with tape.hurrying():
+                has_it.set()
+                tape.write(b"x" * 101)
+                tape.write(b"y")
+            gives_it.set()
+
+    assert told(Schedule({0: (), 1: ()}, work, Cancellation(), tmp_path)) == b"x" * 101 + b"y"
+
+
 def test_what_is_written_after_the_reader_left_is_lost(tmp_path: Path) -> None:
     tape = Tape(tmp_path)
     tape.drop()

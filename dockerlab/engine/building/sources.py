@@ -1,7 +1,7 @@
 """Where a stage takes things from: images of the store or of a registry, other stages, the build context.
 
-sources.base("python:3.10", tell)      the image that FROM names, pulled where it is missing
-sources.view("build"); sources.view("")  files of a stage or an image; of the build context
+sources.base("python:3.10", tell)      the image that FROM or `--from` names, pulled where it is missing
+sources.root(image)                    its files; sources.context: those of the build context
 """
 
 from __future__ import annotations
@@ -47,7 +47,6 @@ class Sources:
         self._lock = threading.Lock()
         self._images: dict[str, Image] = {}
         self._locks: dict[str, threading.Lock] = {}
-        self.stages: dict[int, Image | None] = {}
 
     def base(self, name: str, tell: Tell) -> Image:
         """The image that goes by a name. Raises NotFound, InvalidReference, EngineError, Cancelled."""

@@ -95,7 +95,8 @@ class Stages:
         state, triggers = self._begun(planned, tell)
         say(f" ---> {short(state.image.id) if state.image else ''}\n")
         expand = partial(self._expanded, state)
-        steps = Steps(self._tools(), state, expand, lambda command, name: self._files(command, name, tell), say, self._plan.globals)
+        find = lambda command, name: self._files(command, name, tell)  # noqa: E731
+        steps = Steps(self._tools(), state, expand, find, say, self._plan.globals, tape.hurrying)
         if triggers:
             say(f"# Executing {len(triggers)} build trigger{'s' if len(triggers) > 1 else ''}\n")
         for command in triggers:

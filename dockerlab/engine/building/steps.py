@@ -7,6 +7,7 @@ none.
 from __future__ import annotations
 
 import posixpath
+import secrets
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -57,7 +58,7 @@ class Tools:
 class Steps:
     """expand: replaces the variables of an instruction. find: the files that a `--from` means. say: takes text of the stream.
 
-    globals: what an ARG without a default may mean.
+    globals: what an ARG without a default may mean. hurrying: while it is entered, `say` does not wait for a reader.
     """
 
     def __init__(
@@ -68,8 +69,9 @@ class Steps:
         find: Callable[[Copy | Run, str], View],
         say: Callable[[str], object],
         globals: Mapping[str, str],
+        hurrying: Callable[[], AbstractContextManager[object]] = nullcontext,
     ) -> None:
-        self._tools, self.state, self._globals = tools, state, globals
+        self._tools, self.state, self._globals, self._hurrying = tools, state, globals, hurrying
         self._expand, self._find, self._say = expand, find, say
 
     # What each does
@@ -187,14 +189,24 @@ class Steps:
         what = script(command.line, state.shell)
         arguments = state.arguments
         text = "".join([f"|{len(arguments)} {' '.join(arguments)} " if arguments else "", " ".join(what.argv)])
-        material = [what.file, command.network, *tools.mounting.material(command.mounts, partial(self._find, command))]
+        # The text does not tell where a word ends.
+        material = [
+            what.argv,
+            arguments,
+            what.file,
+            command.network,
+            *tools.mounting.material(command.mounts, partial(self._find, command)),
+        ]
         tells_all = not command.mounts and not what.file and command.network == "default"
         self._commit(text, material, lambda: self._ran(command, what, arguments), tells_all=tells_all)
 
     @contextmanager
     def _ran(self, command: Run, what: Script, arguments: Sequence[str]) -> Iterator[IO[bytes] | None]:
         tools, state = self._tools, self.state
+        # Who waits for a cache may be the one whose messages are read.
+        keeps = any(mount.type == "cache" for mount in command.mounts)
         with (
+            self._hurrying() if keeps else nullcontext(),
             self._ground() as image,
             tools.mounting.ready(command.mounts, state.workdir, partial(self._find, command)) as mounted,
             self._file(what) as file,
@@ -261,7 +273,8 @@ class Steps:
             yield self.state.image
             return
         committer = self._tools.committer
-        image = committer.commit(State(), "", "", None)
+        # No other one is the same, not even with SOURCE_DATE_EPOCH: it is removed while others are in use.
+        image = committer.commit(State(), f"nothing {secrets.token_hex(16)}", "", None)
         self._tools.hold(image)
         try:
             yield image

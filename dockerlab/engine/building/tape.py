@@ -1,6 +1,7 @@
 """What a stage says while it is built, kept until it is its turn to be told: written by one thread, read by another, in order.
 
     tape.write(b'{"stream":"…"}\\r\\n')     waits while too much of it is unread
+    with tape.hurrying(): …                 but not here: for whoever holds what another stage waits for, which may be the one that is read
     for piece in tape.read(): …             until it is closed, and all is read
 
 Stages are built side by side and told one after the other. What is unread is in memory while it is little, else in a file without a
@@ -12,6 +13,7 @@ from __future__ import annotations
 import tempfile
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 _IN_MEMORY = 1 << 18
@@ -26,17 +28,26 @@ class Tape:
         self._file = tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY, dir=str(folder))  # noqa: SIM115 - closed by `read`, or with us
         self._changed = threading.Condition()
         self._begin = self._end = 0
-        self._is_closed = self._is_dropped = False
+        self._is_closed = self._is_dropped = self._is_hurrying = False
 
     def write(self, data: bytes) -> None:
         """Adds to its end. What is written after the reader left is lost. Raises OSError for a full disk."""
         with self._changed:
-            self._changed.wait_for(lambda: self._end - self._begin < _AHEAD or self._is_dropped)
+            self._changed.wait_for(lambda: self._end - self._begin < _AHEAD or self._is_dropped or self._is_hurrying)
             if not self._is_dropped:
                 self._file.seek(self._end)
                 self._file.write(data)
                 self._end += len(data)
                 self._changed.notify_all()
+
+    @contextmanager
+    def hurrying(self) -> Iterator[None]:
+        """Within, writing waits for nobody: the disk has what is unread."""
+        self._is_hurrying = True
+        try:
+            yield
+        finally:
+            self._is_hurrying = False
 
     def close(self) -> None:
         """No more will be written; twice is fine."""

@@ -1,0 +1,57 @@
+"""What the cache of steps must tell apart though it looks alike; and stages side by side that have something in common. On each rung."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.embedded.builds import Files, build, building, read
+from tests.embedded.rungs import OwnEngine, eventually
+
+
+@pytest.fixture
+def own(rung: OwnEngine) -> Iterator[OwnEngine]:
+    """No build leaves anything but images."""
+    yield rung
+    rung.clear()
+    eventually(lambda: not rung.leftovers(), f"left: {rung.leftovers()}")
+    assert "Traceback" not in rung.said()
+
+
+def test_where_a_word_of_a_command_ends(own: OwnEngine) -> None:
+    text = 'FROM busybox\nRUN ["sh", "-c", "echo $0 > /word", %s]\n'
+    found = [Files(own.client, build(own.client, text % words).image).text("word") for words in ('"a b"', '"a", "b"')]
+    assert found == ["a b\n", "a\n"]
+
+
+def test_where_the_value_of_an_argument_ends(own: OwnEngine) -> None:
+    text = 'FROM busybox\nARG A\nARG B\nARG C\nRUN echo "$A/$B/$C" > /values\n'
+    given = ({"A": "1 B=2", "C": "3"}, {"A": "1", "B": "2 C=3"})
+    found = [Files(own.client, build(own.client, text, buildargs=args).image).text("values") for args in given]
+    assert found == ["1 B=2//3\n", "1/2 C=3/\n"]
+
+
+def test_stages_that_run_on_nothing_do_not_take_it_from_each_other(own: OwnEngine) -> None:
+    run = 'RUN --mount=type=bind,from=busybox,target=/box ["/box/bin/busybox", "sleep", "%s"]\n'
+    text = f"FROM scratch AS a\n{run % 1}FROM scratch AS b\n{run % 0.3}FROM busybox\nCOPY --from=a / /a/\nCOPY --from=b / /b/\n"
+    before = len(own.client.get("/images/json", all=1))
+    built = build(own.client, text, nocache=True, buildargs={"SOURCE_DATE_EPOCH": "100"})
+    assert built.image
+    assert len(own.client.get("/images/json", all=1)) == before + 4
+
+
+def test_a_stage_that_says_much_does_not_keep_a_cache_from_the_one_that_is_read(own: OwnEngine) -> None:
+    mount = "RUN --mount=type=cache,id=much,target=/much,sharing=locked"
+    # More than a stage may say that nobody reads yet.
+    text = f"""
+        FROM busybox AS a
+        {mount} sleep 0.1; until [ -e /much/begun ] || [ $((tries=tries+1)) -gt 100 ]; do sleep 0.1; done; rm -f /much/begun
+        FROM busybox AS b
+        {mount} touch /much/begun; head -c 40000000 /dev/zero | tr '\\0' x
+        FROM busybox
+        COPY --from=a /etc/passwd /a
+        COPY --from=b /etc/passwd /b
+        """
+    with building(own.client, text, nocache=True) as talk:
+        assert read(talk).image
