@@ -374,7 +374,7 @@ def test_a_stage_whose_links_lead_out(own: OwnEngine, tmp_path: Path) -> None:
         ("FROM busybox\nRUN true " + "x" * 5_000_000, "argument list too long"),
         ("FROM busybox\nWORKDIR /" + "x" * 300 + "\nRUN true", "file name too long"),
         ("FROM busybox\nRUN --mount=type=tmpfs,target=/" + "x/" * 2100 + " true", "file name too long"),
-        ("FROM busybox\nRUN --mount=type=cache,target=/a\0b true", "NUL"),
+        ("FROM busybox\nRUN --mount=type=cache,target=/a\0b true", "null byte"),
     ],
     ids=lambda value: value[:30] if "\n" not in value else "",
 )
@@ -524,7 +524,6 @@ def test_a_volume_of_an_image_that_would_lie_over_the_root(own: OwnEngine) -> No
         reply = own.client.post(f"/containers/{reply.json()['Id']}/start")
     assert reply.status >= 400
     assert "where nothing can be mounted" in reply.json()["message"]
-    assert "where nothing can be mounted" in build(own.client, f"FROM {built.image}\nRUN ls /..\n").error
 
 
 def test_a_mount_through_a_link_stays_in_the_image(own: OwnEngine, tmp_path: Path) -> None:
@@ -630,8 +629,10 @@ def test_builds_while_everything_is_pruned_and_their_base_removed(own: OwnEngine
         held = pool.submit(build, own.client, holder)
         time.sleep(0.2)
         pruning = pool.submit(prune)
-        found: list[Built] = [*pool.map(lambda number: build(own.client, text.format(number), nocache=True), range(4))]
-        is_over.set()
+        try:
+            found: list[Built] = [*pool.map(lambda number: build(own.client, text.format(number), nocache=True), range(4))]
+        finally:
+            is_over.set()
         pruning.result(60)
         built = held.result(60)
     assert not [one.error for one in found if one.error]
@@ -639,7 +640,6 @@ def test_builds_while_everything_is_pruned_and_their_base_removed(own: OwnEngine
     assert "\nbase\n" in built.log or "No such image" in built.error or "dial tcp" in built.error or "pull" in built.error
 
 
-@pytest.mark.slow
 def test_a_read_of_the_stream_in_pieces_is_whole(own: OwnEngine) -> None:
     with building(own.client, "FROM busybox\nRUN seq 1 20000\n", nocache=True) as talk:
         lines = read(talk).log.split("\n")

@@ -22,6 +22,7 @@ from dockerlab.engine.building.cancellation import Cancellation
 from dockerlab.engine.containers.container import Attachment, Container
 from dockerlab.engine.containers.record import BUILD_LABEL
 from dockerlab.engine.store.disk import full_disk_is_an_error
+from dockerlab.engine.store.values import short
 from dockerlab.errors import DockerlabError, EngineError
 from dockerlab.wire.multiplex import STDERR, STDOUT, Demultiplexer
 
@@ -94,8 +95,11 @@ def run(containers: Containers, job: Job, told: Callable[[str], object], say: Sa
         if code:
             raise CommandFailed(job.argv, code)
         with full_disk_is_an_error(), tempfile.TemporaryFile(dir=containers.parts.home.tmp) as layer:
-            _remove_stubs(container, job.stubs)
-            containers.parts.snapshots.diff(container.record.root, layer)
+            try:
+                _remove_stubs(container, job.stubs)
+                containers.parts.snapshots.diff(container.record.root, layer)
+            except FileNotFoundError as error:
+                raise EngineError(f"the container {short(container.id)} of this step was removed meanwhile", status=500) from error
             layer.seek(0)
             yield Ran(layer, partial(_adopt, containers, container, container.record.state.started_at))
     finally:

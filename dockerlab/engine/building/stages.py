@@ -114,6 +114,8 @@ class Stages:
         return f"Step {self._numbers[id(command)]}/{len(self._numbers)} : {command.node.text.strip()}", "\n"
 
     def _expanded(self, state: State, command: Command) -> Command:
+        if any(command is label for label in self._labels):
+            return command  # of the request: without variables and quotes
         return expanded(command, state.variables, self._program.dockerfile)
 
     def _begun(self, planned: Planned, tell: Callable[[Mapping[str, Any]], object]) -> tuple[State, tuple[Command, ...]]:

@@ -113,7 +113,8 @@ class Removal:
         for container in self._parts.index.all():
             record = container.record
             wanted = filters.has_labels(record.labels) and filters.lacks_labels(record.labels)
-            if record.state.is_running or not wanted:
+            # A step of a build has ended, but what it wrote is still to be read: it goes by itself.
+            if record.state.is_running or record.is_step or not wanted:
                 continue
             if until is not None and timestamps.nanoseconds(record.created) > until:
                 continue
