@@ -125,6 +125,12 @@ def _ask(method: str, url: str, data: bytes = b"", kind: str = "application/octe
         return str(response.headers["Location"])
 
 
+def pushed(address: str, repository: str, tag: str) -> tuple[dict[str, Any], list[bytes]]:
+    """What a push left in a registry: the manifest, and the layers as they are there."""
+    found: dict[str, Any] = json.loads(get(address, f"{repository}/manifests/{tag}"))
+    return found, [get(address, f"{repository}/blobs/{one['digest']}") for one in found["layers"]]
+
+
 def get(address: str, path: str) -> bytes:
     request = urllib.request.Request(f"http://{address}/v2/{path}", headers={"Accept": f"{OCI}, {INDEX}"})
     with urllib.request.urlopen(request) as response:
@@ -344,8 +350,12 @@ class Engine:
         pull.begin()
         return [message for message in pull.messages() if message.get("status") != "Downloading"]
 
+    def pushing(self, name: str, **more: Any) -> Push:
+        return Push(**self._parts(name), **more)
+
     def push(self, name: str, **more: Any) -> list[Mapping[str, Any]]:
-        return [m for m in Push(**self._parts(name), **more).messages() if m.get("status") != "Pushing"]
+        """The messages, without how far it is."""
+        return [message for message in self.pushing(name, **more).messages() if not message.get("progressDetail")]
 
     def patient(self, **pace: Any) -> Engine:
         return replace(self, pace=replace(self.pace, **pace))
@@ -353,7 +363,7 @@ class Engine:
     def is_clean(self) -> bool:
         """Whether nothing half-made is left: files, blobs that belong to no image, threads."""
         known = {one for image in self.images.images() for one in (image.id, image.manifest, *(at.digest for at in image.layers))}
-        threads = [thread.name for thread in threading.enumerate() if thread.name in ("pull", "push", "layer")]
+        threads = [thread.name for thread in threading.enumerate() if thread.name.startswith(("pull", "push", "layer"))]
         return not list(self.images.home.tmp.iterdir()) and set(self.images.blobs) == known and not threads
 
 

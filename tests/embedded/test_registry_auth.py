@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import gzip
 import json
 import os
 import threading
@@ -216,7 +217,8 @@ class TestKeptFromOthers:
 
             registry.faults.append(away)
             mine.push(registry.name, credentials=ME)
-            assert registry.blobs[digest(MADE.layers[0])] == MADE.layers[0]
+            found = json.loads(registry.documents["1"][1])["layers"][0]["digest"]
+            assert gzip.decompress(registry.blobs[found]) == MADE.layers[0]
             assert {method for method, _, _ in store.asked} == {"PATCH", "PUT"}
             assert all("Authorization" not in headers for _, _, headers in store.asked)
 

@@ -9,8 +9,9 @@ import socket
 import subprocess
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -330,13 +331,19 @@ class TestRefused:
 
 def test_a_full_disk(registry: Fake, tmp_path: Path) -> None:
     """A file system of its own, smaller than what the store leaves to others."""
-    path = tmp_path / "disk"
+    with small_disk(tmp_path / "disk", megabytes=40) as path:
+        assert str(fails(client(path), registry)) == "no space left on device"
+
+
+@contextmanager
+def small_disk(path: Path, *, megabytes: int) -> Iterator[Path]:
+    """A file system of its own."""
     path.mkdir()
-    done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=40m", "tmpfs", path], capture_output=True, text=True)
+    done = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={megabytes}m", "tmpfs", path], capture_output=True, text=True)
     if done.returncode:
         pytest.skip(f"needs a small file system, and none can be mounted: {done.stderr.strip()}")
     try:
-        assert str(fails(client(path), registry)) == "no space left on device"
+        yield path
     finally:
         subprocess.run(["umount", "--lazy", path], check=True)
 
@@ -397,6 +404,33 @@ class TestCancelled:
         assert mine.images.images() == []
         assert mine.is_clean()
 
+    def test_a_registry_that_takes_its_time_to_answer(self, mine: Engine, registry: Fake) -> None:
+        """Whoever waits no longer hears the rest from the messages: the image, a refusal, or that it was cancelled."""
+        go_on = threading.Event()
+        registry.faults += [lambda request: "manifests" in request.path and not go_on.wait(20)]
+        pull = mine.pulling(registry.name)
+        pull.begin(0.05)
+        messages = pull.messages()
+        go_on.set()
+        assert next(messages)["status"] == "Pulling from app"
+        assert [*messages][-1]["status"] == f"Status: Downloaded newer image for {registry.name}"
+        assert is_there(mine, registry)
+        go_on.clear()
+        pull = mine.pulling(f"{registry.address}/app:9")
+        pull.begin(0.05)
+        messages = pull.messages()
+        go_on.set()
+        with pytest.raises(EngineError, match=r"^manifest for 127.0.0.1:[0-9]+/app:9 not found"):
+            next(messages)
+        go_on.clear()
+        pull = mine.pulling(registry.name)
+        pull.begin(0.05)
+        pull.cancel()
+        with pytest.raises(Cancelled):
+            next(pull.messages())
+        go_on.set()
+        assert mine.is_clean()
+
     def test_messages_that_nobody_reads_to_the_end(self, mine: Engine, registry: Fake) -> None:
         registry.faults += [lambda request: request.is_blob(BIG) and request.reply(200, BIG[:1000], length=len(BIG))]
         pull = mine.pulling(registry.name)
@@ -424,8 +458,11 @@ class TestPush:
         return mine
 
     def arrived(self, mine: Engine, registry: Fake) -> bool:
+        found = json.loads(registry.documents["1"][1])
         image = mine.images.get(registry.name)
-        return registry.documents["1"][1] == mine.images.blobs.read(image.manifest) and registry.blobs[digest(PLAIN)] == PLAIN
+        layer = registry.blobs[found["layers"][0]["digest"]]
+        names = [f"{registry.address}/app@{digest(registry.documents['1'][1])}"]
+        return (found["config"]["digest"], image.digests, gzip.decompress(layer)) == (image.id, names, PLAIN) and mine.is_clean()
 
     def test_it_goes(self, filled: Engine, registry: Fake) -> None:
         filled.push(registry.name)
@@ -445,7 +482,8 @@ class TestPush:
         filled.push(registry.name)
         assert self.arrived(filled, registry)
         ranges = [headers.get("Content-Range") for method, path, headers in registry.asked if method == "PATCH"]
-        assert ranges[:2] == [None, f"1000000-{len(PLAIN) - 1}"]
+        size = json.loads(registry.documents["1"][1])["layers"][0]["size"]
+        assert ranges[:2] == [None, f"1000000-{size - 1}"]
 
     def test_an_upload_that_the_registry_forgot(self, filled: Engine, registry: Fake) -> None:
         def forgets(request: Asked) -> object:
@@ -507,10 +545,52 @@ class TestPush:
         path.write_bytes(b"?" + path.read_bytes()[1:])
         with pytest.raises(EngineError, match=f"blob {digest(PLAIN)} is damaged"):
             filled.push(registry.name)
+        assert registry.paths("POST") == []
+        assert filled.images.gzip(digest(PLAIN)) is None
+        assert not list(filled.images.home.tmp.iterdir())
+
+    def test_a_compressed_one_that_is_damaged(self, mine: Engine, registry: Fake) -> None:
+        mine.pull(registry.name)
+        mine.images.tag(registry.name, f"{registry.address}/other:1")
+        path = mine.images.blobs.path(digest(BIG))
+        path.write_bytes(b"?" + path.read_bytes()[1:])
+        registry.blobs.clear()
+        with pytest.raises(EngineError, match=f"blob {digest(BIG)} is damaged"):
+            mine.push(f"{registry.address}/other:1")
+
+    def test_what_was_noted_of_a_layer_and_is_wrong(self, filled: Engine, registry: Fake) -> None:
+        """Another zlib made it, or somebody wrote nonsense."""
+        for digest_, size in (("sha256:" + "0" * 64, 7), ("sha256:../../x", 7), ("sha256:" + "0" * 64, -1)):
+            filled.images.note_gzip(digest(PLAIN), digest_, size)
+            registry.blobs.clear()
+            filled.push(registry.name)
+            assert self.arrived(filled, registry)
+
+    def test_the_disk_is_full_when_a_layer_is_compressed(self, registry: Fake, tmp_path: Path) -> None:
+        with small_disk(tmp_path / "disk", megabytes=80) as path:
+            mine = client(path)
+            load(mine.images, packed(Made([PLAIN], [registry.name]).docker()))
+            (path / "others").write_bytes(bytes(14_000_000))
+            with pytest.raises(EngineError) as caught:
+                mine.push(registry.name)
+            assert str(caught.value) == "no space left on device"
+            assert mine.is_clean()
+            assert registry.paths("POST") == []
+
+    def test_who_leaves_while_a_layer_is_compressed(self, mine: Engine, registry: Fake) -> None:
+        load(mine.images, packed(Made([layer(("big", os.urandom(40_000_000), {}))], [registry.name]).docker()))
+        push = mine.pushing(registry.name)
+        messages = push.messages()
+        while not next(messages).get("progressDetail"):
+            pass
+        assert list(mine.images.home.tmp.iterdir())
+        push.cancel()
+        with pytest.raises(Cancelled):
+            deque(messages, maxlen=0)
+        assert mine.is_clean()
+        assert registry.paths("POST") == []
 
     def test_who_leaves(self, filled: Engine, registry: Fake) -> None:
-        from dockerlab.engine.registry.pushing import Push
-
         reached, over = threading.Event(), threading.Event()
 
         def holds(request: Asked) -> object:
@@ -528,7 +608,7 @@ class TestPush:
             return True
 
         registry.faults += [holds]
-        push = Push(**filled._parts(registry.name))
+        push = filled.pushing(registry.name)
         errors: list[Exception] = []
 
         def run() -> None:
@@ -545,6 +625,7 @@ class TestPush:
         thread.join(10)
         assert isinstance(errors[0], Cancelled)
         assert over.wait(10)
+        assert filled.is_clean()
 
 
 def test_a_port_that_accepts_and_says_nothing(mine: Engine) -> None:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import gzip
 import json
+import os
 import subprocess
 import sys
+from collections.abc import Iterator
+from concurrent.futures import Future
 from typing import Any
 
 import pytest
 
-from dockerlab.engine.registry import manifests, progress, refusals
+from dockerlab.engine.registry import manifests, packing, progress, refusals
 from dockerlab.engine.registry.manifests import Document, Part, Platform
 from dockerlab.engine.registry.measuring import Measuring
 from dockerlab.errors import EngineError, UsageError
@@ -161,6 +165,62 @@ class TestMeasuring:
         with Measuring() as measuring:
             measuring.feed(b"begun")
         assert not measuring._thread.is_alive()
+
+
+class TestPacking:
+    """Layers become gzip."""
+
+    @pytest.mark.parametrize("size", [0, 1, packing.BLOCK, packing.BLOCK * 3 + 1])
+    def test_the_same_bytes_however_they_come(self, size: int) -> None:
+        data = (os.urandom(100_000) + b"x" * 100_000) * (size // 200_000 + 1)
+        data = data[:size]
+        found = set()
+        with packing.pool() as workers:
+            for step in (1000, packing.BLOCK, packing.BLOCK + 1, 10 * packing.BLOCK):
+                pieces = [data[start : start + step] for start in range(0, size, step)]
+                found.add(b"".join(packing.gzipped(pieces, workers)))
+        (only,) = found
+        assert gzip.decompress(only) == data
+        assert only[3:9] == bytes(6)  # neither name nor time
+        done = subprocess.run(["gzip", "-dc"], input=only, capture_output=True, check=True)
+        assert done.stdout == data
+
+    def test_what_is_the_same_in_two_blocks_is_found(self) -> None:
+        data = os.urandom(20_000)
+        with packing.pool() as workers:
+            found = b"".join(packing.gzipped([bytes(packing.BLOCK - 20_000), data, data], workers))
+        assert len(found) < 30_000
+
+    def test_a_source_that_fails(self) -> None:
+        waiting: list[Future[bytes]] = []
+
+        class Never:
+            """Does no work."""
+
+            def submit(self, *work: object) -> Future[bytes]:
+                waiting.append(Future())
+                return waiting[-1]
+
+        def source() -> Iterator[bytes]:
+            yield bytes(packing.BLOCK)
+            raise EngineError("no more")
+
+        with pytest.raises(EngineError, match="no more"):
+            list(packing.gzipped(source(), Never()))  # type: ignore[arg-type]
+        assert [one.cancelled() for one in waiting] == [True]
+
+
+@pytest.mark.parametrize(
+    ("kind", "gzip_"),
+    [
+        ("application/vnd.oci.image.layer.v1.tar", "application/vnd.oci.image.layer.v1.tar+gzip"),
+        ("application/vnd.docker.image.rootfs.diff.tar", "application/vnd.docker.image.rootfs.diff.tar.gzip"),
+        ("application/vnd.docker.image.rootfs.diff.tar.gzip", "application/vnd.docker.image.rootfs.diff.tar.gzip"),
+        ("", "application/vnd.oci.image.layer.v1.tar+gzip"),
+    ],
+)
+def test_the_type_of_a_layer_that_is_compressed(kind: str, gzip_: str) -> None:
+    assert manifests.gzip_kind(kind) == gzip_
 
 
 def test_an_engine_that_pulls_nothing_does_not_load_httpx() -> None:

@@ -19,6 +19,8 @@ from dockerlab.errors import InvalidReference
 if TYPE_CHECKING:
     from dockerlab.engine.core import Engine
 
+# Seconds for a registry to say no with a status. Later it is a message of the answer: before that begins, no client is seen to leave.
+_PATIENCE = 10.0
 _AUTH = Struct(
     "auth", dict.fromkeys(("username", "password", "auth", "email", "serveraddress", "identitytoken", "registrytoken"), TEXT)
 )
@@ -34,7 +36,7 @@ def pull(engine: Engine, request: Request) -> Response:
         *(engine.store, _hosts(engine), Keychain(os.environ), name, query.text("platform"), _credentials(request), all_tags),
         notify=_notify(engine),
     )
-    pulling.begin()
+    pulling.begin(_PATIENCE)
     return Stream(json_lines.lines(pulling.messages()), "application/json", pulling.cancel)
 
 

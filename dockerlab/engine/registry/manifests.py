@@ -18,6 +18,7 @@ from dockerlab.errors import EngineError, UsageError
 LONGEST: Final = 4 << 20  # what Docker and registries allow
 DOCKER_INDEX: Final = "application/vnd.docker.distribution.manifest.list.v2+json"
 _DOCKER_CONFIG: Final = "application/vnd.docker.container.image.v1+json"
+_DOCKER_LAYER: Final = "application/vnd.docker.image.rootfs.diff.tar"
 _SCHEMA1: Final = "application/vnd.docker.distribution.manifest.v1"
 # Old registries gave configs of images other types than theirs.
 _CONFIGS: Final = (_DOCKER_CONFIG, documents.OCI_CONFIG, "application/octet-stream", "application/json", "text/html", "")
@@ -186,6 +187,23 @@ def manifest(found: Document) -> Manifest:
     if config.size > LONGEST_DOCUMENT:
         raise EngineError(f"the image's config is too long: {config.size} bytes", status=500)
     return Manifest(config, tuple(_part(layer) for layer in value["layers"]))
+
+
+def with_layers(data: bytes, found: Mapping[str, Part]) -> bytes:
+    """A manifest with other layers in place of some. found: those, by the digests in the manifest."""
+    value = parse_document(data, "the image's manifest")
+    layers = [_replaced(one, found[one["digest"]]) if one["digest"] in found else one for one in value["layers"]]
+    return documents.encoded({**value, "layers": layers})
+
+
+def _replaced(descriptor: Mapping[str, Any], part: Part) -> dict[str, Any]:
+    kept = {name: found for name, found in descriptor.items() if name not in ("data", "urls")}
+    return {**kept, "mediaType": part.kind, "digest": part.digest, "size": part.size}
+
+
+def gzip_kind(kind: str) -> str:
+    """The media type that a layer has when it is compressed. kind: that of the layer as it is."""
+    return f"{_DOCKER_LAYER}.gzip" if kind.startswith(_DOCKER_LAYER) else f"{documents.OCI_LAYER}+gzip"
 
 
 def _part(value: Mapping[str, Any]) -> Part:

@@ -5,6 +5,9 @@
     for message in pull.messages():    fetches it; raises EngineError, having left nothing behind
     pull.cancel()                      from another thread
 
+`begin(seconds)` waits no longer than that, so that a client that leaves is noticed: what is asked is asked on, and `messages` begins
+with waiting for it.
+
 The image is there, under its names, when all of it is, and not before: each layer verified by its digest, and by the diff_id that the
 config gives it. Manifest and config are kept byte for byte, so that the image has the digests here that it has there.
 """
@@ -12,6 +15,7 @@ config gives it. Manifest and config are kept byte for byte, so that the image h
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -68,13 +72,29 @@ class Pull:
         self._source = Source(self.hosts, self.keychain, self._reference, self.credentials, self._abort, self.pace)
         self._tags: list[str] = []
         self._found: _Found | None = None
+        self._asking: threading.Thread | None = None
+        self._refusal: BaseException | None = None
 
     def cancel(self) -> None:
         """Ends it at once; twice is fine."""
         self._abort.cancel()
 
-    def begin(self) -> None:
-        """Asks the registry what it has. Raises what it answers."""
+    def begin(self, patience: float | None = None) -> None:
+        """Asks the registry what it has. Raises what it answers, within so many seconds; later, `messages` does."""
+        self._asking = threading.Thread(target=self._ask, name="pull", daemon=True)
+        self._asking.start()
+        self._asking.join(patience)
+        if not self._asking.is_alive():
+            self._begun()
+
+    def _begun(self) -> None:
+        """Waits until the registry has said what it has. Raises what it answered."""
+        if self._asking:
+            self._asking.join()
+        if self._refusal:
+            raise self._refusal
+
+    def _ask(self) -> None:
         try:
             if self.all_tags:
                 self._tags = [self._tag(tag) for tag in self._source.first(self._source.tags)[0]]
@@ -82,9 +102,9 @@ class Pull:
                 self._tags = [self._reference.digest or self._reference.tag or ""]
             if self._tags:
                 self._found = self._resolve(self._tags[0])
-        except BaseException:
+        except BaseException as error:  # noqa: BLE001  raised in the thread that answers
+            self._refusal = error
             self._source.close()
-            raise
 
     def _tag(self, text: str) -> str:
         """A tag that the registry lists. Raises UsageError for what is none: it would be another name."""
@@ -110,6 +130,7 @@ class Pull:
     def messages(self) -> Iterator[Message]:
         """To be asked for once, after `begin`. Raises EngineError."""
         try:
+            self._begun()
             is_new = False
             for number, tag in enumerate(self._tags):
                 found = self._found if not number and self._found else self._resolve(tag)

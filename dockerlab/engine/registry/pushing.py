@@ -4,8 +4,13 @@
     for message in push.messages():    sends it; raises EngineError
     push.cancel()                      from another thread
 
-Blobs go as the store has them, three at once: not at all where the repository has them, mounted where another repository of the registry
-is known to, uploaded else. The manifest goes last, byte for byte, so that the image has the digest there that it has here.
+Blobs go three at once: not at all where the repository has them, mounted where another repository of the registry is known to, uploaded
+else. The manifest goes last.
+
+A layer that the store keeps uncompressed is compressed first, to a draft, as its digest must be known before it is sent; what it became
+is remembered, so that this is done once. The manifest in the registry names what was sent: it is another one than here, while the
+config, and with it the image's id, is the same. A manifest whose layers are all compressed, or that came from a registry, goes byte for
+byte, so that the image has the digest there that it had.
 """
 
 from __future__ import annotations
@@ -13,10 +18,12 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Final
 
-from dockerlab.engine.registry import manifests, progress, transfers
+from dockerlab.engine.registry import manifests, packing, progress, transfers
 from dockerlab.engine.registry.abort import Abort
 from dockerlab.engine.registry.client import Client, Pace
 from dockerlab.engine.registry.credentials import Credentials, Keychain
@@ -25,8 +32,8 @@ from dockerlab.engine.registry.manifests import Part
 from dockerlab.engine.registry.progress import Feed, Message
 from dockerlab.engine.registry.refusals import DENIED, Cancelled, Refused
 from dockerlab.engine.registry.source import Source
-from dockerlab.engine.store import Image, Store
-from dockerlab.engine.store.blobs import digest_of
+from dockerlab.engine.store import Image, Store, streams
+from dockerlab.engine.store.blobs import Draft, digest_of
 from dockerlab.engine.store.catalogue import canonical
 from dockerlab.engine.store.values import short
 from dockerlab.errors import DockerlabError, EngineError, NotFound
@@ -97,6 +104,19 @@ class Push:
         return [(str(name.tag), tags[str(name.tag)])]
 
 
+@dataclass(frozen=True)
+class _Layer:
+    """One to send. part: as the store has it. is_plain: whether it is to be compressed. identifier: what it is told as."""
+
+    part: Part
+    diff_id: str
+    is_plain: bool
+
+    @property
+    def identifier(self) -> str:
+        return short(self.diff_id)
+
+
 class _Sending:
     """One image, under one tag."""
 
@@ -108,7 +128,8 @@ class _Sending:
         self._data = store.blobs.read(image.manifest)
         self._manifest = manifests.manifest(manifests.Document(self._data, manifests.media_type(self._data)))
         self._feed = Feed()
-        self._waiting: queue.SimpleQueue[tuple[str, Part]] = queue.SimpleQueue()
+        self._waiting: queue.SimpleQueue[_Layer] = queue.SimpleQueue()
+        self._packed: dict[str, Part] = {}  # by the digests that the layers have here
         self._lock = threading.Lock()
         self._error: Exception | None = None
         self._at_work = 0
@@ -116,28 +137,37 @@ class _Sending:
     def run(self) -> Iterator[Message]:
         """Raises EngineError."""
         layers = self._layers()
-        for identifier, _ in layers:
-            yield progress.step("Preparing", identifier)
-        for identifier, _ in layers[AT_ONCE:]:
-            yield progress.step("Waiting", identifier)
-        yield from self._layers_sent(layers)
-        self._blob("", self._manifest.config)
-        kind = manifests.media_type(self._data)
-        headers = transfers.put_manifest(self._client, self._name.path, self._tag, self._data, kind, self._scopes)
-        digest = digest_of(self._data)
+        for one in layers:
+            yield progress.step("Preparing", one.identifier)
+        for one in layers[AT_ONCE:]:
+            yield progress.step("Waiting", one.identifier)
+        with packing.pool() as self._workers:
+            yield from self._layers_sent(layers)
+        with _in_dockers_words():
+            config = self._manifest.config
+            if (location := self._place("", config, "")) is not None:
+                self._upload("", config, self._store.blobs.path(config.digest), location)
+        data = manifests.with_layers(self._data, self._packed) if self._packed else self._data
+        headers = transfers.put_manifest(self._client, self._name.path, self._tag, data, manifests.media_type(data), self._scopes)
+        digest = digest_of(data)
         if headers.get("docker-content-digest", digest) != digest:
             raise EngineError(f"the registry has the manifest under another digest: {headers['docker-content-digest'][:80]}")
         self._remember(digest)
-        yield progress.line(f"{self._tag}: digest: {digest} size: {len(self._data)}")
-        yield {"progressDetail": {}, "aux": {"Tag": self._tag, "Digest": digest, "Size": len(self._data)}}
+        yield progress.line(f"{self._tag}: digest: {digest} size: {len(data)}")
+        yield {"progressDetail": {}, "aux": {"Tag": self._tag, "Digest": digest, "Size": len(data)}}
 
-    def _layers(self) -> list[tuple[str, Part]]:
-        """The topmost first, as Docker tells them; by their diff_ids."""
+    def _layers(self) -> list[_Layer]:
+        """The topmost first, as Docker tells them."""
+        is_of_registry = any(name.endswith(f"@{self._image.manifest}") for name in self._image.references)
         pairs = zip(self._image.layers, self._manifest.layers, strict=True)
-        found = {part.digest: (short(layer.diff_id), part) for layer, part in pairs if not part.is_foreign}
+        found = {
+            part.digest: _Layer(part, layer.diff_id, not is_of_registry and part.digest == layer.diff_id)
+            for layer, part in pairs
+            if not part.is_foreign
+        }
         return list(reversed(found.values()))
 
-    def _layers_sent(self, layers: Sequence[tuple[str, Part]]) -> Iterator[Message]:
+    def _layers_sent(self, layers: Sequence[_Layer]) -> Iterator[Message]:
         for one in layers:
             self._waiting.put(one)
         threads = [threading.Thread(target=self._work, name="push", daemon=True) for _ in range(min(AT_ONCE, len(layers)))]
@@ -163,7 +193,8 @@ class _Sending:
                     one = self._waiting.get_nowait()
                 except queue.Empty:
                     return
-                self._blob(*one)
+                with _in_dockers_words():
+                    self._layer(one)
         except Exception as error:  # noqa: BLE001  raised in the thread that answers
             with self._lock:
                 self._error = self._error or error
@@ -174,27 +205,70 @@ class _Sending:
                 if not self._at_work:
                     self._feed.end()
 
-    def _blob(self, identifier: str, part: Part) -> None:
-        """identifier: of a layer; a config is sent without words."""
+    # One layer
 
-        def say(status: str) -> None:
-            if identifier:
-                self._feed.say(progress.step(status, identifier))
+    def _layer(self, one: _Layer) -> None:
+        here = one.part.digest
+        if not one.is_plain:
+            if (location := self._place(one.identifier, one.part, here)) is not None:
+                self._upload(one.identifier, one.part, self._store.blobs.path(here), location)
+            return
+        known = self._known(one)
+        place = self._place(one.identifier, known, here) if known else ""
+        if known and place is None:
+            self._packed[here] = known
+            return
+        with self._store.blobs.draft() as draft:
+            part = self._pack(one, draft)
+            if part != known:
+                place = self._place(one.identifier, part, here)
+            if place is not None:
+                self._upload(one.identifier, part, draft.path, place)
+        self._packed[here] = part
 
-        try:
-            if transfers.exists(self._client, self._name.path, part, self._scopes):
-                say("Layer already exists")
-                return
-            other = self._other(part) if identifier else ""
-            scopes = self._scopes | ({f"repository:{other}:pull"} if other else set())
-            location = self._begun(part, other, scopes)
-            if location is None:
-                say(f"Mounted from {other}")
-                return
-            self._upload(identifier, part, location)
-            say("Pushed")
-        except Refused as error:
-            raise _told(error) from error
+    def _known(self, one: _Layer) -> Part | None:
+        """What a layer was compressed to before."""
+        found = self._store.gzip(one.diff_id)
+        return Part(*found, manifests.gzip_kind(one.part.kind)) if found else None
+
+    def _pack(self, one: _Layer, draft: Draft) -> Part:
+        """Compresses a layer. Raises EngineError where it is damaged, or the disk is full."""
+
+        def pieces() -> Iterator[bytes]:
+            place = 0
+            for data in self._store.blobs.chunks(one.part.digest):
+                self._abort.check()
+                yield data
+                place += len(data)
+                self._feed.amount("Preparing", one.identifier, place, one.part.size)
+
+        for data in packing.gzipped(pieces(), self._workers):
+            draft.write(data)
+        draft.finish()
+        with suppress(DockerlabError, OSError):  # it is compressed again the next time
+            self._store.note_gzip(one.diff_id, draft.digest, draft.size)
+        return Part(draft.digest, draft.size, manifests.gzip_kind(one.part.kind))
+
+    # One blob
+
+    def _place(self, identifier: str, part: Part, here: str) -> str | None:
+        """Where to upload a blob to; None where the repository has it, or was given it by another one.
+
+        identifier: of a layer; a config is sent without words. here: the digest that a layer has in the store.
+        """
+        if transfers.exists(self._client, self._name.path, part, self._scopes):
+            self._say("Layer already exists", identifier)
+            return None
+        other = self._other(here) if identifier else ""
+        scopes = self._scopes | ({f"repository:{other}:pull"} if other else set())
+        location = self._begun(part, other, scopes)
+        if location is None:
+            self._say(f"Mounted from {other}", identifier)
+        return location
+
+    def _say(self, status: str, identifier: str) -> None:
+        if identifier:
+            self._feed.say(progress.step(status, identifier))
 
     def _begun(self, part: Part, other: str, scopes: frozenset[str]) -> str | None:
         """Where to upload to, None where it was mounted. Who may not read the other repository uploads."""
@@ -207,49 +281,58 @@ class _Sending:
                 other = ""
         return transfers.mount(self._client, self._name.path, part, "", self._scopes)
 
-    def _upload(self, identifier: str, part: Part, location: str) -> None:
+    def _upload(self, identifier: str, part: Part, path: Path, location: str) -> None:
+        """path: of the file with its bytes."""
+
         def told(place: int) -> None:
             if identifier:
                 self._feed.amount("Pushing", identifier, place, part.size)
 
-        path = self._store.blobs.path(part.digest)
-        if self._store.blobs.size(part.digest) != part.size:
+        try:
+            size = path.stat().st_size
+        except FileNotFoundError:
+            size = -1
+        if size != part.size:
             raise EngineError(f"blob {part.digest} is missing", hint="`dockerlab engine check --repair` says what is wrong.")
         try:
             transfers.upload(self._client, self._name.path, part, path, location, self._scopes, told)
         except Refused as error:
             if error.code == "DIGEST_INVALID":
-                self._blame(part)
+                self._blame(part, path)
             raise
+        self._say("Pushed", identifier)
 
-    def _blame(self, part: Part) -> None:
+    def _blame(self, part: Part, path: Path) -> None:
         """Raises EngineError where it is our copy that is damaged."""
-        for _ in self._store.blobs.chunks(part.digest):
-            self._abort.check()
+        with path.open("rb") as file:
+            for _ in streams.verified(streams.chunks(file), part.digest, f"blob {part.digest}"):
+                self._abort.check()
 
-    def _other(self, part: Part) -> str:
+    def _other(self, here: str) -> str:
         """Another repository of the registry that has the layer, for all that is known; "" for none."""
         for image in self._store.images():
-            if any(layer.digest == part.digest for layer in image.layers):
+            if any(layer.digest == here for layer in image.layers):
                 for name in map(parse, image.references):
                     if name.digest and name.domain == self._name.domain and name.path != self._name.path:
                         return name.path
         return ""
 
     def _remember(self, digest: str) -> None:
-        """The image's name in the registry."""
+        """The image's name in the registry. Its manifest here stays as it is."""
         config = self._store.blobs.read(self._image.id)
         name = f"{self._name.domain}/{self._name.path}@{digest}"
-        try:
+        with suppress(DockerlabError):  # it was removed a moment ago; what was pushed is there
             self._store.add(config, self._store.contents_of(self._image), name, manifest=self._data)
-        except DockerlabError:
-            return  # it was removed a moment ago; what was pushed is there
 
 
-def _told(error: Refused) -> EngineError:
-    """A refusal of a push in Docker's words, which leave out the request."""
-    if error.code == "NO_CREDENTIALS":
-        return EngineError("no basic auth credentials", status=500)
-    if error.code == "DENIED":
-        return EngineError(f"denied: {DENIED}", status=403)
-    return error
+@contextmanager
+def _in_dockers_words() -> Iterator[None]:
+    """A refusal of a push as Docker tells it, without the request."""
+    try:
+        yield
+    except Refused as error:
+        if error.code == "NO_CREDENTIALS":
+            raise EngineError("no basic auth credentials", status=500) from error
+        if error.code == "DENIED":
+            raise EngineError(f"denied: {DENIED}", status=403) from error
+        raise

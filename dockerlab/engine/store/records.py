@@ -1,8 +1,8 @@
 """Which images there are: `index.json` of the OCI image layout, and beside it `images.json` with what the index cannot hold.
 
     index.json    a descriptor for each name of an image, with the name as annotation; one without a name for an image without any
-    images.json   parents, when an image was last tagged, the step of a build that it is, and the sizes of layers' files; all of it
-                  can be lost
+    images.json   parents, when an image was last tagged, the step of a build that it is, the sizes of layers' files, and what layers
+                  are in registries; all of it can be lost
 
 A change writes images.json first: what it says of an image that the index does not have counts for nothing.
 """
@@ -49,6 +49,7 @@ class Records:
     """manifests: of all images, in the order in which they came. names: canonical reference → digest of the manifest.
 
     parents, tagged, keys: by image id; a key is what a step of a build is known by. sizes: bytes of a layer's files, by diff_id.
+    gzips: what a layer was compressed to for a registry, by diff_id: "sha256:… 1234", digest and size.
     """
 
     manifests: Mapping[str, Manifest] = field(default_factory=dict)
@@ -57,6 +58,7 @@ class Records:
     tagged: Mapping[str, str] = field(default_factory=dict)
     sizes: Mapping[str, int] = field(default_factory=dict)
     keys: Mapping[str, str] = field(default_factory=dict)
+    gzips: Mapping[str, str] = field(default_factory=dict)
 
     def with_image(self, manifest: Manifest) -> Records:
         """With an image; it has no name yet."""
@@ -133,8 +135,8 @@ def _parsed(descriptors: Sequence[Mapping[str, Any]], more: Mapping[str, Any]) -
         manifests[digest] = Manifest(digest, int(entry.get("size") or 0), str(entry.get("mediaType") or OCI_MANIFEST))
         if name := (entry.get("annotations") or {}).get(NAME):
             names[str(name)] = digest
-    by_image = {name: _texts(more.get(name)) for name in ("parents", "tagged", "keys")}
-    return Records(manifests, names, sizes=_sizes(more.get("sizes")), **by_image)
+    texts = {name: _texts(more.get(name)) for name in ("parents", "tagged", "keys", "gzips")}
+    return Records(manifests, names, sizes=_sizes(more.get("sizes")), **texts)
 
 
 def _texts(value: object) -> dict[str, str]:
@@ -167,7 +169,7 @@ def index_of(records: Records) -> dict[str, Any]:
 
 
 def _beside(records: Records) -> dict[str, Any]:
-    return {name: dict(getattr(records, name)) for name in ("parents", "tagged", "sizes", "keys")}
+    return {name: dict(getattr(records, name)) for name in ("parents", "tagged", "sizes", "keys", "gzips")}
 
 
 def parse_json(data: bytes, what: str) -> Any:

@@ -30,6 +30,8 @@ from dockerlab.engine.store.tar import Readable
 from dockerlab.engine.store.values import Image, Layer
 from dockerlab.errors import Conflict, DockerlabError, EngineError, NotFound, UsageError
 
+_DIGITS = 16  # of a size that is one
+
 # Told what happened to an image: the action, the image's id, attributes.
 Notify = Callable[[str, str, Mapping[str, str]], object]
 
@@ -274,6 +276,18 @@ class Store:
         """The layers of an image, for an image on top of it."""
         return [Content(one.digest, one.diff_id, one.media_type, one.size, one.files_size, 1) for one in image.layers]
 
+    # Layers that a registry has compressed
+
+    def gzip(self, diff_id: str) -> tuple[str, int] | None:
+        """Digest and size of what a layer was compressed to, if it was, and that is known."""
+        digest, _, size = self._catalogue.contents().records.gzips.get(diff_id, "").partition(" ")
+        return (digest, int(size)) if is_digest(digest) and size.isascii() and size.isdecimal() and len(size) < _DIGITS else None
+
+    def note_gzip(self, diff_id: str, digest: str, size: int) -> None:
+        """A layer was compressed; the same bytes each time, so that it need not be again."""
+        with self._catalogue.changing() as edit:
+            edit.records = replace(edit.records, gzips={**edit.records.gzips, diff_id: f"{digest} {size}"})
+
     # Archives
 
     def load(self, stream: Readable) -> Iterator[dict[str, Any]]:
@@ -391,4 +405,5 @@ def _without(before: Records, steps: Sequence[Step], contents: Contents) -> Reco
         tagged={identifier: time for identifier, time in after.tagged.items() if identifier not in gone},
         keys={identifier: key for identifier, key in after.keys.items() if identifier not in gone},
         sizes={diff_id: size for diff_id, size in after.sizes.items() if diff_id in diff_ids},
+        gzips={diff_id: text for diff_id, text in after.gzips.items() if diff_id in diff_ids},
     )
