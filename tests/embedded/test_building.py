@@ -290,6 +290,13 @@ def test_a_cache_mount_outlives_the_build_and_can_be_pruned(own: OwnEngine) -> N
     assert "one" not in build(own.client, text.format("three")).log.partition("Running in")[2]
 
 
+def test_a_cache_mount_has_an_owner(own: OwnEngine) -> None:
+    mount = "--mount=type=cache,target=/c,id=owned,uid=12,gid=34,mode=0750"
+    built = build(own.client, f"FROM busybox\nRUN {mount} stat -c %u:%g:%a /c\n", nocache=True)
+    # To the disk of an engine without rights all users are one.
+    assert ("12:34:750" if own.uid == 0 else ":750") in built.log
+
+
 def test_networks_of_commands(own: OwnEngine) -> None:
     built = build(own.client, "FROM busybox\nRUN --network=none cat /proc/net/dev\nRUN --network=host true\n", nocache=True)
     if ["Isolation", "supervised"] not in own.client.get("/info")["DriverStatus"]:

@@ -140,6 +140,9 @@ def test_head_has_no_body(path: Path) -> None:
 
 def test_the_target_may_name_a_host(path: Path) -> None:
     assert ask(path, lambda request: Answer(request.path), target="http://docker:2375/info?x=1").body == b"/info"
+    # An address in the query is no host.
+    told = ask(path, lambda request: Answer(request.query.text("remote")), target="/build?remote=http://host/context.tar")
+    assert told.body == b"http://host/context.tar"
 
 
 def test_a_body_that_is_waited_for(path: Path) -> None:

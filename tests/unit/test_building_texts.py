@@ -30,6 +30,11 @@ def test_nothing_asked_for() -> None:
     assert asked() == BuildRequest()
 
 
+@pytest.mark.parametrize("said", [["a:1.2.3.4", "b:::1"], ["a:1.2.3.4,b:::1"], ['["a:1.2.3.4", "b:::1"]']])
+def test_hosts_are_sent_in_three_ways(said: list[str]) -> None:
+    assert asked(extrahosts=said).host == {"ExtraHosts": ["a:1.2.3.4", "b:::1"]}
+
+
 def test_what_docker_py_sends() -> None:
     found = asked(
         t=["app", "registry.example:5000/x/app:2"],
@@ -52,7 +57,13 @@ def test_what_docker_py_sends() -> None:
     assert found.tags == ("docker.io/library/app:latest", "registry.example:5000/x/app:2")
     assert found.args == {"A": "1", "B": None}
     assert found.labels == {"x": "y", "z": ""}
-    assert (found.dockerfile, found.target, found.no_cache, found.pull, found.quiet) == ("sub/Dockerfile.dev", "web", True, False, False)
+    assert (found.dockerfile, found.target, found.no_cache, found.pull, found.quiet) == (
+        "sub/Dockerfile.dev",
+        "web",
+        True,
+        False,
+        False,
+    )
     assert found.cache_from == ("app:old",)
     assert found.platform == ""
     assert found.host == {
@@ -79,6 +90,7 @@ def test_credentials_are_read_and_not_shown() -> None:
         ({"outputs": '[{"Type":"local"}]'}, 501, "DOCKER_BUILDKIT=0"),
         ({"squash": "1"}, 400, "squash is only supported with experimental mode"),
         ({"platform": "linux/arm64"}, 400, "cannot build for linux/arm64"),
+        ({"platform": "foo"}, 400, '"foo": unknown operating system or architecture: invalid argument'),
         ({"t": "Bad"}, 500, "invalid reference format: repository name (library/Bad) must be lowercase"),
         ({"t": "x@sha256:" + "0" * 64}, 500, "build tag cannot contain a digest"),
         ({"buildargs": "[]"}, 400, "invalid JSON in buildargs"),
@@ -120,6 +132,7 @@ def run_of(text: str) -> Script:
         ("RUN <<-EOF\n\techo a\n\t\tb\n\tEOF", ("/bin/sh", "-c", "echo a\nb\n"), ""),
         ("RUN <<'E F'\n#!/bin/cat\nx\nE F", ("/dev/pipes/E F",), "#!/bin/cat\nx\n"),
         ("RUN python <<EOF\nprint(1)\nEOF", ("/bin/sh", "-c", "python <<EOF\nprint(1)\nEOF"), ""),
+        ("RUN <<EOF python3\nprint(1)\nEOF", ("/bin/sh", "-c", "<<EOF python3\nprint(1)\nEOF"), ""),
         ("RUN <<A cat; <<B cat\na\nA\nb\nB", ("/bin/sh", "-c", "<<A cat; <<B cat\na\nA\nb\nB"), ""),
     ],
 )
@@ -168,5 +181,3 @@ def test_env_hides_arg() -> None:
     state = State(None, {"Env": ["A=env"]}, {"A": "arg", "B": "b"})
     assert state.variables == {"A": "env", "B": "b"}
     assert state.arguments == ("B=b",)
-
-

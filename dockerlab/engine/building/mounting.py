@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import os
 import posixpath
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
@@ -134,3 +135,6 @@ def _fill(mount: Mount, find: Find, directory: Path) -> None:
     if mount.from_ or mount.source:
         unpack(find(mount.from_), _source(mount, find), directory)
     directory.chmod(0o755 if mount.mode is None else mount.mode)
+    if mount.uid or mount.gid:
+        with suppress(PermissionError):  # of an engine without rights: to the disk all users are one
+            os.chown(directory, mount.uid or 0, mount.gid or 0)

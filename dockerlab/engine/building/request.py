@@ -15,6 +15,7 @@ from typing import Any
 
 from dockerlab import reference
 from dockerlab.engine.http.types import Query
+from dockerlab.engine.registry import manifests
 from dockerlab.engine.store.values import refused
 from dockerlab.errors import EngineError, InvalidReference, UsageError
 
@@ -86,6 +87,7 @@ def _platform(text: str, platforms: tuple[str, ...]) -> str:
     wanted = text.lower().strip()
     if not wanted or wanted in platforms or wanted == "local":
         return ""
+    manifests.platform(text)  # one that is none
     raise UsageError(
         f"cannot build for {text}: the steps of a build run on this machine, which is {platforms[0]}, "
         "and dockerlab's engine has no emulation; leave --platform out, or build on a machine of that kind"
@@ -129,9 +131,10 @@ def _host(query: Query) -> dict[str, Any]:
     texts = {"CpusetCpus": "cpusetcpus", "CpusetMems": "cpusetmems", "NetworkMode": "networkmode", "CgroupParent": "cgroupparent"}
     found: dict[str, Any] = {key: query.number(name) or 0 for key, name in numbers.items()}
     found |= {key: query.text(name) for key, name in texts.items()}
-    hosts = query.text("extrahosts")
-    # A list as JSON; docker-py sends its items with commas between.
-    found["ExtraHosts"] = list(_list(query, "extrahosts")) if hosts.startswith("[") else [one for one in hosts.split(",") if one]
+    # One value each, as Docker's own clients send them; a list as JSON or with commas between is as good.
+    hosts = query.all("extrahosts")
+    listed = _list(query, "extrahosts") if hosts and hosts[0].startswith("[") else ",".join(hosts).split(",")
+    found["ExtraHosts"] = [one for one in listed if one]
     ulimits = query.json("ulimits") or []
     if not isinstance(ulimits, list):
         raise UsageError("invalid JSON in ulimits: a list is expected")

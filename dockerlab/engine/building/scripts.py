@@ -2,7 +2,7 @@
 
 RUN <<EOF             the content is the command, in the stage's shell
 RUN <<EOF             the content begins with #!: it is a file that is run
-RUN python <<EOF      the shell is given all of it, and reads the heredoc itself
+RUN python <<EOF      the shell is given all of it, and reads the heredoc itself; so it is with RUN <<EOF python
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from dockerlab.dockerfile import heredoc
 from dockerlab.dockerfile.commands import Line
 
 # Where a command sees the file that a heredoc is.
 FOLDER = "/dev/pipes"
-_ALONE = re.compile(r"[0-9]*<<-?[\t\n\f\r ]*[^<]*")
 _TABS = re.compile(r"^\t+", re.MULTILINE)
 
 
@@ -35,7 +35,7 @@ def script(line: Line, shell: Sequence[str]) -> Script:
     if not line.heredocs:
         return Script((*shell, text))
     first = line.heredocs[0]
-    if len(line.heredocs) == 1 and _ALONE.fullmatch(text.strip()):
+    if len(line.heredocs) == 1 and heredoc.opening(text.strip()):
         content = _TABS.sub("", first.content) if first.chomp else first.content
         if first.content.startswith("#!"):
             return Script((f"{FOLDER}/{first.name}",), content)

@@ -34,7 +34,9 @@ class Encoded:
 def request_of(head: h11.Request, pull: Callable[[], bytes]) -> Request:
     """The request that HTTP's head stands for; its path still has its version. Raises UsageError."""
     # A proxy's form of the target, `http://host/path`, is as good as the path.
-    target = _AUTHORITY.sub("", head.target.decode("latin-1"), count=1)
+    target = head.target.decode("latin-1")
+    if authority := _AUTHORITY.match(target):
+        target = target[authority.end() :]
     path, _, query = target.partition("?")
     if not path.startswith("/"):
         raise UsageError(f"malformed HTTP: {target!r} is not a path")
