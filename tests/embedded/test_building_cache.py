@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 
 import pytest
@@ -46,12 +47,31 @@ def test_a_stage_that_says_much_does_not_keep_a_cache_from_the_one_that_is_read(
     # More than a stage may say that nobody reads yet.
     text = f"""
         FROM busybox AS a
-        {mount} sleep 0.1; until [ -e /much/begun ] || [ $((tries=tries+1)) -gt 100 ]; do sleep 0.1; done; rm -f /much/begun
+        RUN sleep 1
+        {mount} true
         FROM busybox AS b
-        {mount} touch /much/begun; head -c 40000000 /dev/zero | tr '\\0' x
+        {mount} head -c 40000000 /dev/zero | tr '\\0' x
         FROM busybox
         COPY --from=a /etc/passwd /a
         COPY --from=b /etc/passwd /b
         """
     with building(own.client, text, nocache=True) as talk:
         assert read(talk).image
+
+
+def test_pruning_and_removing_all_the_time_takes_nothing_from_a_build(own: OwnEngine) -> None:
+    is_over = threading.Event()
+
+    def prune() -> None:
+        while not is_over.is_set():
+            own.client.ask("POST", "/images/prune")
+
+    text = "FROM scratch\n" + "".join(f"ENV A={number}\nWORKDIR /{number}\n" for number in range(8))
+    thread = threading.Thread(target=prune)
+    thread.start()
+    try:
+        for cached in (False, True):
+            assert build(own.client, text, tag="kept:1", nocache=not cached).image
+    finally:
+        is_over.set()
+        thread.join()

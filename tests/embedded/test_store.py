@@ -183,21 +183,21 @@ class TestRemoving:
         use = Use("c" * 64, MADE.id, running=False)
         short = MADE.id.removeprefix("sha256:")[:12]
         with pytest.raises(Conflict) as caught:
-            images.remove("made:1", uses=[use])
+            images.remove("made:1", uses=lambda: [use])
         assert caught.value.message == (
             f'conflict: unable to remove repository reference "made:1" (must force) - '
             f"container cccccccccccc is using its referenced image {short}"
         )
         with pytest.raises(Conflict, match=r"\(must be forced\) - image is being used by stopped container cccccccccccc"):
-            images.remove(MADE.id, uses=[use])
+            images.remove(MADE.id, uses=lambda: [use])
         # The container keeps the layer.
-        assert images.remove("made:1", uses=[use], force=True) == [{"Untagged": "made:1"}, {"Deleted": MADE.id}]
+        assert images.remove("made:1", uses=lambda: [use], force=True) == [{"Untagged": "made:1"}, {"Deleted": MADE.id}]
 
     def test_while_a_container_of_it_runs(self, images: Store) -> None:
         use = Use("c" * 64, MADE.id, running=True)
         with pytest.raises(Conflict, match=r"\(cannot be forced\) - image is being used by running container cccccccccccc"):
-            images.remove(MADE.id, uses=[use], force=True)
-        assert images.remove("made:1", uses=[use], force=True) == [{"Untagged": "made:1"}]
+            images.remove(MADE.id, uses=lambda: [use], force=True)
+        assert images.remove("made:1", uses=lambda: [use], force=True) == [{"Untagged": "made:1"}]
         assert images.get(MADE.id).tags == []
 
     def test_with_it_go_those_that_it_was_committed_on(self, images: Store) -> None:
@@ -235,7 +235,7 @@ class TestPruning:
     def test_all_that_no_container_uses(self, images: Store) -> None:
         load(images, packed(Made([MORE], ["used:1"]).docker()))
         used = images.get("used:1")
-        records, freed = images.prune(dangling=False, uses=[Use("c", used.id, running=False)])
+        records, freed = images.prune(dangling=False, uses=lambda: [Use("c", used.id, running=False)])
         assert records == [{"Untagged": "made:1"}, {"Deleted": MADE.id}, {"Deleted": digest(BASE)}]
         assert freed == len(b"hello") + len("etc/motd")
         assert images.images() == [used]

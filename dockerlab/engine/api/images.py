@@ -14,7 +14,7 @@ from dockerlab.engine.api.networks import until_of
 from dockerlab.engine.filters import Filters, parse
 from dockerlab.engine.http.types import TAR, Answer, Request, Response, Route, Stream
 from dockerlab.engine.json_shapes import TEXT, Struct
-from dockerlab.engine.store import Image, Use
+from dockerlab.engine.store import Image
 from dockerlab.engine.store.values import tagged
 from dockerlab.errors import EngineError, UsageError
 
@@ -198,7 +198,7 @@ def remove(engine: Engine, request: Request) -> Response:
     """DELETE /images/{name}"""
     query = request.query
     removed = engine.store.remove(
-        request.params["name"], force=query.flag("force"), no_prune=query.flag("noprune"), uses=_uses(engine)
+        request.params["name"], force=query.flag("force"), no_prune=query.flag("noprune"), uses=engine.uses
     )
     engine.store.collect()
     return Answer(removed)
@@ -214,14 +214,10 @@ def prune(engine: Engine, request: Request) -> Response:
             return False
         return filters.has_labels(image.labels) and filters.lacks_labels(image.labels)
 
-    removed, freed = engine.store.prune(dangling=dangling is not False, uses=_uses(engine), wanted=is_wanted)
+    removed, freed = engine.store.prune(dangling=dangling is not False, uses=engine.uses, wanted=is_wanted)
     engine.store.collect()
     engine.events.emit("image", "prune", "", {"reclaimed": str(freed)})
     return Answer({"ImagesDeleted": removed or None, "SpaceReclaimed": freed})
-
-
-def _uses(engine: Engine) -> list[Use]:
-    return engine.uses()
 
 
 def load(engine: Engine, request: Request) -> Response:

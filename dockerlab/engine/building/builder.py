@@ -132,8 +132,8 @@ class Build:
             yield line({"errorDetail": {"code": error.code, "message": error.message}, "error": error.message})
         except Cancelled:
             return  # nobody reads it
-        except DockerlabError as error:
-            text = _whole(error)
+        except (DockerlabError, OSError) as error:
+            text = _whole(error) if isinstance(error, DockerlabError) else str(error)
             yield line({"errorDetail": {"message": text}, "error": text})
         finally:
             self._context.close()
@@ -157,7 +157,7 @@ class Build:
         sources = Sources(
             parts.store, parts.snapshots, self._context, self._pull, self._cancellation, self._hold, always_pull=request.pull
         )
-        committer = Committer(parts.store, _epoch(request), tuple(self._cache_sources()))
+        committer = Committer(parts.store, _epoch(request), tuple(self._cache_sources()), self._hold)
         shared = Shared(
             self._containers,
             request,
@@ -188,7 +188,8 @@ class Build:
         """The images that --cache-from names; those that are not there do not count."""
         for name in self._request.cache_from:
             with suppress(NotFound, UsageError):
-                yield self._store.get(name)
+                if image := self._store.held(self._store.get(name), self._hold):
+                    yield image
 
     def _hold(self, image: Image) -> None:
         with self._lock:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Generator, Mapping
-from contextlib import closing
+from contextlib import closing, suppress
 from typing import IO, TYPE_CHECKING, Any
 
 from dockerlab.engine.building.cancellation import Cancellation
@@ -60,16 +60,15 @@ class Sources:
     def _found(self, name: str, tell: Tell) -> Image:
         image: Image | None = None
         if not self._always_pull:
-            try:
-                image = self._store.get(name)
-            except NotFound:
-                image = None
+            with suppress(NotFound):
+                image = self._store.held(self._store.get(name), self._hold)
         if image is None:
             with closing(self._pull(name, self._cancellation)) as messages:
                 for message in messages:
                     tell(message)
-            image = self._store.get(name)
-        self._hold(image)
+            image = self._store.held(self._store.get(name), self._hold)
+            if image is None:
+                raise NotFound(f"No such image: {name}: it was removed a moment ago")
         return image
 
     def root(self, image: Image | None) -> View:

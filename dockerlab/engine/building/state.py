@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import IO, Any
 
 from dockerlab.engine import timestamps
-from dockerlab.engine.store import Image, Store
+from dockerlab.engine.store import Hold, Image, Store
 from dockerlab.engine.store.documents import architecture
 from dockerlab.engine.store.layers import Content
 from dockerlab.engine.store.tar import Writer, entries
@@ -70,11 +70,15 @@ def key_of(parent: Image | None, created_by: str, material: Sequence[object]) ->
 
 @dataclass(frozen=True)
 class Committer:
-    """Makes images of steps. epoch: seconds, SOURCE_DATE_EPOCH; None for the time of day. sources: images that --cache-from names."""
+    """Makes images of steps. epoch: seconds, SOURCE_DATE_EPOCH; None for the time of day. sources: images that --cache-from names.
+
+    hold: told of each image before anybody could remove it.
+    """
 
     store: Store
     epoch: int | None = None
     sources: tuple[Image, ...] = ()
+    hold: Hold | None = None
 
     def commit(self, state: State, created_by: str, key: str, layer: IO[bytes] | None) -> Image:
         """Adds what a step did to a stage's image; config and author are the state's. A layer without entries is none.
@@ -123,7 +127,7 @@ class Committer:
             "history": [*(old.get("history") or []), told],
         }
         contents = [*below, content] if content else below
-        return self.store.add(whole, contents, parent=state.image.id if state.image else "", key=key)
+        return self.store.add(whole, contents, parent=state.image.id if state.image else "", key=key, hold=self.hold)
 
 
 def _has_entries(layer: IO[bytes]) -> bool:

@@ -91,7 +91,6 @@ class Steps:
             case other:
                 self._configure(other)
         if self.state.image:
-            self._tools.hold(self.state.image)
             self._say(f" ---> {short(self.state.image.id)}\n")
 
     def _configure(self, command: Command) -> None:
@@ -255,6 +254,7 @@ class Steps:
         key = key_of(state.image, created_by, [*material, tools.committer.epoch])
         if not tools.request.no_cache:
             found = tools.committer.store.built(key)
+            found = tools.committer.store.held(found, tools.hold) if found else None
             if found is None and tells_all:
                 found = tools.committer.restored(state, created_by, key)
             if found:
@@ -264,7 +264,6 @@ class Steps:
         with layer() as written:
             tools.cancellation.check()
             state.image = tools.committer.commit(state, created_by, key, written)
-            tools.hold(state.image)
 
     @contextmanager
     def _ground(self) -> Iterator[Image]:
@@ -275,7 +274,6 @@ class Steps:
         committer = self._tools.committer
         # No other one is the same, not even with SOURCE_DATE_EPOCH: it is removed while others are in use.
         image = committer.commit(State(), f"nothing {secrets.token_hex(16)}", "", None)
-        self._tools.hold(image)
         try:
             yield image
         finally:

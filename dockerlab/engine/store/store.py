@@ -32,6 +32,10 @@ from dockerlab.errors import Conflict, DockerlabError, EngineError, NotFound, Us
 
 _DIGITS = 16  # of a size that is one
 
+# Told of an image, which is in use from then on.
+Hold = Callable[[Image], object]
+# Which images are in use: asked while nobody makes or removes images.
+Uses = Callable[[], Sequence[Use]]
 # Told what happened to an image: the action, the image's id, attributes.
 Notify = Callable[[str, str, Mapping[str, str]], object]
 
@@ -109,6 +113,14 @@ class Store:
         found = (contents.images.get(identifier) for identifier, known in contents.records.keys.items() if known == key)
         return next((image for image in reversed([*found]) if image), None)
 
+    def held(self, image: Image, hold: Hold) -> Image | None:
+        """Tells `hold` of an image at a moment when nobody removes any; None if somebody has."""
+        with self._catalogue.changing() as edit:
+            found = edit.contents.images.get(image.id)
+            if found:
+                hold(found)
+        return found
+
     # Names
 
     def tag(self, image: Image | str, name: str) -> Image:
@@ -124,22 +136,22 @@ class Store:
         self._tell("tag", found, reference.parse(wanted).familiar)
         return self._current(found)
 
-    def remove(self, name: str, *, force: bool = False, no_prune: bool = False, uses: Sequence[Use] = ()) -> list[dict[str, str]]:
-        """Removes a name, and an image with its last name; the API's records of it. uses: by containers. Raises NotFound, Conflict."""
+    def remove(self, name: str, *, force: bool = False, no_prune: bool = False, uses: Uses = list) -> list[dict[str, str]]:
+        """Removes a name, and an image with its last name; the API's records of it. uses: of images. Raises NotFound, Conflict."""
         with self._catalogue.changing() as edit:
             image = find(name, edit.contents)
-            steps = removal.plan(name, image, edit.contents.images.values(), uses, force=force, prune=not no_prune)
+            steps = removal.plan(name, image, edit.contents.images.values(), uses(), force=force, prune=not no_prune)
             edit.records = _without(edit.records, steps, edit.contents)
         self._removed(steps)
         return [record for step in steps for record in step.records()]
 
     def prune(
-        self, *, dangling: bool = True, uses: Sequence[Use] = (), wanted: Callable[[Image], bool] = lambda image: True
+        self, *, dangling: bool = True, uses: Uses = list, wanted: Callable[[Image], bool] = lambda image: True
     ) -> tuple[list[dict[str, str]], int]:
         """Removes images that no container uses and that have no tag, or all that none uses; the records, and the bytes of files."""
         done: list[Step] = []
         with self._catalogue.changing() as edit:
-            images = dict(edit.contents.images)
+            images, used = dict(edit.contents.images), uses()
             for image, names in removal.candidates(images, dangling=dangling):
                 if not wanted(image):
                     continue
@@ -147,7 +159,7 @@ class Store:
                     if image.id not in images:
                         break
                     try:
-                        steps = removal.plan(name, images[image.id], images.values(), uses)
+                        steps = removal.plan(name, images[image.id], images.values(), used)
                     except Conflict:
                         continue  # somebody needs it: what pruning leaves
                     images = _after(images, steps)
@@ -186,11 +198,12 @@ class Store:
         parent: str = "",
         key: str = "",
         manifest: bytes | None = None,
+        hold: Hold | None = None,
     ) -> Image:
         """Makes an image of a config, whose `rootfs` is ours if it is not given as bytes, and of layers, lowest first.
 
         To be called within `adding`. manifest: to keep as it is, if it came with one. One that is there already keeps its manifest.
-        key: of the step of a build that it is.
+        key: of the step of a build that it is. hold: told of it before anybody could remove it.
         """
         wanted = canonical(name) if name else None
         if not isinstance(config, bytes):
@@ -204,6 +217,8 @@ class Store:
         data = manifest or documents.manifest_of(digest, len(config), [content.descriptor() for content in contents])
         image = documents.image(self.blobs.put(data), data, config, {})
         with self._catalogue.changing() as edit:
+            if hold:
+                hold(image)
             known = edit.contents.images.get(image.id)
             sizes = {**edit.records.sizes, **{content.diff_id: content.files_size for content in contents}}
             changed = replace(edit.records, sizes=sizes)
