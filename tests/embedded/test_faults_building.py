@@ -109,7 +109,6 @@ def killed(own: OwnEngine, work: Callable[[], object], delay: float) -> None:
     assert not thread.is_alive()
     eventually(lambda: not own.client.get("/containers/json", all=1), "a step's container is still there")
     nothing_left(own)
-    assert not own.check()
 
 
 def broken_off(work: Callable[[], object]) -> None:
@@ -125,6 +124,8 @@ def whole(own: OwnEngine) -> set[str]:
     return found
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(300)
 def test_killed_at_random_points_of_a_build(own: OwnEngine) -> None:
     rng, started = random.Random(4), time.monotonic()
     assert build(own.client, EVERYTHING, FILES, nocache=True).image
@@ -134,6 +135,7 @@ def test_killed_at_random_points_of_a_build(own: OwnEngine) -> None:
         delay = rng.uniform(0, took)
         killed(own, partial(build, own.client, EVERYTHING, FILES, tag="killed:1", nocache=rng.random() < 0.5), delay)
         whole(own)
+    assert not own.check()
     built = build(own.client, EVERYTHING, FILES, tag="killed:1")
     files = Files(own.client, built.image)
     assert files.contents["one/many/7"] == FILES["many/7"]
@@ -155,6 +157,8 @@ def pull(own: OwnEngine, address: str) -> Reply:
     return own.client.post("/images/create", fromImage=f"{address}/app", tag="1")
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(300)
 def test_killed_at_random_points_of_a_pull_and_of_a_push(own: OwnEngine, registry: str) -> None:
     put(registry, "app", "1", IMAGE)
     rng, started = random.Random(5), time.monotonic()
@@ -173,6 +177,7 @@ def test_killed_at_random_points_of_a_pull_and_of_a_push(own: OwnEngine, registr
         killed(own, push, rng.uniform(0, took))
         assert b'"error"' not in push().body
         own.client.ask("DELETE", f"/images/{registry}/pushed{number}:1")
+    assert not own.check()
 
 
 # Clients that leave
