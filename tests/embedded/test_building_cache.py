@@ -75,3 +75,23 @@ def test_pruning_and_removing_all_the_time_takes_nothing_from_a_build(own: OwnEn
     finally:
         is_over.set()
         thread.join()
+
+
+def test_what_the_file_system_refuses_ends_a_build_with_a_message(own: OwnEngine) -> None:
+    caches = own.home.root / "caches"
+    aside = caches.with_name("aside")
+    if caches.exists():
+        caches.rename(aside)
+    caches.touch()
+    try:
+        assert "File exists" in build(own.client, "FROM busybox\nRUN --mount=type=cache,target=/c true # refused\n").error
+    finally:
+        caches.unlink()
+        if aside.exists():
+            aside.rename(caches)
+
+
+def test_a_line_of_passwd_ends_with_a_line_feed_and_nothing_else(own: OwnEngine) -> None:
+    files = {"passwd": "one:x:1:1:first\x0btwo:x:2:2::/:/bin/sh\n", "file": ""}
+    built = build(own.client, "FROM scratch\nCOPY passwd /etc/\nCOPY --chown=two file /\n", files)
+    assert "unable to find user two" in built.error

@@ -123,5 +123,5 @@ def _table(view: View, path: str) -> Iterator[list[str]]:
     if entry is None or entry.kind != "file" or entry.size > _LONGEST_TABLE:
         return
     with view.open(real) as file:
-        for line in file.read(_LONGEST_TABLE).decode("utf-8", "surrogateescape").splitlines():
+        for line in file.read(_LONGEST_TABLE).decode("utf-8", "surrogateescape").split("\n"):
             yield line.strip().split(":")
