@@ -66,6 +66,8 @@ class Mounting:
             for mount in mounts:
                 self.cancellation.check()
                 target = posixpath.normpath(posixpath.join(workdir, mount.target))
+                if "\0" in target:
+                    raise EngineError("invalid mount target: it holds a null byte", status=400)
                 if mount.type == "tmpfs":
                     found.tmpfs[target] = f"size={mount.size}" if mount.size else ""
                 elif mount.type == "cache":
