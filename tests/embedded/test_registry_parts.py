@@ -188,8 +188,15 @@ class TestPacking:
     def test_what_is_the_same_in_two_blocks_is_found(self) -> None:
         data = os.urandom(20_000)
         with packing.pool() as workers:
-            found = b"".join(packing.gzipped([bytes(packing.BLOCK - 20_000), data, data], workers))
+            found = b"".join(packing.gzipped([b"text" * (packing.BLOCK // 4 - 5000), data, data, b"more" * 50_000], workers))
         assert len(found) < 30_000
+
+    def test_what_does_not_get_smaller_hardly_grows(self) -> None:
+        data = os.urandom(packing.BLOCK * 4)
+        with packing.pool() as workers:
+            found = b"".join(packing.gzipped([data, bytes(packing.BLOCK)], workers))
+        assert len(found) < len(data) * 1.001 + 2000
+        assert gzip.decompress(found) == data + bytes(packing.BLOCK)
 
     def test_a_source_that_fails(self) -> None:
         waiting: list[Future[bytes]] = []

@@ -4,7 +4,8 @@
         for piece in gzipped(chunks, workers): ...
 
 Blocks of a layer are compressed side by side, each with what comes before it as its dictionary, and are one member of gzip in the end
-(RFC 1952), as any reader takes it. No time and no name is in it. Constant memory; each processor is at work on one layer, too.
+(RFC 1952), as any reader takes it. No time and no name is in it. Constant memory; each processor is at work on one layer, too. A block
+that a few samples of do not get smaller is stored as it is: what is compressed already would take longest, for nothing.
 """
 
 from __future__ import annotations
@@ -19,7 +20,10 @@ from typing import Final
 
 # Of a Debian system's files 4 makes 36.4 %, where 1 makes 39.5, 3 makes 37.6 in the same time, and 6 makes 35.2 in twice that time.
 LEVEL: Final = 4
-BLOCK: Final = 1 << 20
+BLOCK: Final = 1 << 19
+_SAMPLE: Final = 1 << 12
+_EVERY: Final = 1 << 16
+_WORTH: Final = 0.97  # of its size is what a sample must get below
 _WINDOW: Final = 1 << 15
 _MEMORY: Final = 9  # zlib's: all there is
 _MOST: Final = 8  # threads
@@ -69,6 +73,8 @@ def _blocks(source: Iterable[bytes]) -> Iterator[bytes]:
 
 
 def _deflated(block: bytes, before: bytes) -> bytes:
-    settings = (LEVEL, zlib.DEFLATED, -zlib.MAX_WBITS, _MEMORY, zlib.Z_DEFAULT_STRATEGY)
+    sample = b"".join(block[start : start + _SAMPLE] for start in range(0, len(block), _EVERY))
+    level = LEVEL if len(zlib.compress(sample, 1)) < len(sample) * _WORTH else 0
+    settings = (level, zlib.DEFLATED, -zlib.MAX_WBITS, _MEMORY, zlib.Z_DEFAULT_STRATEGY)
     work = zlib.compressobj(*settings, before) if before else zlib.compressobj(*settings)
     return work.compress(block) + work.flush(zlib.Z_SYNC_FLUSH)
