@@ -228,6 +228,12 @@ def test_an_archive_that_is_cut_off(size: int) -> None:
             list(entries(stream))
 
 
+def test_the_last_padding_may_be_missing() -> None:
+    data = written((Entry("a", size=600), b"x" * 600))[:1112]
+    for stream in (io.BytesIO(data), Trickle(data)):
+        assert [entry.path for entry, _ in entries(stream)] == ["a"]
+
+
 def test_an_empty_archive_and_one_without_its_end() -> None:
     assert read(b"") == []
     assert read(written()) == []

@@ -88,6 +88,7 @@ def test_credentials_are_read_and_not_shown() -> None:
     [
         ({"version": "2"}, 501, "DOCKER_BUILDKIT=0"),
         ({"outputs": '[{"Type":"local"}]'}, 501, "DOCKER_BUILDKIT=0"),
+        ({"isolation": "hyperv"}, 400, 'unsupported isolation: "hyperv"'),
         ({"squash": "1"}, 400, "squash is only supported with experimental mode"),
         ({"platform": "linux/arm64"}, 400, "cannot build for linux/arm64"),
         ({"platform": "foo"}, 400, '"foo": unknown operating system or architecture: invalid argument'),

@@ -53,6 +53,8 @@ def parse(query: Query, headers: Mapping[str, str], platforms: tuple[str, ...]) 
         raise EngineError(BUILDKIT, status=501)
     if query.flag("squash"):
         raise UsageError("squash is only supported with experimental mode")
+    if query.text("isolation").lower() not in ("", "default"):
+        raise UsageError(f'unsupported isolation: "{query.text("isolation")}"')
     if query.text("outputs") not in ("", "[]", "null"):
         raise EngineError(f"outputs need BuildKit: {BUILDKIT}", status=501)
     return BuildRequest(

@@ -75,15 +75,19 @@ class _Input:
     def some(self, size: int) -> bytes:
         return self._stream.read(min(size, _CHUNK))
 
-    def skip(self, size: int) -> None:
+    def skip(self, size: int, spare: int) -> None:
+        """spare: how many of the last bytes may be missing at the end of the stream."""
         if self._file:
-            if self._file.seek(size, os.SEEK_CUR) > self._end:
+            beyond = self._file.seek(size, os.SEEK_CUR) - self._end
+            if beyond > spare:
                 raise _ended()
             return
         while size:
             found = self.some(size)
             if not found:
-                raise _ended()
+                if size > spare:
+                    raise _ended()
+                return
             size -= len(found)
 
 
@@ -132,8 +136,8 @@ class Data:
         return self._left
 
     def finish(self) -> None:
-        """Goes to the next header."""
-        self._source.skip(self._left + self._padding)
+        """Goes to the next header. The last entry's padding may be missing: `docker build -f - folder` leaves it out."""
+        self._source.skip(self._left + self._padding, self._padding)
         self._left = self._padding = 0
 
 
