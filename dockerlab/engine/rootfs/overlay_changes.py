@@ -58,9 +58,10 @@ def _write(writer: Writer, host: bytes, path: str, found: os.stat_result, links:
     # Attributes, too, are only read by who may read the file.
     with readable(host, found, 0o400):
         uid, gid = _owner(host, found)
-        entry = Entry(path, kind, stat.S_IMODE(found.st_mode), uid, gid, found.st_mtime_ns, xattrs=_attributes(host))
+        size = found.st_size if kind == "file" else 0
+        entry = Entry(path, kind, stat.S_IMODE(found.st_mode), uid, gid, found.st_mtime_ns, size, xattrs=_attributes(host))
         if kind == "file" and found.st_nlink > 1 and (first := links.setdefault(found.st_ino, path)) != path:
-            writer.add(replace(entry, kind="link", target=first, xattrs={}))
+            writer.add(replace(entry, kind="link", size=0, target=first, xattrs={}))
         elif kind == "file":
             regular.add(writer, host, entry, found.st_size)
         elif kind in ("char", "block"):

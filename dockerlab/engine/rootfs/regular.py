@@ -11,7 +11,7 @@ import stat
 from collections.abc import Collection, Mapping
 from contextlib import suppress
 from dataclasses import replace
-from typing import IO, Final
+from typing import Final
 
 from dockerlab.engine.store.tar import Data, Entry, Writer
 
@@ -50,10 +50,15 @@ def set_attributes(host: bytes, xattrs: Mapping[str, bytes], reserved: Collectio
 
 def add(writer: Writer, host: bytes, entry: Entry, size: int) -> None:
     """Writes a file as an entry. size: how long it was; it may be written to meanwhile, and what is missing is zeros, as with GNU tar."""
-    with open(os.open(host, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC), "rb", buffering=0) as file:
-        found = segments(file.fileno(), size)
+    fd = os.open(host, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        found = segments(fd, size)
         stored = [(0, size)] if found is None else found
-        writer.add(replace(entry, size=size, sparse=None if found is None else tuple(found)), _Segments(file, stored))
+        if entry.size != size or found is not None:
+            entry = replace(entry, size=size, sparse=None if found is None else tuple(found))
+        writer.add(entry, _Segments(fd, stored))
+    finally:
+        os.close(fd)
 
 
 def is_directory(host: bytes) -> bool:
@@ -67,8 +72,8 @@ def is_directory(host: bytes) -> bool:
 class _Segments:
     """Just these bytes of a file, one segment after the other."""
 
-    def __init__(self, file: IO[bytes], segments: list[tuple[int, int]]) -> None:
-        self._file, self._waiting = file, segments[::-1]
+    def __init__(self, fd: int, segments: list[tuple[int, int]]) -> None:
+        self._fd, self._waiting = fd, segments[::-1]
 
     def read(self, size: int, /) -> bytes:
         if not self._waiting:
@@ -77,13 +82,13 @@ class _Segments:
         wanted = min(size, length, CHUNK)
         if wanted < length:
             self._waiting.append((offset + wanted, length - wanted))
-        found = os.pread(self._file.fileno(), wanted, offset)
+        found = os.pread(self._fd, wanted, offset)
         return found.ljust(wanted, b"\0")
 
 
 def segments(fd: int, size: int) -> list[tuple[int, int]] | None:
     """The (offset, length) of what is no hole; None for a file that is not worth it."""
-    if os.fstat(fd).st_blocks * 512 + _WORTH_A_MAP > size:
+    if size < _WORTH_A_MAP or os.fstat(fd).st_blocks * 512 + _WORTH_A_MAP > size:
         return None
     found: list[tuple[int, int]] = []
     at = 0
