@@ -2,7 +2,8 @@
 
 The session is `docker_command.session`, a text: each line a command for the shell, run in a folder of its own with DOCKER_HOST set. Its
 exit code, output and errors must be the same on every engine as on the first (see `suite.engines`), after ids, times, addresses and
-sizes have been given names. A line `#differs ENGINES: reason` before a command says that it need not be on those engines (`*`: all),
+sizes have been given names. Two registries are there for it on this machine, at $REGISTRY and, for user `me` with the password
+`secret`, $PRIVATE. A line `#differs ENGINES: reason` before a command says that it need not be on those engines (`*`: all),
 and why; one that no command needs any more is an error, too.
 
     -v            prints what each command says on the first engine, and the differences that have a reason
@@ -16,15 +17,17 @@ from __future__ import annotations
 import argparse
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from dockerlab import standins
 from tests.conformance.suite import engines
+from tests.embedded.registries import docker_registry
 from tests.engines import Engine
 
 SESSION = Path(__file__).with_suffix(".session")
@@ -35,6 +38,7 @@ docker ps -aq --filter name=cf- | xargs -r docker rm -f -v
 docker network ls -q --filter name=cf- | xargs -r docker network rm
 docker volume ls -q --filter name=cf- | xargs -r docker volume rm
 docker images --format '{{.Repository}}:{{.Tag}}' 'cf-*' | xargs -r docker rmi -f
+docker images --format '{{.Repository}}:{{.Tag}}' '*/cf-*' | xargs -r docker rmi -f
 docker images -q --filter label=conformance | xargs -r docker rmi -f
 """
 # What is different each time → its name.
@@ -49,7 +53,8 @@ _NAMES = tuple(
             "",
         ),
         (r"(?<=unable to start container process: )error during container init: ", ""),
-        (r'Get "https://(registry-1|index)\.docker\.io/.*|this engine cannot (pull|search for) images: .*', "NO REGISTRY"),
+        (r'(Get|Head) "https://(registry-1|index)\.docker\.io/.*|this engine cannot search for images: .*', "NO REGISTRY"),
+        (r"(?<=dial tcp: lookup )(\S+) on \S+: ", r"\1: "),  # whom it asked for the name
         (r"/tmp/cf-\w+", "FOLDER"),
         (r"\b(sha256:)?[0-9a-f]{64}\b", "ID"),
         (r"\b(sha256:)?(?=[0-9a-f]*\d)[0-9a-f]{12}\b", "id"),
@@ -105,11 +110,18 @@ def steps(text: str, part: str = "") -> Iterator[Step]:
 
 def play(engine: Engine, session: Sequence[Step]) -> list[Said]:
     """Runs the session on an engine."""
-    with engine.configured() as client, tempfile.TemporaryDirectory(prefix="cf-") as folder:
+    with (
+        engine.configured() as client,
+        tempfile.TemporaryDirectory(prefix="cf-") as folder,
+        tempfile.TemporaryDirectory() as one,
+        tempfile.TemporaryDirectory() as other,
+        docker_registry(Path(one)) as registry,
+        docker_registry(Path(other), password=True) as private,
+    ):
         standins.prepare("busybox", "python:3.10", client=client)
         environment = {
             "PATH": os.environ["PATH"], "HOME": folder, "DOCKER_CONFIG": folder, "DOCKER_HOST": client.endpoint.url,
-            "DOCKER_CLI_HINTS": "false", "LANG": "C", "TERM": "dumb", "COLUMNS": "200",
+            "REGISTRY": registry, "PRIVATE": private, "DOCKER_CLI_HINTS": "false", "LANG": "C", "TERM": "dumb", "COLUMNS": "200",
         }  # fmt: skip
         _shell(_CLEAN, folder, environment)
         try:
@@ -125,12 +137,14 @@ def _shell(command: str, folder: str, environment: dict[str, str]) -> Said:
             cwd=folder, env=environment, stdin=subprocess.DEVNULL, capture_output=True, timeout=SECONDS, check=False,
         )  # fmt: skip
     except subprocess.TimeoutExpired as error:
-        return Said(-1, _named(error.stdout or b""), f"no end after {SECONDS} s")
-    return Said(done.returncode, _named(done.stdout), _named(done.stderr))
+        return Said(-1, _named(error.stdout or b"", environment), f"no end after {SECONDS} s")
+    return Said(done.returncode, _named(done.stdout, environment), _named(done.stderr, environment))
 
 
-def _named(data: bytes) -> str:
+def _named(data: bytes, environment: Mapping[str, str]) -> str:
     text = data.decode(errors="replace").replace("\r\n", "\n")
+    for name in ("REGISTRY", "PRIVATE"):
+        text = text.replace(environment[name], name.lower())
     lines = []
     for line in text.splitlines():
         for pattern, name in _NAMES:
@@ -146,6 +160,8 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("-k", "--part", default="")
     parser.add_argument("engines", nargs="*")
     given = parser.parse_args(arguments)
+    if not shutil.which("docker-registry"):
+        raise SystemExit("docker-registry is missing: apt-get install docker-registry, or `make engines`")
     session = list(steps(SESSION.read_text(), given.part))
     reference, *others = engines(given.engines)
     wanted = play(reference, session)

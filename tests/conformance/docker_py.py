@@ -14,6 +14,8 @@ _FILES = (
     "api_build", "api_client", "api_container", "api_exec", "api_healthcheck", "api_image", "api_network", "api_volume", "client",
     "errors", "models_containers", "models_images", "models_networks", "models_resources", "models_volumes", "regression",
 )  # fmt: skip
+_SWARM = "starts a swarm"
+_ASKED = "asks a name server for a container's name; here /etc/hosts knows it"
 
 SUITE = Suite(
     "docker",
@@ -24,6 +26,17 @@ SUITE = Suite(
     # The tests are of an older pytest.
     ("-W", "ignore", "-p", "no:unraisableexception", "-k", "not prune_images and not TestSwarm"),
     tags=dict.fromkeys(("alpine:3.10", "alpine:latest", "hello-world"), "busybox"),
+    exceptions={
+        "tests.integration.api_build_test.BuildTest.test_build_out_of_context_dockerfile": "reads the output of a container that it has "
+        "just started, and does not wait for its end",
+        "tests.integration.api_build_test.BuildTest.test_build_with_cache_from": "the engine's own cache counts beside --cache-from, as "
+        "it does for BuildKit",
+        "tests.integration.api_network_test.TestNetworks.test_connect_with_links": _ASKED,
+        "tests.integration.api_network_test.TestNetworks.test_create_with_links": _ASKED,
+        "tests.integration.api_network_test.TestNetworks.test_create_inspect_network_with_scope": _SWARM,
+        "tests.integration.api_network_test.TestNetworks.test_create_network_attachable": _SWARM,
+        "tests.integration.api_network_test.TestNetworks.test_create_network_ingress": _SWARM,
+    },
 )
 
 if __name__ == "__main__":
