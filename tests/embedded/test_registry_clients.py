@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import re
@@ -15,7 +16,7 @@ import docker
 import pytest
 from docker.errors import APIError, ImageNotFound, NotFound
 
-from tests.embedded.archives import Made, gzipped, layer
+from tests.embedded.archives import Made, gzipped, layer, packed
 from tests.embedded.registries import Asked, docker_registry, fake, put
 from tests.embedded.rungs import OwnEngine, engine, eventually, resident
 from tests.embedded.serving import Talk
@@ -151,13 +152,18 @@ class TestDockerPy:
 
     def test_memory_does_not_grow_with_the_layer(self, client: docker.DockerClient, own: OwnEngine, address: str) -> None:
         big = layer(("big", os.urandom(40_000_000), {}))
-        put(address, "big", "1", Made([big], packed=[gzipped(big)]))
+        put(address, "big", "1", Made([big], packed=[gzip.compress(big, 1, mtime=0)]))
+        plain = f"{address}/plain:1"
+        client.images.load(packed(Made([layer(("half", os.urandom(20_000_000).hex().encode(), {}))], [plain]).docker()))
         client.images.pull(f"{address}/app", tag="1")
         before = resident(own.pid)
         client.images.pull(f"{address}/big", tag="1")
         client.images.get(f"{address}/big:1").tag(f"{address}/big2", "1")
         client.images.push(f"{address}/big2", tag="1")
         assert resident(own.pid) - before < 20
+        assert "aux" in client.images.push(plain)  # which compresses it
+        assert resident(own.pid) - before < 30
+        client.images.remove(plain)
         for name in (f"{address}/big:1", f"{address}/big2:1"):
             client.images.remove(name)
 
