@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from dockerlab.engine.store import Image
 
 _PIECE = 1 << 16
+_LONGEST_ARGUMENT = 128 << 10  # the kernel's MAX_ARG_STRLEN
 # Of an image's configuration, what a step of its build runs with.
 _OF_IMAGE = ("Env", "User", "WorkingDir", "Shell")
 # Told what the command prints: 1 or 2 for the stream, text.
@@ -115,6 +116,15 @@ def _adopt(containers: Containers, container: Container, started: str, image: Im
 
 
 def _created(containers: Containers, job: Job) -> Container:
+    if any(
+        len(text.encode("utf-8", "surrogatepass")) >= _LONGEST_ARGUMENT
+        for text in (*job.argv, *job.env, *(job.config.get("Env") or ()))
+    ):
+        raise EngineError(
+            f"exec {job.argv[0][:200]}: argument list too long",
+            hint=f"No argument and no variable may have {_LONGEST_ARGUMENT >> 10} KiB: COPY a file instead.",
+            status=500,
+        )
     mounts = [{"Type": "bind", "Source": str(one.source), "Target": one.target, "ReadOnly": one.read_only} for one in job.bound]
     body = {
         "Image": job.image,
