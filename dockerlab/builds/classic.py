@@ -99,7 +99,7 @@ class Adapter:
 
     def _start(self, header: re.Match[str], now: float) -> Iterator[Event]:
         text = " ".join(header["text"].split())
-        index = self._index(text.lower(), header["stage"])
+        index = self._index(text.lower(), header["stage"], int(header["number"]))
         if index is None:
             vertex = Vertex(f"{header['stage']} {header['number']} {text}", f"[{header['number']}/{header['total']}] {text}")
         else:
@@ -107,9 +107,14 @@ class Adapter:
         self._current = replace(vertex, started=now)
         yield self._current
 
-    def _index(self, text: str, stage: str | None) -> int | None:
-        """Which of the Dockerfile's instructions a step is. Podman expands the variables of a FROM, but says its stage."""
+    def _index(self, text: str, stage: str | None, number: int) -> int | None:
+        """Which of the Dockerfile's instructions a step is. Podman expands the variables of a FROM, but says its stage.
+
+        An engine that leaves out stages numbers the others as if it had not: then the number tells two lines with one text apart.
+        """
         following = range(self._next, len(self._texts))
+        if not self._is_podman and number - 1 in following and self._texts[number - 1] == text:
+            return number - 1
         if not text.startswith("from "):
             return next((i for i in following if self._texts[i] == text), None)
         if stage:

@@ -79,3 +79,12 @@ def test_output_that_looks_like_a_step_of_another_dockerfile_does_not_derail() -
         ("RUN b", "done", ("", "x", "")),
         ("RUN c", "done", ("y",)),
     ]
+
+
+@pytest.mark.parametrize("base", ["busybox", "other"])
+def test_stages_that_are_left_out_are_not_taken_for_those_that_are_built(base: str) -> None:
+    told = [f"Step 3/4 : FROM {base}", "\n", "Step 4/4 : RUN b", "\n", "said\n"]
+    messages: list[dict[str, Any]] = [*({"stream": text} for text in told), {"error": "no"}]
+    _, build = replay(f"FROM busybox\nRUN b\nFROM {base}\nRUN b\n", messages)
+    assert [step.state for step in build.steps] == ["waiting", "waiting", "done", "failed"]
+    assert build.steps[3].output == ("said",)
