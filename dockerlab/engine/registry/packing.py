@@ -18,8 +18,9 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from typing import Final
 
-# Of a Debian system's files 4 makes 36.4 %, where 1 makes 39.5, 3 makes 37.6 in the same time, and 6 makes 35.2 in twice that time.
-LEVEL: Final = 4
+# Of 120 MB of a Debian system's files 1 makes 39.5 % in 1.9 s of a processor, 2 38.4 in 2.7, 4 36.4 in 3.4, 6 35.2 in 6.7: a second more
+# saves 2.5 MB, which most networks send in less.
+LEVEL: Final = 1
 BLOCK: Final = 1 << 19
 _SAMPLE: Final = 1 << 12
 _EVERY: Final = 1 << 16
