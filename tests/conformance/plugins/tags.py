@@ -5,10 +5,12 @@ Before each, because there are tests that remove the image that the next one run
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 
 import docker
+import docker.errors
 
 
 def pytest_runtest_setup() -> None:
@@ -17,5 +19,16 @@ def pytest_runtest_setup() -> None:
     try:
         for wanted, existing in json.loads(os.environ["CONFORMANCE_TAGS"]).items():
             client.images.get(existing).tag(wanted)
+    finally:
+        client.close()
+
+
+def pytest_sessionfinish() -> None:
+    """Takes the names away again: an image that has several is removed by one of them without a question."""
+    client = docker.from_env()
+    try:
+        for wanted in json.loads(os.environ["CONFORMANCE_TAGS"]):
+            with contextlib.suppress(docker.errors.APIError):
+                client.images.remove(wanted)
     finally:
         client.close()
