@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from dockerlab.engine.building import copying
-from dockerlab.engine.rootfs.views import DirectoryView
+from dockerlab.engine.rootfs.directory_view import DirectoryView
 from dockerlab.engine.store.tar import Entry, Writer, entries
 from dockerlab.errors import EngineError
 from tests.embedded.archives import File

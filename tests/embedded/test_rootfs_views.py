@@ -12,9 +12,10 @@ from pathlib import Path
 import pytest
 
 from dockerlab.engine.rootfs import Kind
+from dockerlab.engine.rootfs.directory_view import DirectoryView
 from dockerlab.engine.rootfs.mount_points import MOUNT_POINT
 from dockerlab.engine.rootfs.reading import View, resolve
-from dockerlab.engine.rootfs.views import EMPTY, DirectoryView, view_of
+from dockerlab.engine.rootfs.views import EMPTY, view_of
 from dockerlab.errors import EngineError
 from tests.embedded.archives import layer
 from tests.embedded.building import benches

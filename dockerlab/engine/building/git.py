@@ -22,9 +22,9 @@ from typing import Final
 
 from dockerlab.engine.building.cancellation import Cancellation
 from dockerlab.engine.home import BUILD_FILES
+from dockerlab.engine.rootfs.directory_view import DirectoryView
 from dockerlab.engine.rootfs.reading import View, resolve
 from dockerlab.engine.rootfs.removal import remove
-from dockerlab.engine.rootfs.views import DirectoryView
 from dockerlab.errors import EngineError, UsageError
 
 _COMMIT: Final = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")

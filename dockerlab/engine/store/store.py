@@ -18,13 +18,13 @@ from dockerlab.engine import timestamps
 from dockerlab.engine.finding import Finding
 from dockerlab.engine.home import Home, write_json
 from dockerlab.engine.rootfs import Snapshots
-from dockerlab.engine.store import check, documents, layers, load, records, removal, save, streams
+from dockerlab.engine.store import check, documents, edits, layers, load, records, removal, save, streams
 from dockerlab.engine.store.blobs import TEMPORARY, Blobs, is_digest
-from dockerlab.engine.store.catalogue import Catalogue, Contents, canonical, find
+from dockerlab.engine.store.catalogue import Catalogue, canonical, find
 from dockerlab.engine.store.documents import architecture
 from dockerlab.engine.store.layers import Content
 from dockerlab.engine.store.lock import Lock
-from dockerlab.engine.store.records import Manifest, Records
+from dockerlab.engine.store.records import Manifest
 from dockerlab.engine.store.removal import Step, Use
 from dockerlab.engine.store.tar import Readable
 from dockerlab.engine.store.values import Image, Layer
@@ -132,7 +132,7 @@ class Store:
             raise UsageError("refusing to create an ambiguous tag using digest algorithm as name")
         with self._catalogue.changing() as edit:
             found = find(image.id if isinstance(image, Image) else image, edit.contents)
-            edit.records = _tagged(edit.records, found, wanted)
+            edit.records = edits.tagged(edit.records, found, wanted)
         self._tell("tag", found, reference.parse(wanted).familiar)
         return self._current(found)
 
@@ -141,7 +141,7 @@ class Store:
         with self._catalogue.changing() as edit:
             image = find(name, edit.contents)
             steps = removal.plan(name, image, edit.contents.images.values(), uses(), force=force, prune=not no_prune)
-            edit.records = _without(edit.records, steps, edit.contents)
+            edit.records = edits.without(edit.records, steps, edit.contents)
         self._removed(steps)
         return [record for step in steps for record in step.records()]
 
@@ -162,9 +162,9 @@ class Store:
                         steps = removal.plan(name, images[image.id], images.values(), used)
                     except Conflict:
                         continue  # somebody needs it: what pruning leaves
-                    images = _after(images, steps)
+                    images = edits.after(images, steps)
                     done += steps
-            edit.records = _without(edit.records, done, edit.contents)
+            edit.records = edits.without(edit.records, done, edit.contents)
         self._removed(done)
         sizes = {layer.chain_id: layer.files_size for step in done for layer in step.image.layers}
         freed = sum(sizes[chain_id] for step in done for chain_id in step.layers)
@@ -228,7 +228,7 @@ class Store:
                 changed = replace(changed, parents={**changed.parents, image.id: parent})
             if key:
                 changed = replace(changed, keys={**changed.keys, image.id: key})
-            edit.records = _tagged(changed, known or image, wanted) if wanted else changed
+            edit.records = edits.tagged(changed, known or image, wanted) if wanted else changed
         return self._current(image)
 
     def commit(
@@ -388,37 +388,3 @@ def _platform(config: Mapping[str, Any], asked: str) -> dict[str, Any]:
     kind, _, variant = rest.partition("/")
     found = {"architecture": kind or architecture(), "os": system or "linux"}
     return found | ({"variant": variant} if variant else {})
-
-
-def _tagged(before: Records, image: Image, name: str) -> Records:
-    return replace(before.with_name(name, image.manifest), tagged={**before.tagged, image.id: timestamps.now()})
-
-
-def _after(images: Mapping[str, Image], steps: Sequence[Step]) -> dict[str, Image]:
-    """The images that are left."""
-    left = dict(images)
-    for step in steps:
-        if step.name is None:
-            del left[step.image.id]
-        else:
-            names = left[step.image.id].references
-            left[step.image.id] = replace(left[step.image.id], references=tuple(name for name in names if name != step.name))
-    return left
-
-
-def _without(before: Records, steps: Sequence[Step], contents: Contents) -> Records:
-    """The records after the steps: what is known of images and layers that are gone is forgotten, too."""
-    after = before
-    for step in steps:
-        after = after.without_image(step.image.manifest) if step.name is None else after.without_name(step.name)
-    gone = {step.image.id for step in steps if step.name is None}
-    left = [image for identifier, image in contents.images.items() if identifier not in gone]
-    diff_ids = {layer.diff_id for image in left for layer in image.layers}
-    return replace(
-        after,
-        parents={identifier: parent for identifier, parent in after.parents.items() if identifier not in gone},
-        tagged={identifier: time for identifier, time in after.tagged.items() if identifier not in gone},
-        keys={identifier: key for identifier, key in after.keys.items() if identifier not in gone},
-        sizes={diff_id: size for diff_id, size in after.sizes.items() if diff_id in diff_ids},
-        gzips={diff_id: text for diff_id, text in after.gzips.items() if diff_id in diff_ids},
-    )
