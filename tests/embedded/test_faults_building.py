@@ -534,7 +534,8 @@ def test_a_volume_of_an_image_that_would_lie_over_the_root(own: OwnEngine) -> No
 
 def test_a_mount_through_a_link_stays_in_the_image(own: OwnEngine, tmp_path: Path) -> None:
     tmp_path.chmod(0o777)
-    text = f"FROM busybox\nRUN mkdir -p {tmp_path}; ln -s {tmp_path} /l\nRUN --mount=type=cache,target=/l/in touch /l/in/x; ls {tmp_path}/in\n"
+    text = f"FROM busybox\nRUN mkdir -p {tmp_path}; ln -s {tmp_path} /l\n"
+    text += f"RUN --mount=type=cache,target=/l/in touch /l/in/x; ls {tmp_path}/in\n"
     built = build(own.client, text)
     assert "\nx\n" in built.log
     assert not [*tmp_path.iterdir()]
