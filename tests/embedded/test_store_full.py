@@ -11,6 +11,8 @@ import pytest
 
 from dockerlab.engine.core import check
 from tests.embedded.archives import Made, gzipped, layer, packed
+from tests.embedded.builds import build
+from tests.embedded.registries import docker_registry, put
 from tests.embedded.rungs import OwnEngine, engine, eventually
 from tests.embedded.serving import Reply
 
@@ -136,5 +138,53 @@ def test_a_disk_that_others_filled(disk: Disk, own: OwnEngine) -> None:
     disk.clear()
     eventually(lambda: not left(own))
     assert client.wait(client.run("sh", "-c", "exit 4")) == 4
+    assert "Traceback" not in own.said()
+    assert whole(own)
+
+
+LARGE = os.urandom(16 << 20)
+WRITE = "dd if=/dev/zero of={0} bs=1M count=200 2>&1"
+
+
+@pytest.mark.parametrize(
+    ("dockerfile", "files"),
+    [
+        ("FROM busybox\n", {"large": LARGE * 3}),
+        ("FROM busybox\nRUN --mount=type=bind,target=/m true\n", {"large": LARGE[: 4 << 20]}),
+        ("FROM busybox AS a\nFROM busybox\nCOPY --from=a / /x\nCOPY large /1\n", {"large": LARGE[: 4 << 20]}),
+        (f"FROM busybox\nRUN {WRITE.format('/large')}\n", {}),
+        (f"FROM busybox\nRUN --mount=type=cache,target=/c {WRITE.format('/c/large')}\n", {}),
+    ],
+    ids=["context", "bind", "COPY", "RUN", "cache"],
+)
+def test_a_build_that_does_not_fit_leaves_nothing(disk: Disk, own: OwnEngine, dockerfile: str, files: dict[str, bytes]) -> None:
+    client = own.client
+    assert build(client, "FROM busybox\nRUN true\n").image  # its files are unpacked by now
+    disk.fill(TIGHT)
+    images = len(client.get("/images/json", all=1))
+    built = build(client, dockerfile, files, nocache=True)
+    said = f"{built.error}{built.log}".lower()
+    assert built.error
+    assert FULL in said
+    client.post("/build/prune")
+    eventually(lambda: not left(own) and len(client.get("/containers/json", all=1)) == 1)
+    assert len(client.get("/images/json", all=1)) <= images + 1, "a step that was whole may stay"
+    disk.clear()
+    assert build(client, "FROM busybox\nCOPY . /\nRUN true\n", {"a": "x"}, nocache=True).image
+    assert "Traceback" not in own.said()
+    assert whole(own)
+
+
+def test_a_pull_that_does_not_fit_leaves_nothing(disk: Disk, own: OwnEngine, tmp_path: Path) -> None:
+    (tmp_path / "registry").mkdir()
+    with docker_registry(tmp_path / "registry") as address:
+        put(address, "big", "1", BIG)
+        disk.fill(TIGHT)
+        before = files(own)
+        refused(own.client.post("/images/create", fromImage=f"{address}/big", tag="1"))
+        assert FULL in build(own.client, f"FROM {address}/big:1\n").error
+        assert files(own) == before
+        disk.clear()
+        assert b'"errorDetail"' not in own.client.post("/images/create", fromImage=f"{address}/big", tag="1").body
     assert "Traceback" not in own.said()
     assert whole(own)
