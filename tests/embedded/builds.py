@@ -12,7 +12,7 @@ import re
 import tarfile
 import urllib.parse
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -92,7 +92,8 @@ def building(client: Client, dockerfile: str, files: Mapping[str, Any] | None = 
     with Talk(client.path) as talk:
         talk.sock.settimeout(120)
         talk.send(f"POST {path} HTTP/1.1\r\nHost: docker\r\nContent-Type: application/x-tar\r\nContent-Length: {len(body)}\r\n\r\n")
-        talk.send(body)
+        with suppress(BrokenPipeError):  # a refusal may come before all is sent, and can be read nevertheless
+            talk.send(body)
         yield talk
 
 
