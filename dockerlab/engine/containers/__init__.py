@@ -158,9 +158,7 @@ class Containers:
 
     # What clients ask for
 
-    def create(
-        self, body: Mapping[str, Any], name: str = "", platform: str = "", run: Mapping[str, Any] | None = None
-    ) -> Created:
+    def create(self, body: Mapping[str, Any], name: str = "", platform: str = "", run: Mapping[str, Any] | None = None) -> Created:
         """Makes a container. run: in the place of the image's configuration. Raises UsageError, NotFound, Conflict, EngineError."""
         return creation.create(self.parts, body, name, platform, run)
 

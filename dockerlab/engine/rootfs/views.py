@@ -1,7 +1,7 @@
 """Views of unpacked layers of either kind (see `reading.View`), which are ours and do not change.
 
-    view_of("overlay", lowers)  → the root that a container on these lowers would start with
-    EMPTY                       → that of `FROM scratch`
+view_of("overlay", lowers)  → the root that a container on these lowers would start with
+EMPTY                       → that of `FROM scratch`
 """
 
 from __future__ import annotations
