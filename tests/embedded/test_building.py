@@ -234,6 +234,19 @@ def test_the_user_and_the_directory_of_commands(own: OwnEngine) -> None:
     assert "\n1234\n/srv/app\ndrwxr-xr-x\n" in built.log
 
 
+def test_a_workdir_that_is_made_belongs_to_the_user(own: OwnEngine) -> None:
+    built = build(own.client, "FROM busybox\nWORKDIR /mine\nUSER 1234:5678\nWORKDIR /srv/theirs\nRUN touch written\n", nocache=True)
+    entries = Files(own.client, built.image).entries
+    if own.uid == 0 or own.environment.get("DOCKERLAB_ENGINE_ISOLATION"):  # a user's namespace has one id on its disk
+        assert {name: (entries[name].uid, entries[name].gid) for name in ("mine", "srv", "srv/theirs", "srv/theirs/written")} == {
+            "mine": (0, 0),
+            "srv": (1234, 5678),
+            "srv/theirs": (1234, 5678),
+            "srv/theirs/written": (1234, 5678),
+        }
+    assert "srv/theirs/written" in entries
+
+
 def test_heredocs(own: OwnEngine) -> None:
     text = 'FROM busybox\nRUN <<EOF\nx=1\necho "x is $x"\nEOF\n'
     text += "RUN <<'S'\n#!/bin/cat\nmyself\nS\nRUN cat <<A - /proc/self/comm\nto cat\nA\n"

@@ -20,6 +20,7 @@ from dockerlab.dockerfile.commands import Add, Arg, Cmd, Command, Copy, Entrypoi
 from dockerlab.engine import changes
 from dockerlab.engine.building import copying, history, running
 from dockerlab.engine.building.mounting import HALF_MADE, Mounting, stubs
+from dockerlab.engine.building.ownership import owner
 from dockerlab.engine.building.running import Bound, Job
 from dockerlab.engine.building.scripts import FOLDER, Script, script
 from dockerlab.engine.building.state import Committer, State, clamp, key_of
@@ -127,7 +128,7 @@ class Steps:
 
     @contextmanager
     def _directories(self, path: str) -> Iterator[IO[bytes] | None]:
-        """The layer of a directory that is not there."""
+        """The layer of a directory that is not there. As with BuildKit, it belongs to the stage's user."""
         view = self._tools.sources.root(self.state.image)
         place = resolve(view, path)
         missing = []
@@ -139,10 +140,13 @@ class Steps:
         if not missing:
             yield None
             return
+        user = self.state.config.get("User")
+        uid, gid = owner(user, view) if user else (0, 0)
+        mtime = (self._tools.committer.epoch or 0) * 10**9
         with self._temporary() as layer:
             writer = Writer(layer)
             for name in reversed(missing):
-                writer.add(Entry(name, "directory", mode=0o755, mtime=(self._tools.committer.epoch or 0) * 10**9))
+                writer.add(Entry(name, "directory", 0o755, uid, gid, mtime))
             writer.close()
             layer.seek(0)
             yield layer
