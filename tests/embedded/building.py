@@ -81,6 +81,66 @@ def times(data: bytes) -> dict[str, float]:
         return {member.name: member.mtime for member in tar}
 
 
+# What COPY is tried with: a context, and the root that is there already.
+FILES: list[File] = [
+    ("a.txt", b"A", {}),
+    ("b.txt", b"B", {}),
+    ("a.md", b"M", {}),
+    (".hid", b"h", {}),
+    ("[x]", b"br", {}),
+    ("s p", b"sp", {}),
+    ("ln", "a.txt", {}),
+    ("lnd", "dir", {}),
+    ("dir", None, {"mode": 0o700, "uid": 9}),
+    ("dir/x.txt", b"X", {"uid": 5, "gid": 6}),
+    ("dir/l", "x.txt", {}),
+    ("dir/sub", None, {"mode": 0o711}),
+    ("dir/sub/y", b"Y", {"mode": 0o4755}),
+    ("dir/sub/z.md", b"Z", {}),
+    ("hd", None, {}),
+    ("hd/1", b"11", {}),
+    ("hd/2", b"", {"type": tarfile.LNKTYPE, "linkname": "hd/1"}),
+    ("p", None, {}),
+    ("p/q", None, {"mode": 0o711}),
+    ("p/q/g", b"g", {}),
+    ("p/q/r", None, {}),
+    ("p/q/r/f", b"f", {}),
+    ("p/sl", "q", {}),
+    ("over", None, {}),
+    ("over/d", b"a file", {}),
+    ("under", None, {}),
+    ("under/f", None, {}),
+    ("under/f/z", b"z", {}),
+    ("links", None, {}),
+    ("merge", None, {"mode": 0o700}),
+    ("merge/dd", None, {"mode": 0o750}),
+    ("merge/dd/new", b"N", {}),
+    ("links/sf", "elsewhere", {}),
+]
+BASE = dated(
+    ("etc", None, {}),
+    ("etc/passwd", b"root:x:0:0::/:/bin/sh\njoe:x:70:71::/:/bin/sh\n", {}),
+    ("etc/group", b"root:x:0:\njoe:x:71:joe\nstaff:x:50:\n", {}),
+    ("d", None, {"mode": 0o711, "uid": 9, "gid": 9}),
+    ("d/f", b"old", {}),
+    ("d/dd", None, {}),
+    ("file", b"file", {}),
+    ("sl", "d", {}),
+    ("abs", "/d", {}),
+    ("dang", "/nowhere/there", {}),
+    ("up", "../../d", {}),
+    ("sf", "file", {}),
+    ("loop", "loop", {}),
+    ("own", b"own", {"uid": 7, "gid": 8, "mode": 0o4755}),
+    ("owned", None, {"uid": 7, "gid": 8, "mode": 0o2750}),
+    ("owned/z", b"z", {"uid": 7, "gid": 8}),
+    ("h1", b"H", {}),
+    ("h2", b"", {"type": tarfile.LNKTYPE, "linkname": "h1"}),
+    ("fifo", b"", {"type": tarfile.FIFOTYPE}),
+    ("null", b"", {"type": tarfile.CHRTYPE, "devmajor": 1, "devminor": 3}),
+)
+
+
 @dataclass
 class Bench:
     """files: of the context. base: a tar of what is in the root already. stack: closes what was opened."""
@@ -160,6 +220,9 @@ def benches(folder: Path) -> Iterator[Callable[..., Bench]]:
             return Bench(folder / "bench", stack, files, base)
 
         yield make
+
+
+Make = Callable[..., Bench]
 
 
 class _Handler(BaseHTTPRequestHandler):

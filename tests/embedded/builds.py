@@ -1,4 +1,4 @@
-"""Builds on an engine, by its API: a Dockerfile and files in, what was told and the image out.
+"""Builds on an engine, by its API: a Dockerfile and files in, what was told and the image out; also bodies and images that lie.
 
 built = build(own.client, "FROM busybox\\nRUN true\\n", {"a.txt": "x"}, tag="a:1")
 built.image, built.steps, built.log, built.error
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import re
 import tarfile
 import urllib.parse
@@ -16,9 +17,13 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
+from dockerlab import standins
+from tests.embedded.archives import packed
 from tests.embedded.containing import Client
-from tests.embedded.serving import Talk
+from tests.embedded.rungs import OwnEngine, eventually
+from tests.embedded.serving import Reply, Talk
 
+GROWTH = 30  # megabytes that an engine may grow by what is no leak
 _STEP = re.compile(r"Step (\d+)/(\d+) : (.*)", re.DOTALL)
 
 
@@ -75,6 +80,23 @@ def context(files: Mapping[str, str | bytes | tuple[str | bytes, int]]) -> bytes
     return out.getvalue()
 
 
+def archive(*entries: tuple[str, dict[str, Any]]) -> bytes:
+    """A tar of anything; `data` is its content."""
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w", format=tarfile.PAX_FORMAT) as tar:
+        for name, more in entries:
+            info, data = tarfile.TarInfo(name), more.get("data", b"")
+            info.size = len(data)
+            for key, value in more.items():
+                setattr(info, key, value) if key != "data" else None
+            tar.addfile(info, io.BytesIO(data))
+    return out.getvalue()
+
+
+# What ADD unpacks.
+INNER = archive(*((f"d{number % 7}/f{number}", {"data": os.urandom(3000)}) for number in range(60)))
+
+
 def build(client: Client, dockerfile: str, files: Mapping[str, Any] | None = None, /, **query: Any) -> Built:
     """query: of POST /build; what is no text is sent as JSON. `tag` is t."""
     with building(client, dockerfile, files, **query) as talk:
@@ -105,6 +127,30 @@ def read(talk: Talk) -> Built:
     return Built(tuple(json.loads(line) for line in reply.body.splitlines()))
 
 
+def post(own: OwnEngine, body: bytes, headers: dict[str, str] | None = None, **query: str) -> Reply:
+    """A build whose body is as it is."""
+    with Talk(own.home.socket) as talk:
+        talk.sock.settimeout(60)
+        sent = headers or {"Content-Type": "application/x-tar"}
+        return talk.ask("POST", f"/build?{urllib.parse.urlencode(query)}", body, sent)
+
+
+def failure(reply: Reply) -> str:
+    """What a build that failed says."""
+    if reply.status != 200:
+        assert reply.status >= 400
+        return str(reply.json()["message"])
+    last = json.loads(reply.body.splitlines()[-1])
+    assert "errorDetail" in last, reply.body[-500:]
+    return str(last["error"])
+
+
+def until(talk: Talk, said: bytes) -> None:
+    assert talk.head().status == 200
+    while said not in talk.chunk():
+        pass
+
+
 @dataclass
 class Files:
     """What a container of an image would see, by `docker export` of one that never runs."""
@@ -131,3 +177,32 @@ class Files:
 
     def text(self, path: str) -> str:
         return self.contents[path].decode()
+
+
+# What an engine has
+
+
+def whole(own: OwnEngine) -> set[str]:
+    """The ids of all images, each of which can be read."""
+    found = {image["Id"] for image in own.client.get("/images/json", all=1)}
+    for one in found:
+        own.client.get(f"/images/{one}/json")
+    return found
+
+
+def nothing_left(own: OwnEngine) -> None:
+    own.clear()
+    eventually(lambda: not own.leftovers(), f"left: {own.leftovers()}")
+
+
+def hostile(own: OwnEngine, name: str, config: dict[str, Any]) -> bytes:
+    """Loads busybox with another configuration; what was said."""
+    with standins.archive("busybox") as source, tarfile.open(fileobj=source) as tar:
+        content = {info.name: tar.extractfile(info).read() for info in tar if info.isfile()}  # type: ignore[union-attr]
+    (manifest,) = json.loads(content["manifest.json"])
+    whole = json.loads(content[manifest["Config"]])
+    whole["config"] = {**whole["config"], **config}
+    told = [{"Config": "c.json", "RepoTags": [name], "Layers": manifest["Layers"]}]
+    files = {name: content[name] for name in manifest["Layers"]}
+    files |= {"c.json": json.dumps(whole).encode(), "manifest.json": json.dumps(told).encode()}
+    return own.client.ask("POST", "/images/load", packed(files)).body

@@ -1,4 +1,4 @@
-"""Engines of containers for the tests here."""
+"""For the tests here: engines and their parts, benches for COPY, registries and the engine's side of them."""
 
 from __future__ import annotations
 
@@ -12,6 +12,9 @@ from dockerlab.engine.events import Events
 from dockerlab.engine.home import Home
 from dockerlab.engine.networks import Networks
 from dockerlab.engine.runtime.probe import probe
+from tests.embedded import fakes, registries
+from tests.embedded.building import BASE, FILES, Bench, Make, benches
+from tests.embedded.builds import nothing_left
 from tests.embedded.containing import Client, Engine, temporary_engine
 from tests.embedded.networking import claim
 from tests.embedded.overlaying import Place
@@ -26,6 +29,24 @@ def rung(request: pytest.FixtureRequest) -> Iterator[OwnEngine]:
     """A whole engine as a process, on each rung."""
     with engine(request.param) as own:
         yield own
+
+
+@pytest.fixture
+def own(rung: OwnEngine) -> Iterator[OwnEngine]:
+    """For builds, of which nothing is left but images."""
+    yield rung
+    nothing_left(rung)
+    assert "Traceback" not in rung.said()
+
+
+@pytest.fixture
+def revived(rung: OwnEngine) -> Iterator[OwnEngine]:
+    """For what may end the engine, too: it is there again afterwards, and nothing is left."""
+    before = len(rung.said())
+    yield rung
+    rung.revive()
+    nothing_left(rung)
+    assert "Traceback" not in rung.said()[before:], rung.said()[before:][-3000:]
 
 
 @pytest.fixture(scope="session")
@@ -118,3 +139,36 @@ def networks(net_home: Home, net_events: Events, tmp_path: Path) -> Iterator[Net
     networks = Networks(net_home, net_events, claim, tmp_path / "etc")
     yield networks
     networks.close()
+
+
+@pytest.fixture
+def make(tmp_path: Path) -> Iterator[Make]:
+    """Makes benches for COPY and ADD, of files and a base."""
+    with benches(tmp_path) as made:
+        yield made
+
+
+@pytest.fixture
+def bench(make: Make) -> Bench:
+    """One with something of everything in it."""
+    return make(FILES, BASE)
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Of a real registry."""
+    with registries.docker_registry(tmp_path_factory.mktemp("registry")) as address:
+        yield address
+
+
+@pytest.fixture
+def registry(request: pytest.FixtureRequest) -> Iterator[fakes.Fake]:
+    """A fake registry with the image `MADE` of the test's module, or the one that `fakes` has."""
+    with fakes.fake(getattr(request.module, "MADE", fakes.MADE)) as registry:
+        yield registry
+
+
+@pytest.fixture
+def mine(tmp_path: Path) -> registries.Engine:
+    """The engine's side of a registry."""
+    return registries.client(tmp_path / "engine")

@@ -1,33 +1,14 @@
-"""Whole builds, on each rung: stages, variables, the cache, RUN and its mounts, ONBUILD; what is told, and what is left."""
+"""Whole builds, on each rung: what is told, stages, variables, the configuration, ONBUILD; how they end, and what is left."""
 
 from __future__ import annotations
 
-import re
 import threading
 import time
-from collections.abc import Iterator
 
 import pytest
 
 from tests.embedded.builds import Built, Files, build, building, read
 from tests.embedded.rungs import OwnEngine, eventually
-
-
-@pytest.fixture
-def own(rung: OwnEngine) -> Iterator[OwnEngine]:
-    """No build leaves anything but images."""
-    yield rung
-    rung.clear()
-    eventually(lambda: not rung.leftovers(), f"left: {rung.leftovers()}")
-    assert "Traceback" not in rung.said()
-
-
-def ran(own: OwnEngine, dockerfile: str, *argv: str, **more: object) -> str:
-    """What a command prints in a container of a built image."""
-    built = build(own.client, dockerfile, **more)
-    made = own.client.run(*argv, Image=built.image)
-    assert own.client.wait(made) == 0
-    return own.client.output(made)[1].decode()
 
 
 def config(own: OwnEngine, built: Built) -> dict[str, object]:
@@ -214,109 +195,6 @@ def test_an_entrypoint_takes_away_a_command_that_was_inherited(own: OwnEngine) -
     assert not config(own, build(own.client, 'FROM busybox\nENTRYPOINT ["b"]\n'))["Cmd"]
 
 
-def test_what_commands_write_and_remove_is_in_the_image(own: OwnEngine) -> None:
-    text = """
-        FROM busybox
-        RUN mkdir -p /d/e && echo 1 > /d/one && echo 2 > /d/two && ln -s one /d/link
-        RUN rm /d/one && mv /d/e /d/f && echo more >> /d/two && chmod 4711 /d/two
-        VOLUME /d
-        RUN echo kept > /d/kept
-        """
-    files = Files(own.client, build(own.client, text).image)
-    assert sorted(name for name in files.entries if name.startswith("d/")) == ["d/f", "d/kept", "d/link", "d/two"]
-    assert files.text("d/two") == "2\nmore\n"
-    assert files.entries["d/two"].mode == 0o4711
-    assert files.entries["d/link"].linkname == "one"
-
-
-def test_the_user_and_the_directory_of_commands(own: OwnEngine) -> None:
-    built = build(own.client, "FROM busybox\nWORKDIR /srv/app\nUSER 1234\nRUN id -u; pwd; ls -ld . | cut -c 1-10\n")
-    assert "\n1234\n/srv/app\ndrwxr-xr-x\n" in built.log
-
-
-def test_a_workdir_that_is_made_belongs_to_the_user(own: OwnEngine) -> None:
-    built = build(own.client, "FROM busybox\nWORKDIR /mine\nUSER 1234:5678\nWORKDIR /srv/theirs\nRUN touch written\n", nocache=True)
-    entries = Files(own.client, built.image).entries
-    if own.uid == 0 or own.environment.get("DOCKERLAB_ENGINE_ISOLATION"):  # a user's namespace has one id on its disk
-        assert {name: (entries[name].uid, entries[name].gid) for name in ("mine", "srv", "srv/theirs", "srv/theirs/written")} == {
-            "mine": (0, 0),
-            "srv": (1234, 5678),
-            "srv/theirs": (1234, 5678),
-            "srv/theirs/written": (1234, 5678),
-        }
-    assert "srv/theirs/written" in entries
-
-
-def test_heredocs(own: OwnEngine) -> None:
-    text = 'FROM busybox\nRUN <<EOF\nx=1\necho "x is $x"\nEOF\n'
-    text += "RUN <<'S'\n#!/bin/cat\nmyself\nS\nRUN cat <<A - /proc/self/comm\nto cat\nA\n"
-    built = build(own.client, text)
-    assert "\nx is 1\n" in built.log
-    assert "\n#!/bin/cat\nmyself\n" in built.log
-    assert "\nto cat\ncat\n" in built.log
-
-
-def test_mounts_are_seen_and_leave_nothing_in_the_layer(own: OwnEngine) -> None:
-    text = """
-        FROM busybox AS other
-        RUN mkdir /from && echo other > /from/file
-        FROM busybox
-        RUN --mount=type=bind,target=/context,rw cat /context/sub/file && echo lost > /context/new
-        RUN --mount=type=bind,from=other,source=/from,target=/deep/in/here cat /deep/in/here/file
-        RUN --mount=type=bind,source=sub/file,target=/etc/one cat /etc/one
-        RUN --mount=type=tmpfs,target=/scratch echo x > /scratch/x
-        RUN --mount=type=bind,target=/context ! touch /context/x
-        RUN ls -a / /etc > /listing
-        """
-    built = build(own.client, text, {"sub/file": "of the context\n"})
-    files = Files(own.client, built.image)
-    assert built.log.count("of the context\n") == 2
-    assert "\nother\n" in built.log
-    listing = files.text("listing").split()
-    assert not {"context", "deep", "one", "scratch"} & set(listing)
-    assert not {name.partition("/")[0] for name in files.entries} & {"context", "deep", "scratch"}
-
-
-@pytest.mark.parametrize(
-    ("mount", "text"),
-    [
-        ("type=nope", 'unsupported mount type "nope"'),
-        ("type=bind,source=nofile,target=/x", '"/nofile": not found'),
-        ("type=secret,id=token,required", "secret token: not found"),
-    ],
-)
-def test_mounts_that_cannot_be(own: OwnEngine, mount: str, text: str) -> None:
-    built = build(own.client, f"FROM busybox\nRUN --mount={mount} true\n")
-    assert text in built.error
-
-
-def test_a_cache_mount_outlives_the_build_and_can_be_pruned(own: OwnEngine) -> None:
-    text = "FROM busybox\nRUN --mount=type=cache,target=/cache echo {} >> /cache/log; cat /cache/log\n"
-    own.client.post("/build/prune")
-    assert "one\n" in build(own.client, text.format("one"), nocache=True).log
-    assert "one\ntwo\n" in build(own.client, text.format("two")).log
-    (kept,) = own.client.get("/system/df", type="build-cache")["BuildCache"]
-    assert (kept["Type"], kept["InUse"], kept["Size"]) == ("exec.cachemount", False, 8)
-    pruned = own.client.post("/build/prune").json()
-    assert len(pruned["CachesDeleted"]) >= 1
-    assert pruned["SpaceReclaimed"] >= 8
-    assert "one" not in build(own.client, text.format("three")).log.partition("Running in")[2]
-
-
-def test_a_cache_mount_has_an_owner(own: OwnEngine) -> None:
-    mount = "--mount=type=cache,target=/c,id=owned,uid=12,gid=34,mode=0750"
-    built = build(own.client, f"FROM busybox\nRUN {mount} stat -c %u:%g:%a /c\n", nocache=True)
-    # To the disk of an engine without rights all users are one.
-    assert ("12:34:750" if own.uid == 0 else ":750") in built.log
-
-
-def test_networks_of_commands(own: OwnEngine) -> None:
-    built = build(own.client, "FROM busybox\nRUN --network=none cat /proc/net/dev\nRUN --network=host true\n", nocache=True)
-    if ["Isolation", "supervised"] not in own.client.get("/info")["DriverStatus"]:
-        assert re.findall(r"^ *(\S+):", built.log, re.MULTILINE) == ["lo"]
-    assert built.image
-
-
 def test_onbuild(own: OwnEngine) -> None:
     base = build(own.client, "FROM busybox\nONBUILD RUN echo trigger > /t\nONBUILD ENV T=1\n", tag="onbuild:1")
     assert base.image
@@ -325,44 +203,6 @@ def test_onbuild(own: OwnEngine) -> None:
     assert "# Executing 2 build triggers\n" in built.log
     assert "\ntrigger\n1\n" in built.log
     assert not config(own, built)["OnBuild"]
-
-
-def test_the_cache_knows_what_a_step_depends_on(own: OwnEngine) -> None:
-    text = "FROM busybox\nARG A=1\nENV E=1\nRUN echo one > /one\nCOPY file /file\nRUN cat /file\n"
-    first = build(own.client, text, {"file": "1"}, nocache=True)
-    assert first.cached == 0
-    again = build(own.client, text, {"file": "1"})
-    assert (again.cached, again.image) == (5, first.image)
-    assert build(own.client, text, {"file": ("1", 0o755)}).cached == 3
-    assert build(own.client, text, {"file": "2"}).cached == 3
-    assert build(own.client, text, {"file": "1"}, buildargs={"A": "2"}).cached == 2
-    assert build(own.client, text.replace("E=1", "E=2"), {"file": "1"}).cached == 1
-    assert build(own.client, text, {"file": "1", "other": "x"}).cached == 5
-    assert build(own.client, text, {"file": "1"}, nocache=True).cached == 0
-
-
-def test_cache_from_an_image_that_came_from_elsewhere(own: OwnEngine) -> None:
-    text = "FROM busybox\nRUN cat /proc/sys/kernel/random/uuid > /id\nENV A=1\nCMD cat /id\n"
-    first = build(own.client, text, tag="elsewhere:1", nocache=True)
-    identity = Files(own.client, first.image).text("id")
-    archive = own.client.ask("GET", "/images/elsewhere:1/get").body
-    assert own.client.ask("DELETE", "/images/elsewhere:1", force=1).status == 200
-    assert own.client.post("/images/load", archive).status == 200
-    assert Files(own.client, build(own.client, text).image).text("id") != identity
-    own.client.post("/images/prune")
-    found = build(own.client, text, cachefrom=["elsewhere:1", "not-there:1"])
-    assert found.cached == 3
-    assert Files(own.client, found.image).text("id") == identity
-
-
-def test_cache_from_does_not_take_what_a_text_does_not_tell(own: OwnEngine) -> None:
-    text = "FROM busybox\nRUN --mount=type=bind,source=file,target=/f cat /f > /copied\n"
-    build(own.client, text, {"file": "one"}, tag="told:2")
-    archive = own.client.ask("GET", "/images/told:2/get").body
-    assert own.client.ask("DELETE", "/images/told:2", force=1).status == 200
-    assert own.client.post("/images/load", archive).status == 200
-    found = build(own.client, text, {"file": "two"}, cachefrom=["told:2"])
-    assert Files(own.client, found.image).text("copied") == "two"
 
 
 def test_source_date_epoch_makes_the_same_image(own: OwnEngine) -> None:

@@ -11,7 +11,7 @@ import lzma
 import tarfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +21,8 @@ from dockerlab.engine.building import git
 from dockerlab.engine.building.cancellation import Cancelled
 from dockerlab.errors import UsageError
 from tests.embedded.archives import File, layer, zstandard_
-from tests.embedded.building import TIME, Bench, benches, dated, listed, published, repository, small_disk, times
+from tests.embedded.building import TIME, Make, benches, dated, listed, published, repository, small_disk, times
 
-Make = Callable[..., Bench]
 LINK = tarfile.LNKTYPE
 TREE = dated(
     ("ar", None, {"mode": 0o700, "uid": 5, "gid": 6}),
@@ -46,12 +45,6 @@ BASE = dated(
     ("up", "../../d", {}),
     ("sf", "file", {}),
 )
-
-
-@pytest.fixture
-def make(tmp_path: Path) -> Iterator[Make]:
-    with benches(tmp_path) as made:
-        yield made
 
 
 class TestArchives:

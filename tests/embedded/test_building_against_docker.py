@@ -21,9 +21,8 @@ from urllib.parse import quote
 import pytest
 
 from tests.embedded.archives import File
-from tests.embedded.building import benches, dated, listed
+from tests.embedded.building import FILES, benches, dated, listed
 from tests.embedded.test_building_adding import TREE
-from tests.embedded.test_building_copying import FILES
 from tests.engines import Engine
 
 # `#` is a folder of each case's own, filled with IN_IT.

@@ -1,23 +1,50 @@
-"""What the cache of steps must tell apart though it looks alike; and stages side by side that have something in common. On each rung."""
+"""The cache of steps, on each rung: what a step depends on, also where it looks alike; what it takes from an image of elsewhere;
+and stages side by side that have something in common."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
-
-import pytest
 
 from tests.embedded.builds import Files, build, building, read
-from tests.embedded.rungs import OwnEngine, eventually
+from tests.embedded.rungs import OwnEngine
 
 
-@pytest.fixture
-def own(rung: OwnEngine) -> Iterator[OwnEngine]:
-    """No build leaves anything but images."""
-    yield rung
-    rung.clear()
-    eventually(lambda: not rung.leftovers(), f"left: {rung.leftovers()}")
-    assert "Traceback" not in rung.said()
+def test_the_cache_knows_what_a_step_depends_on(own: OwnEngine) -> None:
+    text = "FROM busybox\nARG A=1\nENV E=1\nRUN echo one > /one\nCOPY file /file\nRUN cat /file\n"
+    first = build(own.client, text, {"file": "1"}, nocache=True)
+    assert first.cached == 0
+    again = build(own.client, text, {"file": "1"})
+    assert (again.cached, again.image) == (5, first.image)
+    assert build(own.client, text, {"file": ("1", 0o755)}).cached == 3
+    assert build(own.client, text, {"file": "2"}).cached == 3
+    assert build(own.client, text, {"file": "1"}, buildargs={"A": "2"}).cached == 2
+    assert build(own.client, text.replace("E=1", "E=2"), {"file": "1"}).cached == 1
+    assert build(own.client, text, {"file": "1", "other": "x"}).cached == 5
+    assert build(own.client, text, {"file": "1"}, nocache=True).cached == 0
+
+
+def test_cache_from_an_image_that_came_from_elsewhere(own: OwnEngine) -> None:
+    text = "FROM busybox\nRUN cat /proc/sys/kernel/random/uuid > /id\nENV A=1\nCMD cat /id\n"
+    first = build(own.client, text, tag="elsewhere:1", nocache=True)
+    identity = Files(own.client, first.image).text("id")
+    archive = own.client.ask("GET", "/images/elsewhere:1/get").body
+    assert own.client.ask("DELETE", "/images/elsewhere:1", force=1).status == 200
+    assert own.client.post("/images/load", archive).status == 200
+    assert Files(own.client, build(own.client, text).image).text("id") != identity
+    own.client.post("/images/prune")
+    found = build(own.client, text, cachefrom=["elsewhere:1", "not-there:1"])
+    assert found.cached == 3
+    assert Files(own.client, found.image).text("id") == identity
+
+
+def test_cache_from_does_not_take_what_a_text_does_not_tell(own: OwnEngine) -> None:
+    text = "FROM busybox\nRUN --mount=type=bind,source=file,target=/f cat /f > /copied\n"
+    build(own.client, text, {"file": "one"}, tag="told:2")
+    archive = own.client.ask("GET", "/images/told:2/get").body
+    assert own.client.ask("DELETE", "/images/told:2", force=1).status == 200
+    assert own.client.post("/images/load", archive).status == 200
+    found = build(own.client, text, {"file": "two"}, cachefrom=["told:2"])
+    assert Files(own.client, found.image).text("copied") == "two"
 
 
 def test_where_a_word_of_a_command_ends(own: OwnEngine) -> None:

@@ -8,7 +8,7 @@ import io
 import lzma
 import os
 import tarfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from random import Random
 
@@ -21,17 +21,10 @@ from dockerlab.engine.building.selecting import Picked, walk
 from dockerlab.engine.rootfs.reading import resolve
 from dockerlab.errors import DockerlabError, EngineError
 from tests.embedded.archives import File, layer, zstandard_
-from tests.embedded.building import TIME, Bench, benches, dated, published, repository, small_disk
+from tests.embedded.building import TIME, Bench, Make, benches, dated, published, repository, small_disk
 
-Make = Callable[..., Bench]
 DOCKERFILE: File = ("Dockerfile", b"FROM scratch\n", {})
 LINK = tarfile.LNKTYPE
-
-
-@pytest.fixture
-def make(tmp_path: Path) -> Iterator[Make]:
-    with benches(tmp_path) as made:
-        yield made
 
 
 @pytest.fixture

@@ -17,7 +17,8 @@ import pytest
 from docker.errors import APIError, ImageNotFound, NotFound
 
 from tests.embedded.archives import Made, gzipped, layer, packed
-from tests.embedded.registries import Asked, docker_registry, fake, put
+from tests.embedded.fakes import Asked, fake
+from tests.embedded.registries import docker_registry, put
 from tests.embedded.rungs import OwnEngine, engine, eventually, resident
 from tests.embedded.serving import Talk
 
