@@ -141,7 +141,8 @@ def test_head_has_no_body(path: Path) -> None:
 def test_the_target_may_name_a_host(path: Path) -> None:
     assert ask(path, lambda request: Answer(request.path), target="http://docker:2375/info?x=1").body == b"/info"
     # An address in the query is no host.
-    told = ask(path, lambda request: Answer(request.query.text("remote")), target="/build?remote=http://host/context.tar")
+    other = path.with_name("other.sock")
+    told = ask(other, lambda request: Answer(request.query.text("remote")), target="/build?remote=http://host/context.tar")
     assert told.body == b"http://host/context.tar"
 
 

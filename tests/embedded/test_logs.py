@@ -64,6 +64,15 @@ def test_tail_reaches_into_rotated_files(tmp_path: Path, count: int) -> None:
     assert read(tmp_path, tail=count) == (everything[-count:] if count else [])
 
 
+@pytest.mark.parametrize("count", [1, 2, 3, 4])
+def test_a_line_that_is_being_written_is_none_of_the_last(tmp_path: Path, count: int) -> None:
+    written(tmp_path, ["a"], "log.jsonl.1")
+    written(tmp_path, ["b", "c"], first=1)
+    with (tmp_path / "log.jsonl").open("a") as file:
+        file.write('{"log": "half of a li')
+    assert read(tmp_path, tail=count) == ["a", "b", "c"][-count:]
+
+
 def test_the_tail_of_a_long_log(tmp_path: Path) -> None:
     log = Log(tmp_path / "log.jsonl")
     for number in range(5000):

@@ -108,7 +108,7 @@ class Reader:
         older = [] if current is None or left == 0 else _older(self._path)
         try:
             if left is not None:
-                older, starts = _tail(current, older, left)
+                older, starts = _tail(current, end, older, left)
                 if current is not None:
                     current.seek(starts[0])
             else:
@@ -218,28 +218,30 @@ def _replaced(file: IO[bytes], path: Path) -> IO[bytes] | None:
     return newer
 
 
-def _tail(current: IO[bytes] | None, older: list[Path], lines: int) -> tuple[list[Path], list[int]]:
-    """Which of the older files are needed for the last `lines`, and where to begin in each, the current one first."""
+def _tail(current: IO[bytes] | None, end: int, older: list[Path], lines: int) -> tuple[list[Path], list[int]]:
+    """Which of the older files are needed for the last `lines`, and where to begin in each, the current one first.
+
+    end: of the current one, which goes on growing.
+    """
     if current is None:
         return [], [0]
-    start, missing = _start_of_tail(current, lines)
+    start, missing = _start_of_tail(current, end, lines)
     needed, starts = [], [start]
     for path in older:
         if not missing:
             break
         with suppress(FileNotFoundError), path.open("rb") as file:
-            start, missing = _start_of_tail(file, missing)
+            start, missing = _start_of_tail(file, file.seek(0, os.SEEK_END), missing)
             needed.append(path)
             starts.append(start)
     return needed, starts
 
 
-def _start_of_tail(file: IO[bytes], lines: int) -> tuple[int, int]:
-    """Where the last `lines` of a file begin, and how many are missing."""
-    end = file.seek(0, os.SEEK_END)
+def _start_of_tail(file: IO[bytes], end: int, lines: int) -> tuple[int, int]:
+    """Where the last `lines` before a place in a file begin, and how many are missing. One that is not whole is none."""
     if not lines:
         return end, 0
-    position, found = end, 0
+    position, found = end, -1  # the newline that ends the last line begins none
     while position:
         size = min(_BLOCK, position)
         position -= size
@@ -247,9 +249,7 @@ def _start_of_tail(file: IO[bytes], lines: int) -> tuple[int, int]:
         block = file.read(size)
         place = len(block)
         while (place := block.rfind(b"\n", 0, place)) >= 0:
-            # The newline that ends the file begins no line.
-            if position + place + 1 < end:
-                found += 1
-                if found == lines:
-                    return position + place + 1, 0
-    return 0, max(0, lines - found - (1 if end else 0))
+            found += 1
+            if found == lines:
+                return position + place + 1, 0
+    return 0, max(0, lines - found - 1)
