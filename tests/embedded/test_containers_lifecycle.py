@@ -7,6 +7,7 @@ import time
 
 import pytest
 
+from dockerlab.engine.containers.container import Condition
 from tests.embedded.containing import Client, Engine
 
 LOOP = ("sh", "-c", "trap 'exit 7' TERM; echo begun; while :; do sleep 0.1; done")
@@ -139,6 +140,14 @@ def test_wait_for_the_next_exit_and_for_the_removal(api: Client) -> None:
         with sock, sock.makefile("rb") as file:
             assert b'{"StatusCode":5}' in file.read()
     assert api.ask("GET", f"/containers/{made}/json").status == 404
+
+
+@pytest.mark.parametrize("condition", ["removed", "next-exit", "not-running"])
+def test_nobody_waits_for_a_container_that_has_just_been_removed(api: Client, inside: Engine, condition: Condition) -> None:
+    container = inside.containers.get(api.create("true"))
+    inside.containers.remove(container)
+    waiter = container.waiter(condition)
+    assert waiter.wait(0)
 
 
 def test_waiting_ends_with_the_client(api: Client, inside: Engine) -> None:

@@ -118,6 +118,7 @@ class Container:
         self._health: Mapping[str, Any] | None = None
         self._record = record
         self._is_behind = False  # the file: a change could not be written
+        self._is_removed = False
         self._waiters: list[Waiter] = []
         self._attachments: list[Attachment] = []
 
@@ -184,7 +185,7 @@ class Container:
         waiter = Waiter(condition)
         with self.lock:
             state = self._record.state
-            if condition == "not-running" and not state.is_running:
+            if self._is_removed or (condition == "not-running" and not state.is_running):
                 waiter.tell(state.exit_code, state.error)
             else:
                 self._waiters.append(waiter)
@@ -197,6 +198,7 @@ class Container:
 
     def tell(self, *conditions: Condition) -> None:
         """Something happened. The lock must be held."""
+        self._is_removed |= "removed" in conditions
         told = [waiter for waiter in self._waiters if waiter.condition in conditions]
         self._waiters = [waiter for waiter in self._waiters if waiter not in told]
         for waiter in told:
