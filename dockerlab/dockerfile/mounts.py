@@ -1,6 +1,6 @@
 """`RUN --mount=…`: what a command sees besides the image's files. Pure; BuildKit's instructions/commands_runmount.go.
 
-    parse("type=cache,target=/root/.cache,sharing=locked") → Mount(type="cache", …)
+    parse("type=cache,target=/var/cache/apt,sharing=locked") → Mount(type="cache", …)
 
 The text is a line of CSV: fields with a comma stand in double quotes. A field is `key=value`, or a key alone (`ro`, `rw`, `required`);
 the last of a key counts. What `required` and `size` mean hangs on the type, which must stand before them.

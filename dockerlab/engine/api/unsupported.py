@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from dockerlab.engine.building.request import BUILDKIT
 from dockerlab.engine.http.types import Answer, Handler, Method, Request, Response, Route
 from dockerlab.errors import EngineError, NotFound
 
@@ -11,10 +12,6 @@ _SWARM = "swarm mode is not supported by dockerlab's engine: it runs the contain
 _PLUGINS = "plugins are not supported by dockerlab's engine: volumes are local, networks are its own"
 _CHECKPOINTS = (
     "This experimental feature is disabled by default. Start the Docker daemon in experimental mode in order to enable it."
-)
-_SESSION = (
-    "dockerlab's engine does not speak BuildKit's protocol: set DOCKER_BUILDKIT=0, and the same Dockerfile is built, "
-    "RUN --mount, heredocs and stages side by side included"
 )
 
 _ENDPOINTS: dict[str, tuple[tuple[Method, str], ...]] = {
@@ -66,7 +63,7 @@ _ENDPOINTS: dict[str, tuple[tuple[Method, str], ...]] = {
         ("POST", "/containers/{id}/checkpoints"),
         ("DELETE", "/containers/{id}/checkpoints/{checkpoint}"),
     ),
-    _SESSION: (("POST", "/session"), ("POST", "/grpc"), ("POST", "/build/cancel")),
+    BUILDKIT: (("POST", "/session"), ("POST", "/grpc"), ("POST", "/build/cancel")),
 }
 
 

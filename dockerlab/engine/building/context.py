@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import io
 import posixpath
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Final
 
@@ -25,7 +25,7 @@ from dockerlab.engine.building.cancellation import Cancellation
 from dockerlab.engine.home import Home
 from dockerlab.engine.rootfs.reading import resolve
 from dockerlab.engine.store.streams import CHUNK, chunks
-from dockerlab.engine.store.tar import Entry, Readable, Writer
+from dockerlab.engine.store.tar import Entry, Readable, Writer, archive
 from dockerlab.errors import ContextError, EngineError, UsageError
 
 if TYPE_CHECKING:
@@ -128,48 +128,30 @@ def single(name: str, content: bytes, tmp: Path) -> IO[bytes]:
 
 def packed(view: View, tmp: Path) -> IO[bytes]:
     """All files of a view as a temporary archive."""
-
-    def pieces() -> Iterable[bytes]:
-        out = _Pieces()
-        writer = Writer(out)
-        waiting = [""]
-        links: dict[object, str] = {}
-        while waiting:
-            path = waiting.pop()
-            entry = view.lookup(path)
-            if entry is None:
-                continue
-            waiting += [f"{path}/{name}" if path else name for name in reversed(view.names(path))]
-            if entry.kind != "file":
-                writer.add(entry)
-            elif (first := links.setdefault(view.identity(path), path)) != path:
-                writer.add(Entry(path, "link", entry.mode, mtime=entry.mtime, target=first))
-            else:
-                left = writer.begin(entry)
-                with view.open(path) as file:
-                    while left and (piece := file.read(min(left, CHUNK))):
-                        yield from out.taken()
-                        yield piece
-                        writer.add_written(len(piece))
-                        left -= len(piece)
-                if left:
-                    raise EngineError(f"{path} became shorter while it was read")
-                writer.end()
-            yield from out.taken()
-        writer.close()
-        yield from out.taken()
-
-    return spooled(pieces(), tmp)
+    return spooled(archive(_entries(view)), tmp)
 
 
-class _Pieces:
-    def __init__(self) -> None:
-        self._pieces: list[bytes] = []
+def _entries(view: View) -> Iterator[tuple[Entry, Iterable[bytes]]]:
+    """All that a view holds, with its bytes; a file that has several names once."""
+    waiting = [""]
+    links: dict[object, str] = {}
+    while waiting:
+        path = waiting.pop()
+        entry = view.lookup(path)
+        if entry is None:
+            continue
+        waiting += [f"{path}/{name}" if path else name for name in reversed(view.names(path))]
+        if entry.kind != "file":
+            yield entry, ()
+        elif (first := links.setdefault(view.identity(path), path)) != path:
+            yield Entry(path, "link", entry.mode, mtime=entry.mtime, target=first), ()
+        else:
+            with view.open(path) as file:
+                yield entry, _read(file, entry.size)
 
-    def write(self, data: bytes, /) -> int:
-        self._pieces.append(data)
-        return len(data)
 
-    def taken(self) -> list[bytes]:
-        pieces, self._pieces = self._pieces, []
-        return pieces
+def _read(file: IO[bytes], size: int) -> Iterator[bytes]:
+    """At most so many bytes: a file may have grown meanwhile."""
+    while size and (piece := file.read(min(size, CHUNK))):
+        yield piece
+        size -= len(piece)
