@@ -17,7 +17,7 @@ def build(engine: Engine, request: Request) -> Response:
 
     platform = f"linux/{architecture()}"
     asked = parse(request.query, request.headers, (platform, f"{platform}/v8") if platform.endswith("arm64") else (platform,))
-    begun = engine.builder.begin(asked, request.body)
+    begun = engine.builder.begin(asked, request.body, request.watched)
     return Stream(begun.messages(), cancel=begun.cancel)
 
 

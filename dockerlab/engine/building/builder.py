@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Generator, Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from typing import TYPE_CHECKING, Any
 
 from dockerlab.dockerfile.parser import parse
@@ -29,7 +29,7 @@ from dockerlab.reference import parse as parse_reference
 
 if TYPE_CHECKING:
     from dockerlab.engine.containers import Containers
-    from dockerlab.engine.http.types import Body
+    from dockerlab.engine.http.types import Body, Watched
 
 _EPOCH = "SOURCE_DATE_EPOCH"
 _LONGEST_EPOCH = 12
@@ -47,9 +47,14 @@ class Builder:
         self._lock = threading.Lock()
         self._builds: set[Build] = set()
 
-    def begin(self, request: BuildRequest, body: Body) -> Build:
-        """Reads the context and the Dockerfile. Raises UsageError, EngineError, for what is wrong with them; then nothing is left."""
-        context = Context.read(body, self._containers.parts.home, request.dockerfile, request.remote)
+    def begin(self, request: BuildRequest, body: Body, watched: Watched = lambda _: nullcontext()) -> Build:
+        """Reads the context and the Dockerfile. Raises UsageError, EngineError, for what is wrong with them; then nothing is left.
+
+        watched: tells of a client that leaves while its context is fetched from elsewhere; then it raises Cancelled.
+        """
+        cancellation = Cancellation()
+        with watched(cancellation.cancel) if request.remote else nullcontext():
+            context = Context.read(body, self._containers.parts.home, request.dockerfile, request.remote, cancellation)
         try:
             return Build(self, self._containers, request, context, *self._planned(request, context.dockerfile()))
         except BaseException:

@@ -8,7 +8,7 @@ with cancellation.calling(kill): …         `kill` is called if it comes within
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
 from dockerlab.errors import EngineError
@@ -46,6 +46,12 @@ class Cancellation:
         """Raises Cancelled once it has been asked for."""
         if self._event.is_set():
             raise Cancelled
+
+    def checking(self, pieces: Iterable[bytes]) -> Iterator[bytes]:
+        """The same pieces. Raises Cancelled before the next of them once it has been asked for."""
+        for piece in pieces:
+            self.check()
+            yield piece
 
     @contextmanager
     def calling(self, callback: Callable[[], object]) -> Iterator[None]:

@@ -58,14 +58,14 @@ class Context(Archive):
         cancellation = cancellation or Cancellation()
         if git.is_repository(remote):
             with git.checkout(remote, home.tmp, cancellation) as view:
-                return cls(packed(view, home.tmp), home, dockerfile)
+                return cls(packed(view, home.tmp, cancellation), home, dockerfile)
         if not remote.startswith(("http://", "https://")):
             raise UsageError(f"remote context {remote} is no URL", hint="It begins with http://, https:// or git://.")
         with downloading.download(remote, home.tmp, cancellation, what="remote context") as fetched:
             start = fetched.file.read(1 << 16)
             fetched.file.seek(0)
             if is_archive([start]):
-                return cls(spooled(chunks(fetched.file), home.tmp), home, dockerfile)
+                return cls(spooled(cancellation.checking(chunks(fetched.file)), home.tmp), home, dockerfile)
             if b"\0" in start:
                 text = f"remote context {remote} is neither a Dockerfile nor an archive"
                 raise EngineError(
@@ -126,9 +126,9 @@ def single(name: str, content: bytes, tmp: Path) -> IO[bytes]:
     return spooled([out.getvalue()], tmp)
 
 
-def packed(view: View, tmp: Path) -> IO[bytes]:
-    """All files of a view as a temporary archive."""
-    return spooled(archive(_entries(view)), tmp)
+def packed(view: View, tmp: Path, cancellation: Cancellation) -> IO[bytes]:
+    """All files of a view as a temporary archive. Raises Cancelled."""
+    return spooled(cancellation.checking(archive(_entries(view))), tmp)
 
 
 def _entries(view: View) -> Iterator[tuple[Entry, Iterable[bytes]]]:

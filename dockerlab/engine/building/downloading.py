@@ -3,15 +3,19 @@
     with download(url, tmp, cancellation) as fetched:
         fetched.file, fetched.name, fetched.mtime, fetched.digest
 
-Redirects are followed, from https to https only; HTTP_PROXY and its like are heeded, as everywhere. Whoever cancels ends a transfer at
-once, also one that hangs. The file has no name, and is gone at the end.
+Redirects are followed, from https to https only; HTTP_PROXY and its like are heeded, as everywhere. Whoever cancels ends it at once,
+wherever it hangs: while it connects, greets or is sent something; only a name server is waited for. The file has no name, and is gone
+at the end.
 """
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import http.client
+import os
 import re
+import select
 import socket
 import ssl
 import tempfile
@@ -21,6 +25,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
+from functools import partial
 from pathlib import Path
 from typing import IO, Final
 
@@ -112,16 +117,51 @@ def _answer(url: str, cancellation: Cancellation, stack: ExitStack) -> http.clie
         connection = http.client.HTTPConnection(*address, timeout=_SECONDS)
         target = url.partition("#")[0] if to else target
     stack.callback(connection.close)
+
+    def connected(address: tuple[str, int], seconds: float, _source: object = None) -> socket.socket:
+        return _connected(address, seconds, cancellation, stack)
+
+    connection._create_connection = connected  # type: ignore[attr-defined]
     connection.connect()
-    plug: socket.socket = connection.sock
-    # Closing alone does not wake somebody who reads.
-    stack.enter_context(cancellation.calling(lambda: _shut(plug)))
     headers = {"Accept": "*/*", "Accept-Encoding": "identity", "User-Agent": "dockerlab", "Connection": "close"}
     netloc = parts.netloc.rpartition("@")[2]
     connection.request("GET", target, headers={"Host": netloc, **headers})
     response = connection.getresponse()
     stack.callback(response.close)
     return response
+
+
+def _connected(address: tuple[str, int], seconds: float, cancellation: Cancellation, stack: ExitStack) -> socket.socket:
+    """A connection that whoever cancels shuts down, until the stack is closed. Raises OSError."""
+    refusal: OSError | None = None
+    for family, kind, protocol, _, place in socket.getaddrinfo(*address, type=socket.SOCK_STREAM):
+        sock = socket.socket(family, kind, protocol)
+        try:
+            with ExitStack() as attempt:
+                # Of its own, since TLS takes the other one away; and closing alone does not wake somebody who reads.
+                plug = attempt.enter_context(sock.dup())
+                sock.setblocking(False)
+                began = sock.connect_ex(place)
+                attempt.enter_context(cancellation.calling(partial(_shut, plug)))
+                if began == errno.EINPROGRESS:
+                    waiting = select.poll()
+                    waiting.register(sock, select.POLLOUT)
+                    if not waiting.poll(seconds * 1000):
+                        raise TimeoutError(errno.ETIMEDOUT, "timed out")
+                    began = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+                cancellation.check()
+                if began:
+                    raise OSError(began, os.strerror(began))
+                sock.settimeout(seconds)
+                stack.enter_context(attempt.pop_all())
+                return sock
+        except OSError as error:
+            sock.close()
+            refusal = error
+        except BaseException:
+            sock.close()
+            raise
+    raise refusal or OSError(f"{address[0]} has no address")
 
 
 def _written(response: http.client.HTTPResponse, file: IO[bytes], budget: Budget, cancellation: Cancellation) -> tuple[int, str]:

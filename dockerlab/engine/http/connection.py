@@ -112,7 +112,7 @@ class ClientConnection:
     def _response(self, head: h11.Request) -> tuple[Request, Hijack | Stream | Encoded]:
         request = Request("", "")
         try:
-            request = request_of(head, self._pull)
+            request = request_of(head, self._pull, self._watched)
             response = self._service.handle(request)
             return request, response if isinstance(response, Hijack | Stream) else encoded(response)
         except ClientLeft:
@@ -196,9 +196,15 @@ class ClientConnection:
             self._go_on()
             self._send(self._head(stream.status, {"Content-Type": stream.content_type, **stream.headers}))
             if not self._is_head:
-                with self._cancelled_by(stream.cancel), self._service.watcher.watching(self._sock, self.end):
+                with self._watched(stream.cancel):
                     self._pieces(stream.chunks)
             self._send(h11.EndOfMessage())
+
+    @contextmanager
+    def _watched(self, cancel: Callable[[], None] | None) -> Iterator[None]:
+        """A client that leaves within the block is noticed: it ends."""
+        with self._cancelled_by(cancel), self._service.watcher.watching(self._sock, self.end):
+            yield
 
     @contextmanager
     def _cancelled_by(self, cancel: Callable[[], None] | None) -> Iterator[None]:

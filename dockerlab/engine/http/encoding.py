@@ -11,7 +11,7 @@ from urllib.parse import parse_qs, unquote
 
 import h11
 
-from dockerlab.engine.http.types import JSON, Answer, Body, Query, Request
+from dockerlab.engine.http.types import JSON, Answer, Body, Query, Request, Watched
 from dockerlab.errors import DockerlabError, UsageError
 
 _FIELD_LIMIT = 10_000
@@ -31,7 +31,7 @@ class Encoded:
     data: bytes = b""
 
 
-def request_of(head: h11.Request, pull: Callable[[], bytes]) -> Request:
+def request_of(head: h11.Request, pull: Callable[[], bytes], watched: Watched) -> Request:
     """The request that HTTP's head stands for; its path still has its version. Raises UsageError."""
     # A proxy's form of the target, `http://host/path`, is as good as the path.
     target = head.target.decode("latin-1")
@@ -53,7 +53,7 @@ def request_of(head: h11.Request, pull: Callable[[], bytes]) -> Request:
     except ValueError as error:
         raise UsageError(f"malformed query: {error}") from error
     body = Body(pull, headers.get("content-type", ""))
-    return Request(head.method.decode("latin-1"), unquote(path), query=Query(values), headers=headers, body=body)
+    return Request(head.method.decode("latin-1"), unquote(path), query=Query(values), headers=headers, body=body, watched=watched)
 
 
 def encoded(answer: Answer) -> Encoded:

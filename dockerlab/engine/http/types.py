@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
@@ -153,10 +154,14 @@ class Body:
         return self._pull() if self._pull else b""
 
 
+Watched = Callable[[Callable[[], None]], AbstractContextManager[None]]
+
+
 @dataclass(frozen=True)
 class Request:
     """path: decoded, without `/v1.NN`. version: the one that the client asks for, `API` if none. headers: by lower-case name.
-    params: what stands in the route's braces."""
+    params: what stands in the route's braces. watched: has a callback called, from another thread, if the client leaves within the
+    block, for a handler that waits long before it answers; not while it reads the body, which says so itself."""
 
     method: str
     path: str
@@ -165,6 +170,7 @@ class Request:
     headers: Mapping[str, str] = field(default_factory=dict)
     params: Mapping[str, str] = field(default_factory=dict)
     body: Body = field(default_factory=Body)
+    watched: Watched = lambda _: nullcontext()
 
     @property
     def wants_upgrade(self) -> bool:
