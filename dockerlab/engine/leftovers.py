@@ -8,11 +8,11 @@ from dockerlab.engine import journal
 from dockerlab.engine.finding import Finding
 from dockerlab.engine.home import Home
 from dockerlab.engine.rootfs.removal import remove
-from dockerlab.engine.rootfs.unpacked import HALF_MADE
+from dockerlab.engine.rootfs.unpacked import HALF_MADE, TRASH
 from dockerlab.engine.store.blobs import TEMPORARY
 
 _HALF_WRITTEN = ".*.json*.*"  # see `home.write_json`
-_TOLD = (HALF_MADE, TEMPORARY)  # by the store's own check
+_TOLD = (HALF_MADE, TRASH, TEMPORARY)  # by the store's own check
 
 
 def find(home: Home, *, repair: bool) -> Iterator[Finding]:

@@ -14,9 +14,11 @@ import pytest
 from dockerlab.engine import leftovers
 from dockerlab.engine.core import snapshots_of
 from dockerlab.engine.home import Home, write_json
-from dockerlab.engine.rootfs import Root, Snapshots
+from dockerlab.engine.rootfs import Root, Snapshots, unpacked
 from dockerlab.engine.rootfs.overlay import OverlaySnapshots
+from dockerlab.engine.rootfs.removal import remove
 from dockerlab.engine.store import Store
+from dockerlab.engine.store.lock import Lock
 from tests.embedded.archives import Made, layer, load, packed
 from tests.embedded.supervised import SOMEBODY, as_user, box
 
@@ -216,9 +218,16 @@ def test_a_layer_that_a_container_misses(place: Place) -> None:
 
 
 def test_what_a_killed_unpacking_leaves(place: Place) -> None:
-    place.do(lambda *_: (place.home.tmp / "layer-dead" / "top").mkdir(parents=True))
-    assert place.check() == ["layer-dead: left by a crash"]
-    assert place.check(repair=True) == ["layer-dead: left by a crash (mended)"]
+    def leave(*_: object) -> None:
+        for name in ("layer-dead", "trash-dead"):
+            (place.home.tmp / name / "top").mkdir(parents=True)
+
+    place.do(leave)
+    assert place.check() == ["layer-dead: left by a crash", "trash-dead: left by a crash"]
+    assert place.check(repair=True) == ["layer-dead: left by a crash (mended)", "trash-dead: left by a crash (mended)"]
+    assert os.listdir(place.home.tmp) == []
+    place.do(leave)
+    place.do(lambda store, _: store.collect())
     assert os.listdir(place.home.tmp) == []
 
 
@@ -261,3 +270,46 @@ def test_a_layer_is_on_the_disk_before_it_is_seen(tmp_path: Path, monkeypatch: p
     snapshots.prepare(store.get("one:1").layers, store.open_layer)
     assert seen == [["mount-points"]]
     assert len(os.listdir(home.root / "layers")) == 2
+
+
+class Crash(Exception):
+    """The end of an engine in the middle of its work."""
+
+
+def test_nobody_waits_for_what_is_removed_and_a_crash_leaves_it_to_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = Home(tmp_path / "root", tmp_path / "run")
+    home.create()
+    snapshots = OverlaySnapshots(home)
+    store = Store(home, snapshots)
+    load(store, packed(IMAGE.docker()))
+    layers = store.get("image:1").layers
+    lowers = snapshots.prepare(layers, store.open_layer)
+    seen: list[bool] = []
+
+    def watched(path: Path) -> None:
+        """Whether layers can be unpacked meanwhile; what was removed is gone from among them."""
+        if not path.name.startswith("trash-"):
+            remove(path)
+            return
+        with Lock(home.root / "layers.lock").attempt() as is_free:
+            seen.append(is_free and not os.path.exists(lowers[0]))
+        if is_free:
+            snapshots.prepare(layers, store.open_layer)
+        if len(seen) == 1:
+            (path / next(iter(os.listdir(path))) / "etc").rename(path / "moved")  # it had begun
+            raise Crash
+        remove(path)
+
+    snapshots.collect([])
+    monkeypatch.setattr(unpacked, "remove", watched)
+    with pytest.raises(Crash):
+        snapshots.sweep()
+    assert seen == [True]
+    assert os.listdir(home.tmp)
+    monkeypatch.undo()
+    assert store.get("image:1").layers == layers
+    assert OverlaySnapshots(home).sweep() > 0
+    assert os.listdir(home.tmp) == []
+    assert all(map(os.path.isdir, lowers)), "they were unpacked anew meanwhile"

@@ -1,8 +1,10 @@
 """The unpacked layers of one kind: directories that go by their chain ids, each whole or not there at all, a power cut included.
 
 <folder>/<chain>        an unpacked layer; it never changes
-layers.lock             held while one is unpacked or removed
-tmp/layer-*             one that is being unpacked, or was set aside to be removed
+layers.lock             held while one is unpacked, or set aside to be removed, which is a rename
+trash.lock              held while what was set aside is removed, file by file: nobody who unpacks waits for that
+tmp/layer-*             one that is being unpacked
+tmp/trash-*             what was set aside
 """
 
 from __future__ import annotations
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from dockerlab.engine.store import Layer
 
 HALF_MADE = "layer-"
+TRASH = "trash-"
 _CHUNK = 1 << 18
 # Unpacks a layer: a new directory to work in, the tar, the unpacked layers below, lowest first. Gives the directory that it made.
 Unpack = Callable[[Path, IO[bytes], Sequence[Path]], Path]
@@ -103,21 +106,25 @@ class Unpacked:
                 self._set_aside(path)
 
     def sweep(self) -> int:
-        """Removes what was set aside, and what a crash left; the bytes that became free."""
+        """Removes what was set aside, and what a crash left, half-removed or half-unpacked; the bytes that became free."""
         freed = 0
         with self._alone():
-            for path in self.home.tmp.glob(f"{HALF_MADE}*"):
+            for path in [*self.home.tmp.glob(f"{HALF_MADE}*")]:
+                self._set_aside(path)
+        with self._removing():
+            for path in self.home.tmp.glob(f"{TRASH}*"):
                 freed += _size(path)
                 remove(path)
         return freed
 
     def check(self, images: Sequence[Sequence[Layer]], open_layer: OpenLayer, *, repair: bool) -> Iterator[Finding]:
         """Compares those that are there, or that a container needs, with the layers of images, lowest first."""
-        with self._alone():
-            for path in sorted(self.home.tmp.glob(f"{HALF_MADE}*")):
-                if repair:
-                    remove(path)
-                yield Finding(path.name, "left by a crash", repair)
+        for lock, prefix in ((self._alone, HALF_MADE), (self._removing, TRASH)):
+            with lock():
+                for path in sorted(self.home.tmp.glob(f"{prefix}*")):
+                    if repair:
+                        remove(path)
+                    yield Finding(path.name, "left by a crash", repair)
         standing = [one for one in in_use.containers(self.home) if one.kind == self.kind and one.lowers]
         needed = {chain for container in standing for chain in container.layers}
         seen: set[str] = set()
@@ -169,13 +176,19 @@ class Unpacked:
 
     def _set_aside(self, path: Path) -> None:
         """Renamed first, removed later: a layer is there whole or not at all."""
-        grave = Path(tempfile.mkdtemp(prefix=HALF_MADE, dir=self.home.tmp))
+        grave = Path(tempfile.mkdtemp(prefix=TRASH, dir=self.home.tmp))
         path.rename(grave / path.name)
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
-        """Whoever unpacks or removes holds the lock: what is in `tmp` for somebody who has it was left by a crash."""
+        """Whoever unpacks holds the lock: what is half-unpacked for somebody who has it was left by a crash."""
         with Lock(self.home.root / "layers.lock").exclusive():
+            yield
+
+    @contextmanager
+    def _removing(self) -> Iterator[None]:
+        """Whoever removes holds the lock, so that no two remove the same."""
+        with Lock(self.home.root / "trash.lock").exclusive():
             yield
 
 
