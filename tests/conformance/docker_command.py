@@ -55,6 +55,7 @@ _NAMES = tuple(
         (r"(?<=unable to start container process: )error during container init: ", ""),
         (r'(Get|Head) "https://(registry-1|index)\.docker\.io/.*|this engine cannot search for images: .*', "NO REGISTRY"),
         (r"(?<=dial tcp: lookup )(\S+) on \S+: ", r"\1: "),  # whom it asked for the name
+        (r"(?<=dial tcp )(localhost|\[::1\]):", "ADDRESS:"),  # which of the host's addresses it tried
         (r"/tmp/cf-\w+", "FOLDER"),
         (r"\b(sha256:)?[0-9a-f]{64}\b", "ID"),
         (r"\b(sha256:)?(?=[0-9a-f]*\d)[0-9a-f]{12}\b", "id"),

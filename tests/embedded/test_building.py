@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 
@@ -32,6 +33,17 @@ def test_the_stream_is_the_classic_builders(own: OwnEngine) -> None:
     assert own.client.get("/images/told:1/json")["Id"] == built.image
     # Each step's image can be run.
     assert own.client.wait(own.client.run("true", Image=ids[1])) == 0
+
+
+def test_events_tell_of_each_image(own: OwnEngine) -> None:
+    began = time.time()
+    built = build(own.client, "FROM busybox\nLABEL a=b\nENV c=d\n", tag="heard:1", nocache=True)
+    cached = build(own.client, "FROM busybox\nLABEL a=b\nENV c=d\n", tag="heard:1")
+    assert (cached.image, cached.cached) == (built.image, 2)
+    reply = own.client.ask("GET", "/events", since=f"{began:.9f}", until=f"{time.time():.9f}", filters={"type": ["image"], "label": ["a=b"]})
+    heard = [json.loads(line) for line in reply.body.splitlines()]
+    assert [event["Action"] for event in heard] == ["create", "create", "tag", "tag"]
+    assert heard[1]["Actor"]["ID"] == heard[1]["Actor"]["Attributes"]["name"] == built.image
 
 
 def test_quiet(own: OwnEngine) -> None:

@@ -220,6 +220,9 @@ class TestRemoving:
         image = Image("sha256:" + "a" * 64, {}, "m", (), names)
         assert [step.name for step in plan("a:1", image, [image])] == [*names, None]
         assert [step.name for step in plan("aaaa", image, [image])] == [*names, None]
+        # An event tells of them only where nobody named the tag.
+        assert [step.is_event for step in plan("a:1", image, [image])] == [True, False, True]
+        assert [step.is_event for step in plan("aaaa", image, [image])] == [True, True, True]
 
 
 class TestPruning:

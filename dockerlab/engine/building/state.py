@@ -88,7 +88,9 @@ class Committer:
         with self.store.adding():
             content = self.store.add_layer(layer) if layer and _has_entries(layer) else None
             created = timestamps.now() if self.epoch is None else timestamps.text(self.epoch * 10**9)
-            return self._add(state, {"created": created, "created_by": created_by}, key, content)
+            image = self._add(state, {"created": created, "created_by": created_by}, key, content)
+        self.store.tell_made(image)
+        return image
 
     def restored(self, state: State, created_by: str, key: str) -> Image | None:
         """The step as an image of --cache-from has it."""

@@ -26,11 +26,15 @@ class Use:
 
 @dataclass(frozen=True)
 class Step:
-    """name: a canonical name that goes; None: the image itself goes, with these layers (chain ids), the topmost first."""
+    """name: a canonical name that goes; None: the image itself goes, with these layers (chain ids), the topmost first.
+
+    is_event: digests that go with the last tag of their repository are none, as in Docker.
+    """
 
     image: Image
     name: str | None = None
     layers: tuple[str, ...] = ()
+    is_event: bool = True
 
     def records(self) -> list[dict[str, str]]:
         """As the Engine API answers."""
@@ -47,10 +51,10 @@ class _Work:
     uses: Sequence[Use]
     steps: list[Step] = field(default_factory=list)
 
-    def untag(self, image: Image, name: str) -> Image:
+    def untag(self, image: Image, name: str, *, is_event: bool = True) -> Image:
         left = replace(image, references=tuple(other for other in image.references if other != name))
         self.images[image.id] = left
-        self.steps.append(Step(image, name))
+        self.steps.append(Step(image, name, is_event=is_event))
         return left
 
     def delete(self, image: Image) -> None:
@@ -114,7 +118,7 @@ def _untag(work: _Work, image: Image, name: str) -> Image:
     others = [other for other in image.references if _repository(other) == repository]
     if all("@" in other for other in others):
         for other in others:
-            image = work.untag(image, other)
+            image = work.untag(image, other, is_event=False)
     return image
 
 

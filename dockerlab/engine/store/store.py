@@ -265,10 +265,14 @@ class Store:
             }
             added = [*below, content] if content.count else below
             image = self.add(whole, added, name, parent=parent.id if parent else "")
-        self._tell("create", image, image.id)
+        self.tell_made(image)
         if name:
             self._tell("tag", image, reference.parse(name).familiar)
         return image
+
+    def tell_made(self, image: Image) -> None:
+        """Lets an event say that the image was made; `commit` does so by itself, `add` does not."""
+        self._tell("create", image, image.id)
 
     def import_(
         self, tar: Readable, name: str | None = None, *, changes: Iterable[str] = (), message: str = "", platform: str = ""
@@ -366,13 +370,17 @@ class Store:
 
     def _removed(self, steps: Sequence[Step]) -> None:
         for step in steps:
-            self._tell("untag" if step.name is not None else "delete", step.image, step.image.id)
+            if step.name is None:
+                self._tell("delete", step.image, step.image.id, has_labels=False)
+            elif step.is_event:
+                self._tell("untag", step.image, step.image.id)
         if any(step.name is None for step in steps):
             self.collect()
 
-    def _tell(self, action: str, image: Image, name: str) -> None:
+    def _tell(self, action: str, image: Image, name: str, *, has_labels: bool = True) -> None:
+        """has_labels: not of an image that is gone, as in Docker."""
         if self._notify:
-            self._notify(action, image.id, {**image.labels, "name": name})
+            self._notify(action, image.id, {**(image.labels if has_labels else {}), "name": name})
 
 
 def _is_repository(text: str) -> bool:
