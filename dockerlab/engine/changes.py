@@ -3,7 +3,7 @@
     apply(config, ['CMD ["flask", "run"]', "ENV A=b", "EXPOSE 5000"]) → the config with them: `--change` of commit and import
     applied(config, command) → the config with one that has been read, its variables replaced: a builder's step
 
-Refusals are Docker's.
+Refusals are Docker's. Those of `applied` know what text is wrong, so that a builder can say where it stands (see `refusal.located`).
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def apply(config: Mapping[str, Any], lines: Iterable[str]) -> Config:
 
 
 def applied(config: Mapping[str, Any], command: Command) -> Config:
-    """The config with an instruction carried out; the same where it changes none. Raises UsageError."""
+    """The config with an instruction carried out; the same where it changes none. Raises DockerfileError, without a line."""
     from dockerlab.dockerfile import commands as c
 
     changed: Config = {}
@@ -81,7 +81,7 @@ def applied(config: Mapping[str, Any], command: Command) -> Config:
             changed["WorkingDir"] = workdir(config, path)
         case c.Volume(paths=paths):
             if not all(paths):
-                raise UsageError("VOLUME specified can not be an empty string")
+                raise _refused("VOLUME specified can not be an empty string")
             changed["Volumes"] = {**(config.get("Volumes") or {}), **{path: {} for path in paths}}
         case c.Onbuild(trigger=trigger):
             changed["OnBuild"] = [*(config.get("OnBuild") or ()), trigger]
@@ -96,11 +96,17 @@ def applied(config: Mapping[str, Any], command: Command) -> Config:
 
 
 def workdir(config: Mapping[str, Any], path: str) -> str:
-    """The directory that WORKDIR means. Raises UsageError."""
+    """The directory that WORKDIR means. Raises DockerfileError."""
     if not path:
-        raise UsageError("cannot normalize nothing")
+        raise _refused("cannot normalize nothing")
     found = posixpath.normpath(posixpath.join("/", config.get("WorkingDir") or "/", path))
     return found[1:] if found.startswith("//") else found
+
+
+def _refused(message: str, at: str = "") -> DockerfileError:
+    from dockerlab.dockerfile.refusal import Refused
+
+    return Refused(message, at=at)
 
 
 def _environment(config: Mapping[str, Any]) -> dict[str, str]:
@@ -110,7 +116,7 @@ def _environment(config: Mapping[str, Any]) -> dict[str, str]:
 def _named(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
     found = dict(pairs)
     if "" in found:
-        raise UsageError(f"invalid environment variable: ={found['']}")
+        raise _refused(f"invalid environment variable: ={found['']}", f"={found['']}")
     return found
 
 
@@ -129,7 +135,10 @@ def _check_signal(text: str) -> None:
         return
     from dockerlab.engine.containers.validation import signal_number
 
-    signal_number(text)
+    try:
+        signal_number(text)
+    except UsageError as error:
+        raise _refused(error.message, text) from error
 
 
 def _ports(text: str) -> Iterator[str]:
@@ -137,21 +146,21 @@ def _ports(text: str) -> Iterator[str]:
     address, host, port = ["", "", *text.rsplit(":", 2)][-3:]
     port, _, protocol = port.partition("/")
     if not port:
-        raise UsageError(f"No port specified: {text.rpartition(':')[2]}<empty>")
+        raise _refused(f"No port specified: {text.rpartition(':')[2]}<empty>", text)
     protocol = protocol.lower() or "tcp"
     if protocol not in _PROTOCOLS:
-        raise UsageError(f"Invalid proto: {protocol}")
+        raise _refused(f"Invalid proto: {protocol}", text)
     if address and not _is_address(address):
-        raise UsageError(f"Invalid ip address: {address}")
+        raise _refused(f"Invalid ip address: {address}", text)
     container = _range(port)
     if container is None:
-        raise UsageError(f"Invalid containerPort: {port}")
+        raise _refused(f"Invalid containerPort: {port}", text)
     if host:
         outside = _range(host)
         if outside is None:
-            raise UsageError(f"Invalid hostPort: {host}")
+            raise _refused(f"Invalid hostPort: {host}", text)
         if len(container) not in (1, len(outside)):
-            raise UsageError(f"Invalid ranges specified for container and host Ports: {port} and {host}")
+            raise _refused(f"Invalid ranges specified for container and host Ports: {port} and {host}", text)
     return (f"{number}/{protocol}" for number in container)
 
 

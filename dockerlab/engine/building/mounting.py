@@ -19,19 +19,24 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dockerlab.dockerfile.mounts import Mount
+from dockerlab.dockerfile.refusal import Refused
+from dockerlab.dockerfile.words import quoted
 from dockerlab.engine.building.cancellation import Cancellation
 from dockerlab.engine.building.copying import digest, unpack
 from dockerlab.engine.building.running import Bound
 from dockerlab.engine.home import BUILD_FILES, Home
 from dockerlab.engine.rootfs.reading import View, resolve
 from dockerlab.engine.rootfs.removal import remove
+from dockerlab.engine.runtime.mounts import DEVICES, OF_PROC
 from dockerlab.engine.store.disk import full_disk_is_an_error
-from dockerlab.errors import EngineError, NotFound
+from dockerlab.errors import NotFound
 
 if TYPE_CHECKING:
     from dockerlab.engine.building.caches import Caches
 
 HALF_MADE = f"{BUILD_FILES}mount-"
+# What is in a container's /dev and stays there.
+_OF_DEV = (*DEVICES, "console", "ptmx", "pts", "fd", "stdin", "stdout", "stderr", "core")
 # Files by the name of a stage or an image; "" is the build context.
 Find = Callable[[str], View]
 
@@ -65,9 +70,7 @@ class Mounting:
                 caches = self._caches(mounts, workdir, find, stack)
             for mount in mounts:
                 self.cancellation.check()
-                target = posixpath.normpath(posixpath.join(workdir, mount.target))
-                if "\0" in target:
-                    raise EngineError("invalid mount target: it holds a null byte", status=400)
+                target = _target(mount, workdir)
                 if mount.type == "tmpfs":
                     found.tmpfs[target] = f"size={mount.size}" if mount.size else ""
                 elif mount.type == "cache":
@@ -83,7 +86,7 @@ class Mounting:
         wanted: dict[str, Mount] = {}
         for mount in mounts:
             if mount.type == "cache":
-                wanted.setdefault(mount.id or posixpath.normpath(posixpath.join(workdir, mount.target)), mount)
+                wanted.setdefault(mount.id or _target(mount, workdir), mount)
         return {
             name: stack.enter_context(self.caches.using(name, mount.sharing, partial(_fill, mount, find), self.cancellation))
             for name, mount in sorted(wanted.items())
@@ -99,6 +102,40 @@ class Mounting:
         finally:
             with suppress(FileNotFoundError):
                 remove(scratch)
+
+
+def refuse_taken(view: View, mounts: Sequence[Mount], workdir: str) -> None:
+    """Raises DockerfileError for a target, links of the image followed, where every command has something of its own.
+
+    Below /dev there may be more; below /sys, and over it, something else.
+    """
+    for mount in mounts:
+        if mount.type not in ("bind", "cache", "tmpfs"):
+            continue
+        target = _target(mount, workdir)
+        if "\0" in target:
+            raise Refused("invalid mount target: it holds a null byte", at="target=")
+        place = "/" + resolve(view, target)
+        if place == "/":
+            raise _taken(mount, place, "that is the root of the image itself")
+        if place == "/dev" or (place.startswith("/dev/") and place[5:] in _OF_DEV):
+            raise _taken(mount, place, "each command has the devices of its container there")
+        if place == "/proc" or (place.startswith("/proc/") and place[6:] not in OF_PROC):
+            raise _taken(mount, place, "each command has the /proc of its container there")
+
+
+def _taken(mount: Mount, place: str, why: str) -> Refused:
+    links = "" if place == posixpath.join("/", mount.target) else f", which is {place}"
+    return Refused(
+        f"invalid mount target {quoted(mount.target)}{links}: {why}",
+        at=mount.target,
+        hint="Give it a folder of its own, such as target=/mnt.",
+    )
+
+
+def _target(mount: Mount, workdir: str) -> str:
+    """Where a command sees it."""
+    return posixpath.normpath(posixpath.join("/", workdir, mount.target))
 
 
 def stubs(view: View, targets: Sequence[str]) -> tuple[str, ...]:
@@ -117,7 +154,7 @@ def stubs(view: View, targets: Sequence[str]) -> tuple[str, ...]:
 def _told(mount: Mount, find: Find) -> object:
     if mount.type in ("secret", "ssh") and mount.required:
         text = f"{mount.type} {mount.id or 'default'}: not found"
-        raise EngineError(text, status=500, hint="Secrets and keys come with a session of BuildKit; this build has none.")
+        raise Refused(text, at="--mount", hint="Secrets and keys come with a session of BuildKit; this build has none.")
     said = [mount.type, mount.target, mount.from_, mount.source, mount.id, mount.read_only, mount.size]
     return [*said, digest(find(mount.from_), _source(mount, find))] if mount.type == "bind" else said
 

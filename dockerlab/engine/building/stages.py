@@ -14,6 +14,7 @@ from dockerlab.dockerfile.parser import Node
 from dockerlab.dockerfile.planning import Plan, Planned
 from dockerlab.dockerfile.program import Program
 from dockerlab.dockerfile.reading import trigger
+from dockerlab.dockerfile.refusal import at
 from dockerlab.engine.building.mounting import Mounting
 from dockerlab.engine.building.schedule import Schedule
 from dockerlab.engine.building.state import Config, State
@@ -100,15 +101,20 @@ class Stages:
         if triggers:
             say(f"# Executing {len(triggers)} build trigger{'s' if len(triggers) > 1 else ''}\n")
         for command in triggers:
-            steps.carry_out(command)
+            self._carry_out(steps, command)
         for command in (*planned.stage.commands, *(self._labels if planned.stage.index == self._plan.target else ())):
             self._shared.cancellation.check()
             for text in self._header(command):
                 say(text)
-            steps.carry_out(command)
+            self._carry_out(steps, command)
         self._done[planned.stage.index] = state
         if state.image:
             tell({"aux": {"ID": state.image.id}})
+
+    def _carry_out(self, steps: Steps, command: Command) -> None:
+        """What is wrong with an instruction, and shows only now, has its place too."""
+        with at(command.node, self._program.dockerfile):
+            steps.carry_out(command)
 
     def _header(self, command: Command) -> tuple[str, str]:
         return f"Step {self._numbers[id(command)]}/{len(self._numbers)} : {command.node.text.strip()}", "\n"

@@ -17,9 +17,10 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from dockerlab.dockerfile.commands import Add, Arg, Cmd, Command, Copy, Entrypoint, Maintainer, Run, Workdir
+from dockerlab.dockerfile.refusal import Refused
 from dockerlab.engine import changes
 from dockerlab.engine.building import copying, history, running
-from dockerlab.engine.building.mounting import HALF_MADE, Mounting, stubs
+from dockerlab.engine.building.mounting import HALF_MADE, Mounting, refuse_taken, stubs
 from dockerlab.engine.building.ownership import owner
 from dockerlab.engine.building.running import Bound, Job
 from dockerlab.engine.building.scripts import FOLDER, Script, script
@@ -188,7 +189,8 @@ class Steps:
     def _run(self, command: Run) -> None:
         tools, state = self._tools, self.state
         if command.security != "sandbox":
-            raise EngineError(f"granting entitlement security.{command.security} is not allowed by this engine", status=500)
+            text = f"granting entitlement security.{command.security} is not allowed by this engine"
+            raise Refused(text, at="--security", hint="RUN without --security has what a container has.")
         what = script(command.line, state.shell)
         arguments = state.arguments
         text = "".join([f"|{len(arguments)} {' '.join(arguments)} " if arguments else "", " ".join(what.argv)])
@@ -208,6 +210,8 @@ class Steps:
         tools, state = self._tools, self.state
         # Who waits for a cache may be the one whose messages are read.
         keeps = any(mount.type == "cache" for mount in command.mounts)
+        view = tools.sources.root(state.image)
+        refuse_taken(view, command.mounts, state.workdir)
         with (
             self._hurrying() if keeps else nullcontext(),
             self._ground() as image,
@@ -224,7 +228,7 @@ class Steps:
                 {**tools.request.host, **({} if command.network == "default" else {"NetworkMode": command.network})},
                 bound,
                 mounted.tmpfs,
-                stubs(tools.sources.root(image), targets) if targets else (),
+                stubs(view, targets) if targets else (),
             )
             shown: list[str] = []
 

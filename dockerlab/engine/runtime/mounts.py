@@ -34,7 +34,7 @@ _LINKS = {"fd": "/proc/self/fd", "stdin": "/proc/self/fd/0", "stdout": "/proc/se
 _MASKED = ("/proc/kcore", "/proc/keys", "/proc/timer_list", "/proc/sched_debug", "/proc/scsi", "/sys/firmware", "/proc/acpi")
 _READONLY = ("/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger")
 # What may be mounted below /proc, as with Docker. Anything else would hide what is read there while a container is made, or be it.
-_OF_PROC = (
+OF_PROC = (
     "cpuinfo",
     "diskstats",
     "meminfo",
@@ -163,7 +163,7 @@ def checked(target: str, real: str) -> str:
     if len(os.fsencode(real)) >= _PAGE:
         raise OSError(f"mount destination {target[:200]}…: file name too long")
     below = os.path.relpath(real, "/proc")
-    if below.split("/")[0] != ".." and below not in _OF_PROC:
+    if below.split("/")[0] != ".." and below not in OF_PROC:
         raise OSError(f"mount destination {target}: {real} cannot be mounted because it is inside /proc")
     return real
 
