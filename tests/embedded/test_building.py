@@ -40,7 +40,9 @@ def test_events_tell_of_each_image(own: OwnEngine) -> None:
     built = build(own.client, "FROM busybox\nLABEL a=b\nENV c=d\n", tag="heard:1", nocache=True)
     cached = build(own.client, "FROM busybox\nLABEL a=b\nENV c=d\n", tag="heard:1")
     assert (cached.image, cached.cached) == (built.image, 2)
-    reply = own.client.ask("GET", "/events", since=f"{began:.9f}", until=f"{time.time():.9f}", filters={"type": ["image"], "label": ["a=b"]})
+    reply = own.client.ask(
+        "GET", "/events", since=f"{began:.9f}", until=f"{time.time():.9f}", filters={"type": ["image"], "label": ["a=b"]}
+    )
     heard = [json.loads(line) for line in reply.body.splitlines()]
     assert [event["Action"] for event in heard] == ["create", "create", "tag", "tag"]
     assert heard[1]["Actor"]["ID"] == heard[1]["Actor"]["Attributes"]["name"] == built.image

@@ -253,7 +253,9 @@ class TestArchives:
         call("GET", "/images/old:1/get")
         call("DELETE", "/images/b")
         call("DELETE", "/images/old:1")
-        heard = [(e.action, e.attributes["name"], e.attributes.get("age")) for e in call.events.subscribe(since=0, until=1 << 62)._past]
+        heard = [
+            (e.action, e.attributes["name"], e.attributes.get("age")) for e in call.events.subscribe(since=0, until=1 << 62)._past
+        ]
         untagged = ("untag", OLD.id, "old")
         # Nobody knows the labels of what is gone.
         assert heard == [("tag", "b:latest", "old"), ("save", OLD.id, "old"), untagged, untagged, ("delete", OLD.id, None)]
