@@ -90,9 +90,13 @@ class Plan:
     proxies: Mapping[str, str]
     unused: tuple[str, ...]
 
-    def source(self, command: Copy | Run, name: str) -> int | None:
+    def source(self, command: Command, name: str) -> int | None:
         """The stage that `--from=name` or `from=name` means; None for an image, or the build context."""
         return _meant(command, name, self.names, self.count)
+
+    def by_index(self) -> dict[int, Planned]:
+        """The stages that are needed, by their index among all."""
+        return {planned.stage.index: planned for planned in self.stages}
 
 
 def platform_arguments(build: str, target: str, stage: str = "default") -> dict[str, str]:
@@ -134,8 +138,8 @@ def _word(lexer: Lexer, text: str, values: Mapping[str, str]) -> str:
         raise Refused(error.message, at=text) from None
 
 
-def _from(command: Command) -> Iterator[str]:
-    """What an instruction names as a source."""
+def sources(command: Command) -> Iterator[str]:
+    """What an instruction names with `--from` or `from=`."""
     if isinstance(command, Copy) and command.from_:
         yield command.from_
     if isinstance(command, Run):
@@ -231,7 +235,7 @@ class Planner:
 
     def _edges(self, commands: Sequence[Command]) -> Iterator[tuple[Node, int]]:
         for command in commands:
-            for name in _from(command):
+            for name in sources(command):
                 needed = self._meant(command, name)
                 if needed is not None:
                     yield command.node, needed
@@ -271,7 +275,7 @@ class Planner:
         triggers = tuple(trigger(text, stage.source, self._dockerfile) for text in said)
         needs = dict.fromkeys(() if base_stage is None else (base_stage,))
         for command in (*triggers, *stage.commands):
-            for place, name in enumerate(_from(command)):
+            for place, name in enumerate(sources(command)):
                 needed = self._meant(command, name)
                 if needed is not None:
                     self._check_order(stage, command, place, name, needed)

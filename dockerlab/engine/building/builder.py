@@ -65,12 +65,15 @@ class Builder:
         """Raises UsageError for a Dockerfile that cannot be built, with its place."""
         if not text.strip():
             raise UsageError(f"the Dockerfile ({request.dockerfile}) cannot be empty")
-        here = f"linux/{architecture()}"
         try:
             read = program(parse(text))
-            return read, read.plan(request.target, request.args, build_platform=here, on_build=self._on_build)
+            return read, self.plan(request, read)
         except DockerfileError as error:
             raise UsageError(_whole(error)) from error
+
+    def plan(self, request: BuildRequest, read: Program) -> Plan:
+        """What is to be built, by what is known of the images that it stands on. Raises DockerfileError."""
+        return read.plan(request.target, request.args, build_platform=f"linux/{architecture()}", on_build=self._on_build)
 
     def _on_build(self, name: str) -> Sequence[str]:
         """What an image said with ONBUILD; of one that is to be pulled it is found out later."""
@@ -155,7 +158,7 @@ class Build:
         image = stages.result()
         if image is None:
             raise EngineError("No image was generated. Is your Dockerfile empty?", status=500)
-        yield from self._named(image)
+        yield from self._named(image, stages.plan)
 
     def _stages(self) -> Stages:
         request, parts = self._request, self._containers.parts
@@ -173,14 +176,15 @@ class Build:
             self._builder.caches,
             self._cancellation,
             self._hold,
+            lambda: self._builder.plan(request, self._program),
         )
         return Stages(shared)
 
-    def _named(self, image: Image) -> Iterator[Mapping[str, Any]]:
+    def _named(self, image: Image, plan: Plan) -> Iterator[Mapping[str, Any]]:
         if self._request.quiet:
             yield {"stream": f"{image.id}\n"}
         else:
-            unused = [name for name in self._plan.unused if not name.startswith(_BUILT_IN)]
+            unused = [name for name in plan.unused if not name.startswith(_BUILT_IN)]
             if unused:
                 yield {"stream": f"[Warning] One or more build-args [{' '.join(sorted(unused))}] were not consumed\n"}
             yield {"stream": f"Successfully built {short(image.id)}\n"}

@@ -55,6 +55,12 @@ class Schedule:
                 if thread.ident is not None:
                     thread.join()
 
+    def wait(self, index: int) -> None:
+        """For one who is at work on a later stage, until an earlier one is done. Raises Cancelled."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._cancellation.is_asked or index in self._done)
+        self._cancellation.check()
+
     def _end(self) -> None:
         """Wakes whoever waits. Tapes of stages that are told no more are dropped when the reader comes to its end."""
         with self._changed:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+import threading
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from types import MappingProxyType
@@ -11,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from dockerlab.dockerfile.commands import Command, Copy, Label, Run
 from dockerlab.dockerfile.expansion import expanded
 from dockerlab.dockerfile.parser import Node
-from dockerlab.dockerfile.planning import Plan, Planned
+from dockerlab.dockerfile.planning import Plan, Planned, sources
 from dockerlab.dockerfile.program import Program
 from dockerlab.dockerfile.reading import trigger
 from dockerlab.dockerfile.refusal import at
@@ -39,7 +41,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Shared:
-    """What the stages of a build have in common. hold: told of images that must not be removed meanwhile."""
+    """What the stages of a build have in common. hold: told of images that must not be removed meanwhile. plan_again: with images that
+    have been pulled since."""
 
     containers: Containers
     request: BuildRequest
@@ -50,18 +53,24 @@ class Shared:
     caches: Caches
     cancellation: Cancellation
     hold: Callable[[Image], object]
+    plan_again: Callable[[], Plan]
 
 
 class Stages:
-    """To be built once. Steps are numbered by their place among all instructions up to the target's last, told or not."""
+    """To be built once. Steps are numbered by their place among all instructions up to the target's last, told or not.
+
+    plan: the last one: ONBUILD instructions of an image that is only pulled by a stage may need more stages than were known of.
+    """
 
     def __init__(self, shared: Shared) -> None:
         self._shared = shared
-        self._plan, self._program = shared.plan, shared.program
+        self.plan, self._program = shared.plan, shared.program
+        self._schedule: Schedule | None = None
         self._done: dict[int, State] = {}
+        self._late: defaultdict[int, threading.Lock] = defaultdict(threading.Lock)  # stages that no plan had at first
         self._labels = [_label(name, value) for name, value in sorted(shared.request.labels.items())]
         counted: list[Command] = [*self._program.arguments]
-        for stage in self._program.stages[: self._plan.target + 1]:
+        for stage in self._program.stages[: self.plan.target + 1]:
             counted += [stage.source, *stage.commands]
         counted += self._labels
         self._numbers = {id(command): number for number, command in enumerate(counted, start=1)}
@@ -75,14 +84,15 @@ class Stages:
     def schedule(self) -> Schedule:
         """The building of all that are needed."""
         shared = self._shared
-        needs = {planned.stage.index: planned.needs for planned in self._plan.stages}
-        by_index = {planned.stage.index: planned for planned in self._plan.stages}
+        by_index = shared.plan.by_index()
+        needs = {index: planned.needs for index, planned in by_index.items()}
         home = shared.containers.parts.home
-        return Schedule(needs, lambda index, tape: self._build(by_index[index], tape), shared.cancellation, home.tmp)
+        self._schedule = Schedule(needs, lambda index, tape: self._build(by_index[index], tape), shared.cancellation, home.tmp)
+        return self._schedule
 
     def result(self) -> Image | None:
         """The target's image."""
-        return self._done[self._plan.target].image
+        return self._done[self.plan.target].image
 
     def _build(self, planned: Planned, tape: Tape) -> None:
         def tell(message: Mapping[str, Any]) -> None:
@@ -94,15 +104,16 @@ class Stages:
         for text in self._header(planned.stage.source):
             say(text)
         state, triggers = self._begun(planned, tell)
+        self._provide(planned, triggers, tape)
         say(f" ---> {short(state.image.id) if state.image else ''}\n")
         expand = partial(self._expanded, state)
         find = lambda command, name: self._files(command, name, tell)  # noqa: E731
-        steps = Steps(self._tools(), state, expand, find, say, self._plan.globals, tape.hurrying)
+        steps = Steps(self._tools(), state, expand, find, say, self.plan.globals, tape.hurrying)
         if triggers:
             say(f"# Executing {len(triggers)} build trigger{'s' if len(triggers) > 1 else ''}\n")
         for command in triggers:
             self._carry_out(steps, command)
-        for command in (*planned.stage.commands, *(self._labels if planned.stage.index == self._plan.target else ())):
+        for command in (*planned.stage.commands, *(self._labels if planned.stage.index == self.plan.target else ())):
             self._shared.cancellation.check()
             for text in self._header(command):
                 say(text)
@@ -137,18 +148,41 @@ class Stages:
         dockerfile = self._program.dockerfile
         return _state(image, image.run), tuple(trigger(text, planned.stage.source, dockerfile) for text in texts)
 
+    def _provide(self, planned: Planned, triggers: Sequence[Command], tape: Tape) -> None:
+        """Has the stages built that only the triggers need, of an image that was not here when the build was planned."""
+        with at(planned.stage.source.node, self._program.dockerfile):
+            named = {self.plan.source(command, name) for command in triggers for name in sources(command)}
+        if named <= {None, *planned.needs}:
+            return
+        plan = self.plan = self._shared.plan_again()
+        by_index = plan.by_index()
+        for index in by_index[planned.stage.index].needs:
+            self._await(index, by_index, tape)
+
+    def _await(self, index: int, by_index: Mapping[int, Planned], tape: Tape) -> None:
+        """Until an earlier stage is done. One that is not scheduled is built and told here, by the first who needs it."""
+        if self._schedule and index in self._shared.plan.by_index():
+            self._schedule.wait(index)
+            return
+        # Others who wait for it may be told before this one.
+        with tape.hurrying(), self._late[index]:
+            if index not in self._done:
+                for needed in by_index[index].needs:
+                    self._await(needed, by_index, tape)
+                self._build(by_index[index], tape)
+
     def _files(self, command: Copy | Run, name: str, tell: Callable[[Mapping[str, Any]], object]) -> View:
         """What `--from=name` means; "" is the build context."""
-        sources = self._shared.sources
+        given = self._shared.sources
         if not name:
-            return sources.context
-        index = self._plan.source(command, name)
+            return given.context
+        index = self.plan.source(command, name)
         if index is None:
-            return sources.root(sources.base(name, tell))
+            return given.root(given.base(name, tell))
         if index not in self._done:
-            text = f"the stage {name} is needed by an ONBUILD instruction of an image that has only just been pulled"
-            raise EngineError(text, status=500, hint="Build once more: the image is here now.")
-        return sources.root(self._done[index].image)
+            text = f"the stage {name} is needed by an ONBUILD instruction of an image that was removed a moment ago"
+            raise EngineError(text, status=500, hint="Build once more.")
+        return given.root(self._done[index].image)
 
     def _tools(self) -> Tools:
         shared = self._shared
@@ -161,7 +195,7 @@ class Stages:
             mounting,
             shared.cancellation,
             shared.hold,
-            self._plan.proxies,
+            self.plan.proxies,
         )
 
 

@@ -28,12 +28,13 @@ class Tape:
         self._file = tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY, dir=str(folder))  # noqa: SIM115 - closed by `read`, or with us
         self._changed = threading.Condition()
         self._begin = self._end = 0
-        self._is_closed = self._is_dropped = self._is_hurrying = False
+        self._is_closed = self._is_dropped = False
+        self._hurrying = 0
 
     def write(self, data: bytes) -> None:
         """Adds to its end. What is written after the reader left is lost. Raises OSError for a full disk."""
         with self._changed:
-            self._changed.wait_for(lambda: self._end - self._begin < _AHEAD or self._is_dropped or self._is_hurrying)
+            self._changed.wait_for(lambda: self._end - self._begin < _AHEAD or self._is_dropped or self._hurrying)
             if not self._is_dropped:
                 self._file.seek(self._end)
                 self._file.write(data)
@@ -42,12 +43,12 @@ class Tape:
 
     @contextmanager
     def hurrying(self) -> Iterator[None]:
-        """Within, writing waits for nobody: the disk has what is unread."""
-        self._is_hurrying = True
+        """Within, writing waits for nobody: the disk has what is unread. For the one thread that writes; may be nested."""
+        self._hurrying += 1
         try:
             yield
         finally:
-            self._is_hurrying = False
+            self._hurrying -= 1
 
     def close(self) -> None:
         """No more will be written; twice is fine."""
