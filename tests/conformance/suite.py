@@ -4,8 +4,8 @@
 
 The engines are those of the command line (`name=unix:///path …`, the reference first), else those that `make engines` started: Docker
 Engine 28 and our own. Packages go into an environment of their own below build/. For each engine there is one line of counts, then
-each test that passes on the reference and not there. Exit code 1 for a difference that `Suite.exceptions` does not give a reason for, and
-for a reason that no test needs any more.
+each test that passes on the reference and not there. Exit code 1 for a difference that neither `Suite.exceptions` nor `Suite.chances` gives
+a reason for, and for an exception that no test needs any more.
 
 The tests are not ours: they remove and prune what they find on an engine. Give no engine that somebody else uses.
 """
@@ -51,7 +51,8 @@ class Suite:
     of this folder (from_source).
 
     tags: names that the tests use → the stand-in that they are given; that named REGISTRY is made of Debian's docker-registry, where it
-    is installed. exceptions: a test, or the beginning of its name → the reason why it need not pass.
+    is installed. exceptions: a test, or the beginning of its name, or `ENGINE ` and that → the reason why it need not pass. chances: the
+    same for tests that pass or fail by chance.
     """
 
     name: str
@@ -63,6 +64,7 @@ class Suite:
     tags: Mapping[str, str] = field(default_factory=dict)
     environment: Mapping[str, str] = field(default_factory=dict)
     exceptions: Mapping[str, str] = field(default_factory=dict)
+    chances: Mapping[str, str] = field(default_factory=dict)
 
 
 def engines(named: Sequence[str]) -> tuple[Engine, ...]:
@@ -88,15 +90,16 @@ def compare(suite: Suite, named: Sequence[str]) -> int:
         )
     passing = [test for test, outcome in results[reference.name].items() if outcome == "passed"]
     differing = {name: sorted(test for test in passing if found.get(test) != "passed") for name, found in results.items()}
+    rules = {**suite.exceptions, **suite.chances}
     used: set[str] = set()
     unexplained = 0
     for name, tests in differing.items():
         for test in tests:
-            rule = next((rule for rule in suite.exceptions if test.startswith(rule)), None)
+            rule = next((rule for rule in rules if f"{name} {test}".startswith(rule) or test.startswith(rule)), None)
             used |= {rule} if rule else set()
             unexplained += rule is None
-            print(f"{name}: {test}: {results[name].get(test, 'missing')}: {suite.exceptions[rule] if rule else 'NOT EXPLAINED'}")
-    stale = sorted(set(suite.exceptions) - used)
+            print(f"{name}: {test}: {results[name].get(test, 'missing')}: {rules[rule] if rule else 'NOT EXPLAINED'}")
+    stale = sorted(rule for rule in set(suite.exceptions) - used if " " not in rule or rule.partition(" ")[0] in results)
     for rule in stale:
         print(f"not needed any more: {rule}: {suite.exceptions[rule]}")
     print(f"{unexplained} differences without a reason")
