@@ -6,13 +6,13 @@ came damaged. What fails ends the others, and leaves nothing.
 
 from __future__ import annotations
 
-import queue
-import threading
 from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import closing
 from typing import Final
 
 from dockerlab.engine.registry import progress, transfers
 from dockerlab.engine.registry.abort import Abort
+from dockerlab.engine.registry.abreast import Abreast
 from dockerlab.engine.registry.client import Broken
 from dockerlab.engine.registry.manifests import Part
 from dockerlab.engine.registry.measuring import Measuring
@@ -34,56 +34,24 @@ class Fetching:
         self._store, self._source, self._number, self._abort = store, source, number, abort
         self.parts = list(parts)
         self._feed = Feed()
-        self._waiting: queue.SimpleQueue[Part] = queue.SimpleQueue()
-        self._lock = threading.Lock()
         self._done: dict[str, Content] = {}
-        self._error: Exception | None = None
-        self._at_work = 0
 
     def run(self, order: Sequence[Part], there: Mapping[str, Content]) -> Generator[Message, None, dict[str, Content]]:
         """The messages; the layers that were fetched are what the generator returns. Each is told as pulled after those below it.
 
         To be called within `Store.adding`. order: all layers of the image. there: those that need not be fetched.
         """
-        for part in self.parts:
-            self._waiting.put(part)
-        threads = [threading.Thread(target=self._work, name="pull", daemon=True) for _ in range(min(AT_ONCE, len(self.parts)))]
-        self._at_work = len(threads)
         left = [part.digest for part in order if part.digest not in there]
-        try:
-            for thread in threads:
-                thread.start()
-            for message in self._feed if threads else ():
+        with closing(Abreast[Part]("pull", AT_ONCE, self._feed, self._abort).run(self.parts, self._fetch)) as messages:
+            for message in messages:
                 yield message
                 while left and left[0] in self._done:
                     yield progress.step("Pull complete", short(left.pop(0)))
-        finally:
-            if len(self._done) < len(self.parts):
-                self._abort.cancel()
-            for thread in threads:
-                thread.join()
-        if self._error:
-            raise self._error
         yield from (progress.step("Pull complete", short(digest)) for digest in left)
         return self._done
 
-    def _work(self) -> None:
-        try:
-            while self._error is None:
-                try:
-                    part = self._waiting.get_nowait()
-                except queue.Empty:
-                    return
-                self._done[part.digest] = self._layer(part)
-        except Exception as error:  # noqa: BLE001  raised in the thread that answers
-            with self._lock:
-                self._error = self._error or error
-            self._abort.cancel()
-        finally:
-            with self._lock:
-                self._at_work -= 1
-                if not self._at_work:
-                    self._feed.end()
+    def _fetch(self, part: Part) -> None:
+        self._done[part.digest] = self._layer(part)
 
     def _layer(self, part: Part) -> Content:
         """Fetches a layer into the store. Raises EngineError."""

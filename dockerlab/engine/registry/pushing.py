@@ -15,9 +15,7 @@ byte, so that the image has the digest there that it had.
 
 from __future__ import annotations
 
-import queue
-import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,6 +23,7 @@ from typing import Final
 
 from dockerlab.engine.registry import manifests, packing, progress, transfers
 from dockerlab.engine.registry.abort import Abort
+from dockerlab.engine.registry.abreast import Abreast
 from dockerlab.engine.registry.client import Client, Pace
 from dockerlab.engine.registry.credentials import Credentials, Keychain
 from dockerlab.engine.registry.hosts import Hosts
@@ -128,11 +127,7 @@ class _Sending:
         self._data = store.blobs.read(image.manifest)
         self._manifest = manifests.manifest(manifests.Document(self._data, manifests.media_type(self._data)))
         self._feed = Feed()
-        self._waiting: queue.SimpleQueue[_Layer] = queue.SimpleQueue()
         self._packed: dict[str, Part] = {}  # by the digests that the layers have here
-        self._lock = threading.Lock()
-        self._error: Exception | None = None
-        self._at_work = 0
 
     def run(self) -> Iterator[Message]:
         """Raises EngineError."""
@@ -142,7 +137,7 @@ class _Sending:
         for one in layers[AT_ONCE:]:
             yield progress.step("Waiting", one.identifier)
         with packing.pool() as self._workers:
-            yield from self._layers_sent(layers)
+            yield from Abreast[_Layer]("push", AT_ONCE, self._feed, self._abort).run(layers, self._send)
         with _in_dockers_words():
             config = self._manifest.config
             if (location := self._place("", config, "")) is not None:
@@ -167,45 +162,11 @@ class _Sending:
         }
         return list(reversed(found.values()))
 
-    def _layers_sent(self, layers: Sequence[_Layer]) -> Iterator[Message]:
-        for one in layers:
-            self._waiting.put(one)
-        threads = [threading.Thread(target=self._work, name="push", daemon=True) for _ in range(min(AT_ONCE, len(layers)))]
-        self._at_work = len(threads)
-        is_whole = False
-        try:
-            for thread in threads:
-                thread.start()
-            yield from self._feed if threads else ()
-            is_whole = self._error is None
-        finally:
-            if not is_whole:
-                self._abort.cancel()
-            for thread in threads:
-                thread.join()
-        if self._error:
-            raise self._error
-
-    def _work(self) -> None:
-        try:
-            while self._error is None:
-                try:
-                    one = self._waiting.get_nowait()
-                except queue.Empty:
-                    return
-                with _in_dockers_words():
-                    self._layer(one)
-        except Exception as error:  # noqa: BLE001  raised in the thread that answers
-            with self._lock:
-                self._error = self._error or error
-            self._abort.cancel()
-        finally:
-            with self._lock:
-                self._at_work -= 1
-                if not self._at_work:
-                    self._feed.end()
-
     # One layer
+
+    def _send(self, one: _Layer) -> None:
+        with _in_dockers_words():
+            self._layer(one)
 
     def _layer(self, one: _Layer) -> None:
         here = one.part.digest
