@@ -66,7 +66,9 @@ def export(engine: Engine, request: Request) -> Response:
 
 def changes(engine: Engine, request: Request) -> Response:
     """GET /containers/{id}/changes"""
-    found = engine.containers.parts.snapshots.changes(find(engine, request).record.root)
+    container, parts = find(engine, request), engine.containers.parts
+    with parts.reading(container):
+        found = parts.snapshots.changes(container.record.root)
     shown = [{"Path": change.path, "Kind": int(change.kind)} for change in found]
     return Answer(shown or b"null\n", headers={"Content-Type": JSON})
 

@@ -218,7 +218,8 @@ class Containers:
         sockets = {self.parts.home.monitor_socket(container.id) for container in found}
         for path in set(self.parts.home.monitors.iterdir()) - sockets:
             path.unlink(missing_ok=True)  # of a container that is gone, or of a job that nobody waits for any more
-        for container in found:
+        # Those that go come last: somebody else may have their name already.
+        for container in sorted(found, key=lambda one: one.record.state.status in ("removing", "dead")):
             self._restore(container)
         for container in found:
             state = container.record.state

@@ -53,7 +53,7 @@ def commit(containers: Containers, container: Container, asked: Asked) -> str:
     name = _name(asked)
     config = _config(record.config, asked)
     with full_disk_is_an_error(), tempfile.TemporaryFile(dir=parts.home.tmp) as layer:
-        with _still(containers, container, asked.pause):
+        with parts.reading(container), _still(containers, container, asked.pause):
             parts.snapshots.diff(record.root, layer)
         layer.seek(0)
         image = parts.store.commit(

@@ -18,6 +18,7 @@ from typing import Any, Literal
 
 from dockerlab.engine import journal
 from dockerlab.engine.containers import record as records
+from dockerlab.engine.containers.readers import Readers
 from dockerlab.engine.containers.record import Record, State
 from dockerlab.engine.home import read_json, write_json
 from dockerlab.engine.runtime import Running
@@ -109,6 +110,7 @@ class Container:
     def __init__(self, record: Record, directory: Path) -> None:
         self.lock = threading.RLock()
         self.directory = directory
+        self.readers = Readers()
         self.running: Running | None = None
         self.token: object = None
         self.timer: threading.Timer | None = None

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -13,6 +14,7 @@ from dockerlab.engine.containers.index import Index
 from dockerlab.engine.containers.planning import Surroundings, plan
 from dockerlab.engine.runtime import StartFailed, limits
 from dockerlab.engine.runtime.plan import Isolation, Network, Plan
+from dockerlab.errors import Conflict
 
 if TYPE_CHECKING:
     from dockerlab.engine.events import Events
@@ -62,7 +64,26 @@ class Parts:
         return replace(found, mounts=tuple(mount for mount in found.mounts if not mount.source or os.path.lexists(mount.source)))
 
     def job(self, container: Container, name: str, arguments: dict[str, object]) -> Job:
-        """Runs a function of `runtime.jobs` inside a container's root, whether it runs or not."""
+        """Runs a function of `runtime.jobs` inside a container's root, whether it runs or not. Raises Conflict, EngineError.
+
+        Until the job is closed, the container's files stay, also if it is removed.
+        """
+        with self.reading(container) as stack:
+            job = self._job(container, name, arguments)
+            job.afterwards(stack.pop_all().close)
+            return job
+
+    @contextmanager
+    def reading(self, container: Container) -> Iterator[ExitStack]:
+        """As long as its files are read, they stay, also if it is removed. Raises Conflict where that has begun already."""
+        with ExitStack() as stack:
+            with container.lock:
+                if container.record.state.status in ("removing", "dead"):
+                    raise Conflict(f"container {container.id} is being removed")
+                stack.enter_context(container.readers.reading())
+            yield stack
+
+    def _job(self, container: Container, name: str, arguments: dict[str, object]) -> Job:
         with container.lock:
             if container.running is not None:
                 # It may end at this moment: its files are there nevertheless.

@@ -1,7 +1,8 @@
 """Removing containers: one by one, those that are to go by themselves, and all that do not run.
 
 A container's directory is moved out of the way at once, and then emptied. Nobody waits for that if the container wrote next to nothing:
-then there is no room on the disk to be freed, and it takes longer than all the rest.
+then there is no room on the disk to be freed, and it takes longer than all the rest. Where somebody still reads its files (see
+`readers`), the container is gone at once, and its directory when they have been read: its record says until then which layers are needed.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import logging
 import os
 from collections.abc import Iterable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 from dockerlab.engine import timestamps
@@ -69,7 +71,8 @@ class Removal:
         # A monitor that was killed has left it.
         parts.home.monitor_socket(container.id).unlink(missing_ok=True)
         try:
-            self._remove_files(container)
+            if not container.readers.afterwards(partial(self._remove_later, container)):
+                self._remove_files(container)
         except OSError as error:
             with container.lock, suppress(FileNotFoundError):
                 container.update(status="dead", error=str(error))
@@ -94,6 +97,18 @@ class Removal:
                 self._workers.run(lambda: self._empty(aside))
                 return
         self._parts.snapshots.remove(aside)
+
+    def _remove_later(self, container: Container) -> None:
+        def work() -> None:
+            try:
+                self._remove_files(container)
+            except OSError as error:
+                _LOG.error("%s is left for the next engine to remove: %s", container.directory, error)
+
+        try:
+            self._workers.run(work)
+        except RuntimeError:  # the limit of threads is reached
+            work()
 
     def _empty(self, aside: Path) -> None:
         try:

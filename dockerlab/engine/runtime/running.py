@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import socket
+import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
@@ -193,6 +194,7 @@ class Job:
     def __init__(self, stream: socket.socket) -> None:
         self.stdin = stream
         self._result = bytearray()
+        self._end: weakref.finalize[..., Job] | None = None
         self._chunks = self._read()
 
     def chunks(self) -> Iterator[bytes]:
@@ -219,6 +221,13 @@ class Job:
     def close(self) -> None:
         """Ends it, wherever it is."""
         self.stdin.close()
+        if self._end:
+            self._end()
+
+    def afterwards(self, work: Callable[[], object]) -> None:
+        """Has `work` called once it is closed, or nobody has it any more."""
+        self._end = weakref.finalize(self, work)
+        self._end.atexit = False
 
     def _read(self) -> Iterator[bytes]:
         buffer = b""
