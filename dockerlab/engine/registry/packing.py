@@ -22,7 +22,7 @@ from typing import Final
 # saves 2.5 MB, which most networks send in less.
 LEVEL: Final = 1
 BLOCK: Final = 1 << 19
-_SAMPLE: Final = 1 << 12
+_SAMPLE: Final = 1 << 11
 _EVERY: Final = 1 << 16
 _WORTH: Final = 0.97  # of its size is what a sample must get below
 _WINDOW: Final = 1 << 15
@@ -30,6 +30,7 @@ _MEMORY: Final = 9  # zlib's: all there is
 _MOST: Final = 8  # threads
 _HEAD: Final = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"  # deflate; no name, no time, of no system
 _END: Final = b"\x03\x00"  # a last block, which is empty
+_STORED: Final = 0xFFFF  # bytes that a block has at most which is stored (RFC 1951, 3.2.4)
 
 
 def pool() -> ThreadPoolExecutor:
@@ -75,7 +76,17 @@ def _blocks(source: Iterable[bytes]) -> Iterator[bytes]:
 
 def _deflated(block: bytes, before: bytes) -> bytes:
     sample = b"".join(block[start : start + _SAMPLE] for start in range(0, len(block), _EVERY))
-    level = LEVEL if len(zlib.compress(sample, 1)) < len(sample) * _WORTH else 0
-    settings = (level, zlib.DEFLATED, -zlib.MAX_WBITS, _MEMORY, zlib.Z_DEFAULT_STRATEGY)
+    if len(zlib.compress(sample, 1)) >= len(sample) * _WORTH:
+        return b"".join(_stored(block))
+    settings = (LEVEL, zlib.DEFLATED, -zlib.MAX_WBITS, _MEMORY, zlib.Z_DEFAULT_STRATEGY)
     work = zlib.compressobj(*settings, before) if before else zlib.compressobj(*settings)
     return work.compress(block) + work.flush(zlib.Z_SYNC_FLUSH)
+
+
+def _stored(block: bytes) -> Iterator[bytes | memoryview]:
+    """As zlib's level 0 writes it, without its copies. It begins and ends at whole bytes, as what is compressed does."""
+    view = memoryview(block)
+    for start in range(0, len(block), _STORED):
+        part = view[start : start + _STORED]
+        yield struct.pack("<BHH", 0, len(part), len(part) ^ 0xFFFF)
+        yield part
