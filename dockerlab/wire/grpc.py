@@ -1,0 +1,312 @@
+"""gRPC over HTTP/2, either side of it, without a socket: bytes in, events and bytes out.
+
+    peer = Peer(is_server=True)                      or False: who calls
+    for event in peer.receive(data): …               Called, Message, Ended
+    peer.send(stream, message); peer.finish(stream)  what a server answers;   peer.call(path, metadata) → stream, peer.end(stream)
+    sock.sendall(peer.outgoing())                    after each of these
+
+What the other side has no room for waits here (`waiting(stream)` bytes of it): who sends much, asks first. Messages are limited in size,
+so are the streams at a time and what waits to be taken: `receive` gives all that it has, and only what it has given makes room for more.
+
+HTTP/2 is h2's. Follows "gRPC over HTTP2" (grpc/doc/PROTOCOL-HTTP2.md); compressed messages are refused, as they are not announced.
+Not for several threads at once.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+from urllib.parse import quote, unquote
+
+import h2.config
+import h2.connection
+import h2.errors
+import h2.events
+import h2.exceptions
+import h2.settings
+
+from dockerlab.errors import DockerlabError
+
+# https://grpc.github.io/grpc/core/md_doc_statuscodes.html
+OK, CANCELLED, UNKNOWN, INVALID_ARGUMENT, NOT_FOUND, ALREADY_EXISTS = 0, 1, 2, 3, 5, 6
+PERMISSION_DENIED, RESOURCE_EXHAUSTED, UNIMPLEMENTED, INTERNAL, UNAVAILABLE = 7, 8, 12, 13, 14
+
+LONGEST_MESSAGE: Final = 16 << 20  # as BuildKit's
+_WINDOW: Final = 1 << 20
+_STREAMS: Final = 100
+_PREFIX: Final = struct.Struct(">?I")
+_TYPE: Final = "application/grpc"
+_RESERVED: Final = ("content-type", "te", "user-agent", "grpc-")
+
+
+class BrokenError(DockerlabError):
+    """What came is not gRPC; the connection is of no more use."""
+
+
+@dataclass(frozen=True, slots=True)
+class Called:
+    """path: "/package.Service/Method". metadata: of each name its values."""
+
+    stream: int
+    path: str
+    metadata: Mapping[str, Sequence[str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One whole message of a stream."""
+
+    stream: int
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """The other side says no more on a stream. status, text: a server's answer, or CANCELLED where it broke the stream off.
+
+    On a server's side, OK is a caller that has sent all it had; `finish` is still to come.
+    """
+
+    stream: int
+    status: int = OK
+    text: str = ""
+
+
+Event = Called | Message | Ended
+
+
+@dataclass(slots=True)
+class _Stream:
+    """buffer: of a message that is not yet whole. queue: what waits for room. trailers: sent after it. is_ended: by the other side."""
+
+    buffer: bytearray = field(default_factory=bytearray)
+    queue: deque[bytes] = field(default_factory=deque)
+    waiting: int = 0
+    trailers: Sequence[tuple[str, str]] | None = None
+    is_ending: bool = False
+    is_answered: bool = False
+    is_ended: bool = False
+
+
+class Peer:
+    """is_server: whether the other side calls and this one answers."""
+
+    def __init__(self, *, is_server: bool) -> None:
+        self._is_server = is_server
+        self._http = h2.connection.H2Connection(h2.config.H2Configuration(client_side=not is_server, header_encoding="utf-8"))
+        codes = h2.settings.SettingCodes
+        settings = {codes.INITIAL_WINDOW_SIZE: _WINDOW, codes.MAX_CONCURRENT_STREAMS: _STREAMS}
+        # Not `update`: what is set so holds only once the other side has agreed.
+        self._http.local_settings = h2.settings.Settings(
+            client=not is_server, initial_values=settings if is_server else {**settings, codes.ENABLE_PUSH: 0}
+        )
+        self._http.initiate_connection()
+        self._http.increment_flow_control_window(_WINDOW)
+        self._streams: dict[int, _Stream] = {}
+
+    # Bytes
+
+    def outgoing(self) -> bytes:
+        """What is to be sent now; to be asked after every other call."""
+        return self._http.data_to_send()
+
+    def receive(self, data: bytes) -> list[Event]:
+        """What the bytes mean. Raises BrokenError, after which `outgoing` says so to the other side."""
+        try:
+            found = self._http.receive_data(data)
+        except (h2.exceptions.ProtocolError, UnicodeDecodeError) as error:
+            raise BrokenError(f"what came is not HTTP/2: {error}") from error
+        events: list[Event] = []
+        for event in found:
+            events += self._events(event)
+        self._flush()
+        return events
+
+    # What a caller does
+
+    def call(self, path: str, metadata: Mapping[str, Sequence[str]] | None = None) -> int:
+        """Begins a call. Its number."""
+        stream = self._http.get_next_available_stream_id()
+        fixed = [(":method", "POST"), (":scheme", "http"), (":path", path), (":authority", "localhost")]
+        fixed += [("content-type", _TYPE), ("te", "trailers")]
+        self._http.send_headers(stream, [*fixed, *((k, v) for k, values in (metadata or {}).items() for v in values)])
+        self._streams[stream] = _Stream(is_answered=True)
+        return stream
+
+    def end(self, stream: int) -> None:
+        """No more messages of ours."""
+        if found := self._streams.get(stream):
+            found.is_ending = True
+            self._flush()
+
+    def reset(self, stream: int) -> None:
+        """Breaks a stream off; nothing more comes of it."""
+        if self._streams.pop(stream, None):
+            self._reset(stream, h2.errors.ErrorCodes.CANCEL)
+
+    # What both do
+
+    def send(self, stream: int, *messages: bytes) -> None:
+        """Sends messages, as soon as there is room. To a stream that the other side has broken off: nothing."""
+        found = self._streams.get(stream)
+        if found is None:
+            return
+        piece = b"".join(_PREFIX.pack(False, len(data)) + data for data in messages)
+        found.queue.append(piece)
+        found.waiting += len(piece)
+        self._flush_one(stream, found)
+
+    def waiting(self, stream: int) -> int:
+        """How many bytes of a stream wait for room."""
+        found = self._streams.get(stream)
+        return found.waiting if found else 0
+
+    # What a server does
+
+    def finish(self, stream: int, status: int = OK, text: str = "") -> None:
+        """Ends an answer, after what waits."""
+        found = self._streams.get(stream)
+        if found is None or found.is_ending:
+            return
+        found.trailers = [("grpc-status", str(status)), *([("grpc-message", quote(text, safe=" "))] if text else [])]
+        found.is_ending = True
+        self._flush_one(stream, found)
+
+    # What comes
+
+    def _events(self, event: h2.events.Event) -> Iterator[Event]:
+        match event:
+            case h2.events.RequestReceived() if self._is_server:
+                yield from self._called(event)
+            case h2.events.ResponseReceived() | h2.events.TrailersReceived():
+                yield from self._answered(event)
+            case h2.events.DataReceived():
+                yield from self._data(event)
+            case h2.events.StreamEnded():
+                yield from self._stream_ended(event.stream_id)
+            case h2.events.StreamReset():
+                if self._streams.pop(event.stream_id, None):
+                    yield Ended(event.stream_id, CANCELLED, "the other side broke it off")
+            case h2.events.ConnectionTerminated():
+                for stream in [*self._streams]:
+                    del self._streams[stream]
+                    yield Ended(stream, UNAVAILABLE, "the other side ended the connection")
+            case _:
+                pass
+
+    def _called(self, event: h2.events.RequestReceived) -> Iterator[Event]:
+        metadata: dict[str, list[str]] = {}
+        path = ""
+        for name, value in _pairs(event.headers):
+            if name == ":path":
+                path = value
+            elif not name.startswith((":", *_RESERVED)):
+                metadata.setdefault(name, []).append(value)
+        self._streams[event.stream_id] = _Stream()
+        yield Called(event.stream_id, path, metadata)
+
+    def _answered(self, event: h2.events.ResponseReceived | h2.events.TrailersReceived) -> Iterator[Event]:
+        """An answer's head or its end. One without a status of gRPC is none, unless it goes on."""
+        headers = dict(_pairs(event.headers))
+        status = headers.get("grpc-status")
+        found = self._streams.get(event.stream_id)
+        if found is None or (status is None and headers.get(":status") == "200"):
+            return
+        found.is_ended = True
+        self._streams.pop(event.stream_id)
+        if event.stream_ended is None:
+            self._reset(event.stream_id, h2.errors.ErrorCodes.NO_ERROR)
+        code = int(status) if status and status.isdecimal() and len(status) < 4 else UNKNOWN
+        yield Ended(event.stream_id, code, unquote(headers.get("grpc-message", "")))
+
+    def _data(self, event: h2.events.DataReceived) -> Iterator[Event]:
+        if event.flow_controlled_length:
+            self._http.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
+        found = self._streams.get(event.stream_id)
+        if found is None:
+            return
+        found.buffer += event.data
+        buffer, at = found.buffer, 0
+        while len(buffer) - at >= _PREFIX.size:
+            is_compressed, size = _PREFIX.unpack_from(buffer, at)
+            if is_compressed or size > LONGEST_MESSAGE:
+                del self._streams[event.stream_id]
+                self._reset(event.stream_id, h2.errors.ErrorCodes.ENHANCE_YOUR_CALM)
+                yield Ended(event.stream_id, RESOURCE_EXHAUSTED, "a message is compressed, or too long")
+                return
+            if len(buffer) - at - _PREFIX.size < size:
+                break
+            at += _PREFIX.size
+            yield Message(event.stream_id, bytes(buffer[at : at + size]))
+            at += size
+        del buffer[:at]
+
+    def _stream_ended(self, stream: int) -> Iterator[Event]:
+        found = self._streams.get(stream)
+        if found is None or found.is_ended:
+            return
+        found.is_ended = True
+        if self._is_server:
+            yield Ended(stream)
+        else:
+            del self._streams[stream]
+            yield Ended(stream, UNKNOWN, "the answer has no status")
+
+    # What goes
+
+    def _flush(self) -> None:
+        for stream, found in [*self._streams.items()]:
+            self._flush_one(stream, found)
+
+    def _flush_one(self, stream: int, found: _Stream) -> None:
+        if not found.queue and not found.is_ending:
+            return
+        try:
+            if not found.is_answered:
+                self._http.send_headers(stream, [(":status", "200"), ("content-type", _TYPE)])
+                found.is_answered = True
+            self._send_queue(stream, found)
+            if found.is_ending and not found.queue:
+                if found.trailers is None:
+                    self._http.end_stream(stream)
+                    found.is_ending = False
+                else:
+                    self._http.send_headers(stream, found.trailers, end_stream=True)
+                    del self._streams[stream]
+        except (h2.exceptions.StreamClosedError, h2.exceptions.NoSuchStreamError):
+            self._streams.pop(stream, None)  # it was broken off; `receive` has told it, or will
+
+    def _send_queue(self, stream: int, found: _Stream) -> None:
+        largest = self._http.max_outbound_frame_size
+        while found.queue and (room := min(self._http.local_flow_control_window(stream), largest)) > 0:
+            piece = found.queue.popleft()
+            if len(piece) <= room:
+                # Several small ones are one frame.
+                parts = [piece]
+                size = len(piece)
+                while found.queue and size + len(found.queue[0]) <= room:
+                    parts.append(found.queue.popleft())
+                    size += len(parts[-1])
+                self._http.send_data(stream, b"".join(parts) if len(parts) > 1 else piece)
+            else:
+                self._http.send_data(stream, piece[:room])
+                found.queue.appendleft(piece[room:])
+                size = room
+            found.waiting -= size
+
+    def _reset(self, stream: int, code: h2.errors.ErrorCodes) -> None:
+        try:
+            self._http.reset_stream(stream, code)
+        except (h2.exceptions.StreamClosedError, h2.exceptions.NoSuchStreamError):
+            return  # both sides are done with it
+
+
+def _pairs(headers: Any) -> Iterator[tuple[str, str]]:
+    for name, value in headers or ():
+        yield (
+            name if isinstance(name, str) else name.decode("utf-8", "replace"),
+            value if isinstance(value, str) else value.decode("utf-8", "replace"),
+        )
