@@ -68,7 +68,12 @@ def ask(
 
 def reader(response: http.client.HTTPResponse, *, upgraded: bool) -> Callable[[int], bytes]:
     """Reads up to so many bytes, as soon as there are some. upgraded: what follows the head is no longer HTTP."""
-    return response.fp.read1 if upgraded else response.read1  # type: ignore[union-attr]
+
+    def read(size: int) -> bytes:
+        # A response that nobody holds closes what it reads from.
+        return (response.fp if upgraded else response).read1(size)  # type: ignore[union-attr]
+
+    return read
 
 
 def said(body: bytes) -> str:
