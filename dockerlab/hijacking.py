@@ -71,7 +71,7 @@ def reader(response: http.client.HTTPResponse, *, upgraded: bool) -> Callable[[i
 
     def read(size: int) -> bytes:
         # A response that nobody holds closes what it reads from.
-        return (response.fp if upgraded else response).read1(size)  # type: ignore[union-attr]
+        return (response.fp if upgraded else response).read1(size)
 
     return read
 
