@@ -1,35 +1,29 @@
 """`dockerlab.build()`: a Dockerfile and a build context → an image.
 
-- `context`: the files that COPY and ADD can reach, as a tar stream
-- `classic`: the classic builder's stream → the one event type (`dockerlab.wire.trace`)
+- `context`: the files that COPY and ADD can reach; as a tar stream, for a classic builder
+- `session`: what BuildKit asks this process for while it builds; `walking`, `sending`: the context's files, of which only changed ones travel
+- `classic`, `buildkit`: a builder's stream → the one event type (`dockerlab.wire.trace`)
+- `driving`: which of them runs the build, and how
 - `record`: events → steps with state, time and log: the value that stays on the image, or on the error
 - `diagnosis`: an engine's words → an error with line, caret and next step
 """
 
 from __future__ import annotations
 
-import json
 import os
-import time
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any
 
-from dockerlab import embedded, images, reference
-from dockerlab.builds.classic import Adapter
-from dockerlab.builds.context import DOCKERFILE, Context
-from dockerlab.builds.diagnosis import diagnose, refuse_heredocs
-from dockerlab.builds.record import Build, Step, Trace
-from dockerlab.client import Client, connect, engine_errors, gone
-from dockerlab.dockerfile import Dockerfile, parse
-from dockerlab.errors import BuildError, ContextError, EngineError, UsageError
+from dockerlab import images, reference
+from dockerlab.builds.context import Context
+from dockerlab.builds.driving import Asked, run
+from dockerlab.builds.record import Build, Step
+from dockerlab.client import Client, connect
+from dockerlab.dockerfile import parse
+from dockerlab.errors import BuildError, ContextError, UsageError
 from dockerlab.images import Image
-from dockerlab.stream import streaming
 
 __all__ = ["Build", "Context", "Step", "build"]
-
-_TICK = 0.1  # seconds between two reports: at most ten a second
-_REASON = "dockerlab speaks to an engine's classic builder through docker-py"
 
 
 def build(
@@ -64,25 +58,20 @@ def build(
     parsed = parse(text)
     tags = tuple(reference.parse(t).familiar for t in ([tag] if isinstance(tag, str) else tag))
     source = Context.of(context, files)
-    parameters = {
-        "dockerfile": DOCKERFILE,
-        "t": list(tags),
-        "buildargs": json.dumps(_pairs("--build-arg", build_arg, from_environment=True)),
-        "labels": json.dumps(_pairs("--label", label, from_environment=False)),
-        "target": target or "",
-        "nocache": no_cache,
-        "pull": pull,
-        "platform": platform or "",
-        "rm": True,
-        "forcerm": True,
-    }
+    asked = Asked(
+        parsed,
+        text,
+        source,
+        tags,
+        _pairs("--build-arg", build_arg, from_environment=True),
+        _pairs("--label", label, from_environment=False),
+        target or "",
+        no_cache,
+        pull,
+        platform or "",
+    )
     client = client or connect()
-    if any(node.heredocs for node in parsed.nodes):
-        with engine_errors("ask the engine what it is"):
-            is_own = embedded.is_own(client.version())
-        if not is_own:
-            refuse_heredocs(parsed, "classic")
-    record = _run(client, parsed, text, source, tags, {k: v for k, v in parameters.items() if v}, progress or (lambda build: None))
+    record = run(client, asked, progress or (lambda build: None))
     assert record.image_id, "a build that is done has an image"
     image = images.get(record.image_id, client=client)
     image.build = record
@@ -132,52 +121,3 @@ def _pairs(
         if not equals and not from_environment:
             pairs[key] = ""
     return pairs
-
-
-def _run(
-    client: Client,
-    parsed: Dockerfile,
-    text: str,
-    source: Context,
-    tags: tuple[str, ...],
-    parameters: Mapping[str, Any],
-    progress: Callable[[Build], object],
-) -> Build:
-    """Drives one build: messages → events → record, reports while it runs, and raises what went wrong."""
-    adapter, trace = Adapter(parsed), Trace(parsed, tags, "classic", _REASON, time.time())
-    for event in adapter.begin():
-        trace.apply(event)
-    headers = {"Content-Type": "application/x-tar"}
-    api: Any = client.api
-    api._set_auth_headers(headers)
-    outcome = "failed"
-    try:
-        with streaming(
-            client, "POST", "/build", doing="build the image", params=parameters, headers=headers, data=source.tar(text)
-        ) as stream:
-            reported = 0.0
-            for message in stream.messages(_TICK):
-                now = time.time()
-                for event in adapter.feed(message, now) if message else ():
-                    trace.apply(event)
-                if now - reported >= _TICK:
-                    progress(trace.snapshot(now))
-                    reported = now
-        for event in adapter.end(time.time()):
-            trace.apply(event)
-        if adapter.error is None and adapter.image_id is None:
-            raise gone("build the image")
-        outcome = "failed" if adapter.error is not None else "done"
-    except KeyboardInterrupt:
-        outcome = "interrupted"
-        raise
-    except EngineError as error:
-        # Refused before the first step, as an HTTP answer.
-        said = getattr(error.__cause__, "explanation", None) or error.message
-        raise diagnose(str(said), None, parsed, trace.snapshot(time.time(), "failed"), source.paths()) from error
-    finally:
-        record = trace.snapshot(time.time(), outcome, adapter.image_id)
-        progress(record)
-    if adapter.error is not None:
-        raise diagnose(adapter.error, adapter.exit_code, parsed, record, source.paths())
-    return record

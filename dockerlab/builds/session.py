@@ -168,7 +168,7 @@ class Session:
                     self._serve(event)
                 self._write()
                 while self._more():
-                    self._write()
+                    pass
         except grpc.BrokenError:
             with suppress(OSError):
                 self._write()
@@ -184,13 +184,14 @@ class Session:
             self._connection.sock.sendall(data)
 
     def _more(self) -> bool:
-        """Lets each service that has room send a little. Whether one did, and may have more."""
+        """Lets each service that has room send a little, and writes it. Whether one may have more."""
         found = False
         for stream, call in [*self._calls.items()]:
             if call.service and call.has_room:
                 found |= bool(self._tried(call, call.service.more))
             if not call.is_open:
                 self._calls.pop(stream, None)
+        self._write()
         return found and not self._is_closed.is_set()
 
     def _serve(self, event: grpc.Event) -> None:

@@ -85,6 +85,16 @@ def go_mode(mode: int) -> int:
     return mode & 0o777 | _KINDS.get(stats.S_IFMT(mode), _IRREGULAR) | sum(go for unix, go in _SPECIAL if mode & unix)
 
 
+def is_directory(mode: int) -> bool:
+    """Of a Go FileMode."""
+    return bool(mode & _DIRECTORY)
+
+
+def is_regular(mode: int) -> bool:
+    """Of a Go FileMode: whether there are bytes that can be asked for."""
+    return not mode & _KIND
+
+
 def stat_packet(path: bytes, mode: int, size: int, mod_time: int, linkname: bytes = b"") -> bytes:
     """The packet of a file that belongs to root, encoded: what `encode(Packet(STAT, Stat(…)))` gives, several times as fast.
 

@@ -5,8 +5,8 @@
     peer.send(stream, message); peer.finish(stream)  what a server answers;   peer.call(path, metadata) → stream, peer.end(stream)
     sock.sendall(peer.outgoing())                    after each of these
 
-What the other side has no room for waits here (`waiting(stream)` bytes of it): who sends much, asks first. Messages are limited in size,
-so are the streams at a time and what waits to be taken: `receive` gives all that it has, and only what it has given makes room for more.
+What the other side has no room for waits here (`waiting(stream)` bytes of it): who sends much, asks first. What it sends is given at
+once; only of messages that are not yet whole something is held, and of all streams together no more than `MOST_HELD` and a little.
 
 HTTP/2 is h2's. Follows "gRPC over HTTP2" (grpc/doc/PROTOCOL-HTTP2.md); compressed messages are refused, as they are not announced.
 Not for several threads at once.
@@ -35,11 +35,14 @@ OK, CANCELLED, UNKNOWN, INVALID_ARGUMENT, NOT_FOUND, ALREADY_EXISTS = 0, 1, 2, 3
 PERMISSION_DENIED, RESOURCE_EXHAUSTED, UNIMPLEMENTED, INTERNAL, UNAVAILABLE = 7, 8, 12, 13, 14
 
 LONGEST_MESSAGE: Final = 16 << 20  # as BuildKit's
+MOST_HELD: Final = 32 << 20
 _WINDOW: Final = 1 << 20
+_FRAME: Final = 1 << 16
 _STREAMS: Final = 100
+_LONGEST_TEXT: Final = 4096  # characters; all headers together are at most 64 KB
 _PREFIX: Final = struct.Struct(">?I")
 _TYPE: Final = "application/grpc"
-_RESERVED: Final = ("content-type", "te", "user-agent", "grpc-")
+_RESERVED: Final = frozenset(("content-type", "te", "user-agent"))
 
 
 class BrokenError(DockerlabError):
@@ -80,13 +83,16 @@ Event = Called | Message | Ended
 
 @dataclass(slots=True)
 class _Stream:
-    """buffer: of a message that is not yet whole. queue: what waits for room. trailers: sent after it. is_ended: by the other side."""
+    """buffer: of a message that is not yet whole. queue: what waits for room. is_ending: nothing more of ours after it, but
+    trailers. is_done: all is sent. is_ended: by the other side.
+    """
 
     buffer: bytearray = field(default_factory=bytearray)
-    queue: deque[bytes] = field(default_factory=deque)
+    queue: deque[memoryview] = field(default_factory=deque)
     waiting: int = 0
-    trailers: Sequence[tuple[str, str]] | None = None
+    trailers: list[tuple[str, str]] | None = None
     is_ending: bool = False
+    is_done: bool = False
     is_answered: bool = False
     is_ended: bool = False
 
@@ -98,11 +104,12 @@ class Peer:
         self._is_server = is_server
         self._http = h2.connection.H2Connection(h2.config.H2Configuration(client_side=not is_server, header_encoding="utf-8"))
         codes = h2.settings.SettingCodes
-        settings = {codes.INITIAL_WINDOW_SIZE: _WINDOW, codes.MAX_CONCURRENT_STREAMS: _STREAMS}
+        settings = {codes.INITIAL_WINDOW_SIZE: _WINDOW, codes.MAX_FRAME_SIZE: _FRAME, codes.MAX_CONCURRENT_STREAMS: _STREAMS}
         # Not `update`: what is set so holds only once the other side has agreed.
         self._http.local_settings = h2.settings.Settings(
             client=not is_server, initial_values=settings if is_server else {**settings, codes.ENABLE_PUSH: 0}
         )
+        self._http.max_inbound_frame_size = _FRAME
         self._http.initiate_connection()
         self._http.increment_flow_control_window(_WINDOW)
         self._streams: dict[int, _Stream] = {}
@@ -128,19 +135,23 @@ class Peer:
     # What a caller does
 
     def call(self, path: str, metadata: Mapping[str, Sequence[str]] | None = None) -> int:
-        """Begins a call. Its number."""
-        stream = self._http.get_next_available_stream_id()
+        """Begins a call. Its number. Raises BrokenError where the connection has ended, or has no room for one more."""
         fixed = [(":method", "POST"), (":scheme", "http"), (":path", path), (":authority", "localhost")]
         fixed += [("content-type", _TYPE), ("te", "trailers")]
-        self._http.send_headers(stream, [*fixed, *((k, v) for k, values in (metadata or {}).items() for v in values)])
+        try:
+            stream = self._http.get_next_available_stream_id()
+            self._http.send_headers(stream, [*fixed, *((k, v) for k, values in (metadata or {}).items() for v in values)])
+        except h2.exceptions.ProtocolError as error:
+            raise BrokenError(f"cannot call {path}: {error}") from error
         self._streams[stream] = _Stream(is_answered=True)
         return stream
 
     def end(self, stream: int) -> None:
         """No more messages of ours."""
-        if found := self._streams.get(stream):
+        found = self._streams.get(stream)
+        if found and not found.is_ending:
             found.is_ending = True
-            self._flush()
+            self._flush_one(stream, found)
 
     def reset(self, stream: int) -> None:
         """Breaks a stream off; nothing more comes of it."""
@@ -150,12 +161,12 @@ class Peer:
     # What both do
 
     def send(self, stream: int, *messages: bytes) -> None:
-        """Sends messages, as soon as there is room. To a stream that the other side has broken off: nothing."""
+        """Sends messages, as soon as there is room. To a stream that has ended, or that the other side has broken off: nothing."""
         found = self._streams.get(stream)
-        if found is None:
+        if found is None or found.is_ending or not messages:
             return
-        piece = b"".join(_PREFIX.pack(False, len(data)) + data for data in messages)
-        found.queue.append(piece)
+        piece = b"".join([part for data in messages for part in (_PREFIX.pack(False, len(data)), data)])
+        found.queue.append(memoryview(piece))
         found.waiting += len(piece)
         self._flush_one(stream, found)
 
@@ -167,11 +178,13 @@ class Peer:
     # What a server does
 
     def finish(self, stream: int, status: int = OK, text: str = "") -> None:
-        """Ends an answer, after what waits."""
+        """Ends an answer, after what waits. Of a long text, the beginning."""
         found = self._streams.get(stream)
         if found is None or found.is_ending:
             return
-        found.trailers = [("grpc-status", str(status)), *([("grpc-message", quote(text, safe=" "))] if text else [])]
+        found.trailers = [("grpc-status", str(status))]
+        if text:
+            found.trailers.append(("grpc-message", quote(text[:_LONGEST_TEXT], safe="", errors="replace")))
         found.is_ending = True
         self._flush_one(stream, found)
 
@@ -181,7 +194,7 @@ class Peer:
         match event:
             case h2.events.RequestReceived() if self._is_server:
                 yield from self._called(event)
-            case h2.events.ResponseReceived() | h2.events.TrailersReceived():
+            case h2.events.ResponseReceived() | h2.events.TrailersReceived() if not self._is_server:
                 yield from self._answered(event)
             case h2.events.DataReceived():
                 yield from self._data(event)
@@ -203,7 +216,7 @@ class Peer:
         for name, value in _pairs(event.headers):
             if name == ":path":
                 path = value
-            elif not name.startswith((":", *_RESERVED)):
+            elif name not in _RESERVED and not name.startswith((":", "grpc-")):
                 metadata.setdefault(name, []).append(value)
         self._streams[event.stream_id] = _Stream()
         yield Called(event.stream_id, path, metadata)
@@ -212,14 +225,14 @@ class Peer:
         """An answer's head or its end. One without a status of gRPC is none, unless it goes on."""
         headers = dict(_pairs(event.headers))
         status = headers.get("grpc-status")
-        found = self._streams.get(event.stream_id)
-        if found is None or (status is None and headers.get(":status") == "200"):
+        if event.stream_id not in self._streams or (status is None and headers.get(":status") == "200"):
             return
-        found.is_ended = True
-        self._streams.pop(event.stream_id)
-        if event.stream_ended is None:
-            self._reset(event.stream_id, h2.errors.ErrorCodes.NO_ERROR)
-        code = int(status) if status and status.isdecimal() and len(status) < 4 else UNKNOWN
+        del self._streams[event.stream_id]
+        self._reset(event.stream_id, h2.errors.ErrorCodes.NO_ERROR)
+        if status is None:
+            yield Ended(event.stream_id, UNKNOWN, f"the answer is not gRPC: HTTP status {headers.get(':status', '200')}")
+            return
+        code = int(status) if len(status) < 4 and status.isascii() and status.isdecimal() else UNKNOWN
         yield Ended(event.stream_id, code, unquote(headers.get("grpc-message", "")))
 
     def _data(self, event: h2.events.DataReceived) -> Iterator[Event]:
@@ -233,9 +246,7 @@ class Peer:
         while len(buffer) - at >= _PREFIX.size:
             is_compressed, size = _PREFIX.unpack_from(buffer, at)
             if is_compressed or size > LONGEST_MESSAGE:
-                del self._streams[event.stream_id]
-                self._reset(event.stream_id, h2.errors.ErrorCodes.ENHANCE_YOUR_CALM)
-                yield Ended(event.stream_id, RESOURCE_EXHAUSTED, "a message is compressed, or too long")
+                yield self._refused(event.stream_id, "a message is compressed, or too long")
                 return
             if len(buffer) - at - _PREFIX.size < size:
                 break
@@ -243,6 +254,13 @@ class Peer:
             yield Message(event.stream_id, bytes(buffer[at : at + size]))
             at += size
         del buffer[:at]
+        if len(buffer) > _WINDOW and sum(len(each.buffer) for each in self._streams.values()) > MOST_HELD:
+            yield self._refused(event.stream_id, "too many long messages at a time")
+
+    def _refused(self, stream: int, text: str) -> Ended:
+        del self._streams[stream]
+        self._reset(stream, h2.errors.ErrorCodes.ENHANCE_YOUR_CALM)
+        return Ended(stream, RESOURCE_EXHAUSTED, text)
 
     def _stream_ended(self, stream: int) -> Iterator[Event]:
         found = self._streams.get(stream)
@@ -262,7 +280,7 @@ class Peer:
             self._flush_one(stream, found)
 
     def _flush_one(self, stream: int, found: _Stream) -> None:
-        if not found.queue and not found.is_ending:
+        if found.is_done or not (found.queue or found.is_ending):
             return
         try:
             if not found.is_answered:
@@ -270,37 +288,36 @@ class Peer:
                 found.is_answered = True
             self._send_queue(stream, found)
             if found.is_ending and not found.queue:
+                found.is_done = True
                 if found.trailers is None:
                     self._http.end_stream(stream)
-                    found.is_ending = False
                 else:
                     self._http.send_headers(stream, found.trailers, end_stream=True)
                     del self._streams[stream]
-        except (h2.exceptions.StreamClosedError, h2.exceptions.NoSuchStreamError):
+        except h2.exceptions.ProtocolError:
             self._streams.pop(stream, None)  # it was broken off; `receive` has told it, or will
 
     def _send_queue(self, stream: int, found: _Stream) -> None:
-        largest = self._http.max_outbound_frame_size
-        while found.queue and (room := min(self._http.local_flow_control_window(stream), largest)) > 0:
-            piece = found.queue.popleft()
-            if len(piece) <= room:
-                # Several small ones are one frame.
-                parts = [piece]
-                size = len(piece)
-                while found.queue and size + len(found.queue[0]) <= room:
-                    parts.append(found.queue.popleft())
-                    size += len(parts[-1])
-                self._http.send_data(stream, b"".join(parts) if len(parts) > 1 else piece)
-            else:
-                self._http.send_data(stream, piece[:room])
-                found.queue.appendleft(piece[room:])
-                size = room
-            found.waiting -= size
+        """Sends what there is room for: frames as full as they may be, whatever the messages' sizes."""
+        queue, largest = found.queue, self._http.max_outbound_frame_size
+        while queue and (room := min(self._http.local_flow_control_window(stream), largest)) > 0:
+            parts = []
+            left = room
+            while queue and left:
+                piece = queue[0]
+                if len(piece) <= left:
+                    parts.append(queue.popleft())
+                else:
+                    parts.append(piece[:left])
+                    queue[0] = piece[left:]
+                left -= len(parts[-1])
+            self._http.send_data(stream, b"".join(parts))
+            found.waiting -= room - left
 
     def _reset(self, stream: int, code: h2.errors.ErrorCodes) -> None:
         try:
             self._http.reset_stream(stream, code)
-        except (h2.exceptions.StreamClosedError, h2.exceptions.NoSuchStreamError):
+        except h2.exceptions.ProtocolError:
             return  # both sides are done with it
 
 
