@@ -44,7 +44,7 @@ _SPECIAL: Final = ((stats.S_ISUID, _SETUID), (stats.S_ISGID, _SETGID), (stats.S_
 
 @dataclass(frozen=True, slots=True)
 class Stat:
-    """A file. path: from the folder that is sent, with `/`. size: in bytes. linkname: of a symbolic link, or of a hard link's first name."""
+    """A file. path: from the folder that is sent, with `/`. linkname: of a symbolic link its target, of a hard link the first name."""
 
     path: str = string(1)
     mode: int = integer(2)

@@ -14,7 +14,7 @@ from dockerlab.wire.protobuf import binary, integer, mapping, string
 FILE_SYNC: Final = "/moby.filesync.v1.FileSync/DiffCopy"
 FILE_SEND: Final = "/moby.filesync.v1.FileSend/DiffCopy"
 CREDENTIALS: Final = "/moby.filesync.v1.Auth/Credentials"
-GET_SECRET: Final = "/moby.buildkit.secrets.v1.Secrets/GetSecret"  # noqa: S105 - a path
+GET_SECRET: Final = "/moby.buildkit.secrets.v1.Secrets/GetSecret"
 CHECK_AGENT: Final = "/moby.sshforward.v1.SSH/CheckAgent"
 FORWARD_AGENT: Final = "/moby.sshforward.v1.SSH/ForwardAgent"
 HEALTH: Final = "/grpc.health.v1.Health/Check"
