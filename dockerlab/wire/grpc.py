@@ -17,6 +17,7 @@ from __future__ import annotations
 import struct
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Final
 from urllib.parse import quote, unquote
@@ -83,11 +84,13 @@ Event = Called | Message | Ended
 
 @dataclass(slots=True)
 class _Stream:
-    """buffer: of a message that is not yet whole. queue: what waits for room. is_ending: nothing more of ours after it, but
-    trailers. is_done: all is sent. is_ended: by the other side.
+    """buffer: of a message that is not yet whole. held: bytes that make no room yet. queue: what waits for room.
+
+    is_ending: nothing more of ours after it, but trailers. is_done: all is sent. is_ended: by the other side.
     """
 
     buffer: bytearray = field(default_factory=bytearray)
+    held: int = 0
     queue: deque[memoryview] = field(default_factory=deque)
     waiting: int = 0
     trailers: list[tuple[str, str]] | None = None
@@ -98,10 +101,10 @@ class _Stream:
 
 
 class Peer:
-    """is_server: whether the other side calls and this one answers."""
+    """is_server: whether the other side calls and this one answers. holds: whether messages make room only when they are `taken`."""
 
-    def __init__(self, *, is_server: bool) -> None:
-        self._is_server = is_server
+    def __init__(self, *, is_server: bool, holds: bool = False) -> None:
+        self._is_server, self._holds = is_server, holds
         self._http = h2.connection.H2Connection(h2.config.H2Configuration(client_side=not is_server, header_encoding="utf-8"))
         codes = h2.settings.SettingCodes
         settings = {codes.INITIAL_WINDOW_SIZE: _WINDOW, codes.MAX_FRAME_SIZE: _FRAME, codes.MAX_CONCURRENT_STREAMS: _STREAMS}
@@ -175,6 +178,14 @@ class Peer:
         found = self._streams.get(stream)
         return found.waiting if found else 0
 
+    def taken(self, stream: int) -> None:
+        """Makes room for as much as the messages had that came on a stream."""
+        found = self._streams.get(stream)
+        if found and found.held:
+            held, found.held = found.held, 0
+            with suppress(h2.exceptions.StreamClosedError, h2.exceptions.NoSuchStreamError):  # no more comes on it
+                self._http.increment_flow_control_window(held, stream)
+
     # What a server does
 
     def finish(self, stream: int, status: int = OK, text: str = "") -> None:
@@ -236,9 +247,13 @@ class Peer:
         yield Ended(event.stream_id, code, unquote(headers.get("grpc-message", "")))
 
     def _data(self, event: h2.events.DataReceived) -> Iterator[Event]:
-        if event.flow_controlled_length:
-            self._http.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
         found = self._streams.get(event.stream_id)
+        if event.flow_controlled_length:
+            if found and self._holds:
+                self._http.increment_flow_control_window(event.flow_controlled_length)
+                found.held += event.flow_controlled_length
+            else:
+                self._http.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
         if found is None:
             return
         found.buffer += event.data
@@ -254,6 +269,8 @@ class Peer:
             yield Message(event.stream_id, bytes(buffer[at : at + size]))
             at += size
         del buffer[:at]
+        if not at:
+            self.taken(event.stream_id)  # a long message needs the rest of it
         if len(buffer) > _WINDOW and sum(len(each.buffer) for each in self._streams.values()) > MOST_HELD:
             yield self._refused(event.stream_id, "too many long messages at a time")
 
