@@ -6,6 +6,7 @@ Follows moby/buildkit: api/services/control/control.proto and solver/pb/ops.prot
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
@@ -142,8 +143,8 @@ def report(found: Iterable[trace.Event]) -> bytes:
                 by_kind["logs"].append(VertexLog(event.vertex, _timestamp(event.timestamp), event.stream, event.data))
             case trace.Lint():
                 ranges = tuple(Range(Position(line), Position(line)) for line in event.lines)
-                detail = tuple(line.encode() for line in event.detail)
-                warning = VertexWarning(event.vertex, 1, event.text.encode(), detail, event.url, None, ranges)
+                detail = tuple(_bytes(line) for line in event.detail)
+                warning = VertexWarning(event.vertex, 1, _bytes(event.text), detail, event.url, None, ranges)
                 by_kind["warnings"].append(warning)
     return encode(StatusResponse(**{name: tuple(items) for name, items in by_kind.items()}))  # type: ignore[arg-type]
 
@@ -155,9 +156,14 @@ def _seconds(time: Timestamp | None) -> float | None:
 def _timestamp(seconds: float | None) -> Timestamp | None:
     if seconds is None:
         return None
-    whole = int(seconds // 1)
-    return Timestamp(whole, int((seconds - whole) * _NANO))
+    whole = math.floor(seconds)
+    carried, nanos = divmod(round((seconds - whole) * _NANO), _NANO)
+    return Timestamp(whole + carried, nanos)
 
 
 def _text(data: bytes) -> str:
-    return data.decode("utf-8", "replace")
+    return data.decode("utf-8", "surrogateescape")
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode("utf-8", "surrogateescape")

@@ -100,13 +100,16 @@ def stat_packet(path: bytes, mode: int, size: int, mod_time: int, linkname: byte
 
     mode: Go's.
     """
-    parts = [b"\x0a", varint(len(path)), path] if path else []
-    parts += (b"\x10", varint(mode)) if mode else ()
-    parts += (b"\x28", varint(size)) if size else ()
-    parts += (b"\x30", varint(mod_time)) if mod_time else ()
-    parts += (b"\x3a", varint(len(linkname)), linkname) if linkname else ()
-    stat = b"".join(parts)
-    return b"".join((b"\x12", varint(len(stat)), stat))
+    stat = b"".join(
+        (
+            b"\x0a%b%b" % (varint(len(path)), path) if path else b"",
+            b"\x10%b" % varint(mode) if mode else b"",
+            b"\x28%b" % varint(size) if size else b"",
+            b"\x30%b" % varint(mod_time) if mod_time else b"",
+            b"\x3a%b%b" % (varint(len(linkname)), linkname) if linkname else b"",
+        )
+    )
+    return b"\x12%b%b" % (varint(len(stat)), stat)
 
 
 def data_packet(number: int, data: bytes = b"") -> bytes:

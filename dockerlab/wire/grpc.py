@@ -183,7 +183,7 @@ class Peer:
         found = self._streams.get(stream)
         if found and found.held:
             held, found.held = found.held, 0
-            with suppress(h2.exceptions.StreamClosedError, h2.exceptions.NoSuchStreamError):  # no more comes on it
+            with suppress(h2.exceptions.ProtocolError):  # no more comes on it
                 self._http.increment_flow_control_window(held, stream)
 
     # What a server does
@@ -250,7 +250,8 @@ class Peer:
         found = self._streams.get(event.stream_id)
         if event.flow_controlled_length:
             if found and self._holds:
-                self._http.increment_flow_control_window(event.flow_controlled_length)
+                with suppress(h2.exceptions.ProtocolError):
+                    self._http.increment_flow_control_window(event.flow_controlled_length)
                 found.held += event.flow_controlled_length
             else:
                 self._http.acknowledge_received_data(event.flow_controlled_length, event.stream_id)

@@ -10,7 +10,8 @@
 
 Follows the encoding of proto3: a field that has its default is not sent, one that is not known is skipped, of one that comes twice the
 last counts, numbers that repeat may be packed. Integers are int32, int64, uint32, uint64, enums and bools; there are no floating points.
-What is no message raises `MalformedError`; nothing in it is believed about sizes before it is there.
+What is no message raises `MalformedError`; nothing in it is believed about sizes before it is there, and one of more than `MOST_FIELDS`
+fields is refused: two bytes of an empty one would be a hundred here.
 """
 
 from __future__ import annotations
@@ -18,16 +19,18 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from typing import Any, Final, TypeVar
 
 from dockerlab.errors import DockerlabError
 
 _Message = TypeVar("_Message")
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
+MOST_FIELDS: Final = 1 << 16
 _LONGEST: Final = 10  # bytes of a varint
 _MASK: Final = (1 << 64) - 1
 _SIGN: Final = 1 << 63
+_HIGHEST: Final = (1 << 29) - 1  # of a field's numbers
 _KEY: Final = "protobuf"
 
 
@@ -38,7 +41,7 @@ class MalformedError(DockerlabError):
 # Fields
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class _Kind:
     """number: of the field. type: bool, int, str, bytes, a message's class, or a mapping's values'."""
 
@@ -46,6 +49,20 @@ class _Kind:
     type: Any
     is_repeated: bool = False
     is_mapping: bool = False
+
+    @cached_property
+    def tag(self) -> bytes:
+        """What is sent before it."""
+        return varint(self.number << 3 | (_BYTES if self.is_repeated or self.is_mapping else _wire(self.type)))
+
+    @cached_property
+    def value_tag(self) -> bytes:
+        """What is sent before a mapping's value."""
+        return varint(2 << 3 | _wire(self.type))
+
+
+def _wire(kind: Any) -> int:
+    return _VARINT if kind is int or kind is bool else _BYTES
 
 
 def _field(kind: _Kind, default: Any = dataclasses.MISSING, factory: Any = dataclasses.MISSING) -> Any:
@@ -97,47 +114,45 @@ def varint(value: int) -> bytes:
     if 0 <= value < 128:
         return _SMALL[value]
     value &= _MASK
-    out = bytearray()
-    while value > 127:
-        out.append(value & 127 | 128)
-        value >>= 7
-    out.append(value)
+    if value < 1 << 14:
+        return bytes((value & 127 | 128, value >> 7))
+    if value < 1 << 21:
+        return bytes((value & 127 | 128, value >> 7 & 127 | 128, value >> 14))
+    size = (value.bit_length() + 6) // 7
+    out = [value >> shift & 127 | 128 for shift in _SHIFTS[:size]]
+    out[-1] &= 127
     return bytes(out)
 
 
 _SMALL: Final = tuple(bytes((value,)) for value in range(128))
+_SHIFTS: Final = tuple(range(0, 70, 7))
 
 
 def encode(value: Any) -> bytes:
     """The bytes of a message."""
-    return b"".join(_pieces(value))
-
-
-def _pieces(value: Any) -> Iterator[bytes]:
-    for name, kind in _schema(type(value)):
+    pieces: list[bytes] = []
+    for name, field in _schema(value.__class__):
         found = getattr(value, name)
-        if kind.is_mapping:
+        if not found:
+            continue
+        if field.is_mapping:
             for key, item in found.items():
-                yield _one(kind.number, bytes, _one(1, str, key) + _one(2, kind.type, item))
-        elif kind.is_repeated and kind.type is int:
-            if found:
-                yield _one(kind.number, bytes, b"".join(map(varint, found)))
-        elif kind.is_repeated:
+                pieces += _one(field.tag, bytes, b"".join((*_one(b"\x0a", str, key), *_one(field.value_tag, field.type, item))))
+        elif not field.is_repeated:
+            pieces += _one(field.tag, field.type, found)
+        elif field.type is int:
+            pieces += _one(field.tag, bytes, b"".join(map(varint, found)))
+        else:
             for item in found:
-                yield _one(kind.number, kind.type, item)
-        elif found:
-            yield _one(kind.number, kind.type, found)
+                pieces += _one(field.tag, field.type, item)
+    return b"".join(pieces)
 
 
-def _one(number: int, kind: type, value: Any) -> bytes:
+def _one(tag: bytes, kind: type, value: Any) -> tuple[bytes, ...]:
     if kind is int or kind is bool:
-        return varint(number << 3 | _VARINT) + varint(value)
-    data = value if kind is bytes else _encoded(value) if kind is str else encode(value)
-    return varint(number << 3 | _BYTES) + varint(len(data)) + data
-
-
-def _encoded(text: str) -> bytes:
-    return text.encode("utf-8", "surrogateescape")
+        return tag, varint(value)
+    data = value if kind is bytes else value.encode("utf-8", "surrogateescape") if kind is str else encode(value)
+    return tag, varint(len(data)), data
 
 
 # Decoding
@@ -145,8 +160,9 @@ def _encoded(text: str) -> bytes:
 
 def decode(kind: type[_Message], data: bytes) -> _Message:
     """The message that the bytes are. Raises MalformedError."""
-    known = _by_number(kind)
+    known = _by_number(kind)  # type: ignore[arg-type]  # a class is hashable
     found: dict[str, Any] = {}
+    is_plain = True
     for number, raw in _fields(data):
         entry = known.get(number)
         if entry is None:
@@ -156,48 +172,52 @@ def decode(kind: type[_Message], data: bytes) -> _Message:
             key, value = _pair(field, raw)
             found.setdefault(name, {})[key] = value
         elif field.is_repeated:
+            is_plain = False
             found.setdefault(name, []).extend(_items(field, raw))
         else:
             found[name] = _value(field.type, raw)
-    for name, value in found.items():
-        if isinstance(value, list):
-            found[name] = tuple(value)
+    if not is_plain:
+        found = {name: tuple(value) if isinstance(value, list) else value for name, value in found.items()}
     return kind(**found)
 
 
 def _fields(data: bytes) -> Iterator[tuple[int, int | bytes]]:
     """The fields of a message: of each its number, and a number or bytes."""
     at, end = 0, len(data)
+    left = MOST_FIELDS
     while at < end:
-        tag, at = _read(data, at)
+        tag, at = (data[at], at + 1) if data[at] < 128 else _read(data, at)
         number, wire = tag >> 3, tag & 7
-        if not number:
-            raise MalformedError("malformed message: a field without a number")
+        left -= 1
+        if not number or number > _HIGHEST or left < 0:
+            raise MalformedError(f"malformed message: {f'a field of the number {number}' if left >= 0 else 'too many fields'}")
         if wire == _VARINT:
             value, at = _read(data, at)
             yield number, value
-            continue
-        if wire == _BYTES:
-            size, at = _read(data, at)
+        elif wire == _BYTES:
+            size, at = (data[at], at + 1) if at < end and data[at] < 128 else _read(data, at)
+            if size > end - at:
+                raise MalformedError(f"malformed message: field {number} has {size} bytes, {end - at} are there")
+            yield number, data[at : at + size]
+            at += size
         elif wire in (_FIXED32, _FIXED64):
             size = 4 if wire == _FIXED32 else 8
+            if size > end - at:
+                raise MalformedError(f"malformed message: field {number} has {size} bytes, {end - at} are there")
+            yield number, int.from_bytes(data[at : at + size], "little")
+            at += size
         else:
             raise MalformedError(f"malformed message: field {number} is of the unknown kind {wire}")
-        if size > end - at:
-            raise MalformedError(f"malformed message: field {number} has {size} bytes, {end - at} are there")
-        piece = data[at : at + size]
-        at += size
-        yield number, piece if wire == _BYTES else int.from_bytes(piece, "little")
 
 
 def _read(data: bytes, at: int) -> tuple[int, int]:
     """A varint, and where it ends."""
     value = shift = 0
-    for position in range(at, min(at + _LONGEST, len(data))):
-        byte = data[position]
-        value |= (byte & 127) << shift
+    for byte in data[at : at + _LONGEST]:
+        at += 1
         if byte < 128:
-            return value & _MASK, position + 1
+            return (value | byte << shift) & _MASK, at
+        value |= (byte & 127) << shift
         shift += 7
     raise MalformedError("malformed message: a number without an end")
 
@@ -245,7 +265,7 @@ _PLAIN: Final[Mapping[Any, Callable[[], Any]]] = {int: int, bool: bool, str: str
 
 @cache
 def _schema(kind: type) -> tuple[tuple[str, _Kind], ...]:
-    return tuple((field.name, field.metadata[_KEY]) for field in dataclasses.fields(kind))  # type: ignore[arg-type]
+    return tuple((field.name, field.metadata[_KEY]) for field in dataclasses.fields(kind))
 
 
 @cache
