@@ -1,7 +1,7 @@
 """`dockerlab.build()`: a Dockerfile and a build context → an image.
 
 - `context`: the files that COPY and ADD can reach; as a tar stream, for a classic builder
-- `session`: what BuildKit asks this process for while it builds; `walking`, `sending`: the context's files, of which only changed ones travel
+- `session`: what BuildKit asks this process for while it builds; `walking`, `sending`: the context's files, of which changed ones travel
 - `classic`, `buildkit`: a builder's stream → the one event type (`dockerlab.wire.trace`)
 - `driving`: which of them runs the build, and how
 - `record`: events → steps with state, time and log: the value that stays on the image, or on the error

@@ -19,6 +19,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any, Final
 
+from dockerlab.builds import wording
 from dockerlab.builds.classic import names
 from dockerlab.dockerfile import Dockerfile, Stage, stages
 from dockerlab.errors import EngineError
@@ -26,9 +27,11 @@ from dockerlab.wire import control
 from dockerlab.wire.protobuf import MalformedError
 from dockerlab.wire.trace import Event, Lint, Log, Status, Vertex
 
-_NAME: Final = re.compile(r"\[(?:[a-z0-9]+/\S+ )?(?:(?P<stage>[^\s\]]+) )? *(?P<number>\d+)/\d+\] (?P<keyword>\w+)\b.*", re.DOTALL)
+_NAME: Final = re.compile(
+    r"\[(?:[a-z0-9]+/\S+ )?(?:(?P<stage>[^\s\]]+) )? *(?P<number>\d+)/(?P<total>\d+)\] (?P<keyword>\w+)\b.*", re.DOTALL
+)
+_IMAGE: Final = re.compile(r"(?:\[internal\] load metadata for |FROM )(?P<image>\S+)|(?P<url>https?://\S+)")
 _COUNTED: Final = ("RUN", "COPY", "ADD", "WORKDIR")
-_FAILED: Final = re.compile(r"^(?:failed to solve(?: with frontend [\w.]+)?: |rpc error: code = \w+ desc = )+")
 _EXIT_CODE: Final = re.compile(r"\bexit code: (\d+)")
 _CANCELLED: Final = re.compile(r"\bcontext canceled\b")
 _SCRATCH: Final = "scratch"
@@ -47,8 +50,10 @@ class Adapter:
         self._nodes = dockerfile.nodes
         self._stages = stages(dockerfile)
         self._needed = needed if needed is not None else frozenset(range(len(self._stages)))
-        self._places = _places(dockerfile, self._stages)
+        self._places, self._totals = _places(dockerfile, self._stages)
         self._waiting = {index: Vertex(str(index), name) for index, name in enumerate(names(dockerfile))}
+        self._settled: dict[int, Vertex] = {}
+        self._ran: set[int] = set()
         self._digests: dict[str, str] = {}
         self._stage_of = {index: stage for stage in self._stages for index in stage.nodes}
 
@@ -61,7 +66,7 @@ class Adapter:
         if "error" in message or "errorDetail" in message:
             detail = message.get("errorDetail") or {}
             said = str(message.get("error") or detail.get("message") or "").strip()
-            self.error = _FAILED.sub("", said)
+            self.error = wording.plain(said)
             match = _EXIT_CODE.search(said)
             self.exit_code = int(match[1]) if match else None
         elif message.get("id") == control.TRACE:
@@ -74,10 +79,11 @@ class Adapter:
         """What remains when the stream has ended well."""
         if self.error is not None:
             return
-        for index, vertex in [*self._waiting.items()]:
+        for index in [*self._waiting]:
             stage = self._stage_of.get(index)
             if stage is None or stage.index in self._needed:
-                yield self._done(index, vertex, now)
+                self._settle(index, now)
+        yield from (replace(vertex, cached=self._is_cached(index)) for index, vertex in self._settled.items())
 
     def _event(self, event: Event, now: float) -> Iterator[Event]:
         match event:
@@ -98,7 +104,13 @@ class Adapter:
         if index is not None and (vertex.started is not None or vertex.completed is not None):
             self._waiting.pop(index, None)
             yield from self._before(index, vertex.started or now)
-        yield replace(vertex, digest=digest, inputs=inputs, error=error, completed=completed)
+            if self._nodes[index].keyword in _COUNTED:
+                (self._ran.discard if vertex.cached else self._ran.add)(index)
+        found = replace(vertex, digest=digest, inputs=inputs, error=error, completed=completed)
+        yield found
+        if error and index is None and (cause := self._cause(vertex.name)) is not None:
+            # It failed for an instruction whose own vertex it never came to.
+            yield replace(self._waiting.pop(cause), error=error, started=found.started, completed=completed)
 
     def _before(self, index: int, now: float) -> Iterator[Event]:
         """The instructions without a vertex that stand before one that begins: those before FROM, and those of its stage."""
@@ -106,36 +118,66 @@ class Adapter:
         for other in (*range(self._stages[0].nodes[0]), *stage.nodes):
             if other >= index:
                 return
-            if self._nodes[other].keyword not in _COUNTED and other in self._waiting and other not in self._places.values():
-                yield self._done(other, self._waiting[other], now)
+            if other in self._waiting and other not in self._places.values():
+                self._settle(other, now)
+                yield replace(self._settled[other], cached=self._is_cached(other))
 
-    def _done(self, index: int, vertex: Vertex, now: float) -> Vertex:
-        """An instruction that has none of BuildKit's vertexes is done; one whose vertex was never looked at is in the cache."""
-        del self._waiting[index]
-        return replace(vertex, started=now, completed=now, cached=index in self._places.values())
+    def _settle(self, index: int, now: float) -> None:
+        """An instruction that BuildKit does not tell of is done."""
+        self._settled[index] = replace(self._waiting.pop(index), started=now, completed=now)
+
+    def _is_cached(self, index: int) -> bool:
+        """One with a vertex that was never looked at is in the cache; one without a vertex is, if all of its stage is."""
+        stage = self._stage_of.get(index)
+        return index in self._places.values() or not (self._ran.intersection(stage.nodes) if stage else self._ran)
 
     def _place(self, name: str) -> int | None:
-        """Which of the Dockerfile's instructions a vertex is."""
+        """Which of the Dockerfile's instructions a vertex is. ONBUILD's triggers come after FROM and are not in the Dockerfile."""
         match = _NAME.fullmatch(name)
         if not match:
             return None
-        index = self._places.get(((match["stage"] or "").lower(), int(match["number"])))
+        label, number, total = (match["stage"] or "").lower(), int(match["number"]), int(match["total"])
+        triggers = total - self._totals.get(label, total)
+        if triggers > 0 and number > 1:
+            number = number - triggers if number > 1 + triggers else 0
+        index = self._places.get((label, number))
         return index if index is not None and self._nodes[index].keyword == match["keyword"].upper() else None
 
+    def _cause(self, name: str) -> int | None:
+        """The first instruction that waits and names the image or URL that a vertex is about."""
+        match = _IMAGE.fullmatch(name)
+        if not match:
+            return None
+        wanted = match["url"] or wording.canonical(match["image"])
+        with_variables = None
+        for index in sorted(self._waiting):
+            node = self._nodes[index]
+            words = [*node.arguments.split(), *(flag.partition("=")[2] for flag in node.flags)]
+            if node.keyword in ("FROM", *_COUNTED) and (wanted in words or wanted in map(wording.canonical, words)):
+                return index
+            if with_variables is None and node.keyword == "FROM" and "$" in node.arguments:
+                with_variables = index
+        return with_variables
 
-def _places(dockerfile: Dockerfile, found: tuple[Stage, ...]) -> dict[tuple[str, int], int]:
-    """(a stage's name for BuildKit, the number of a vertex in it) → the index of the instruction. Of two of a name the later counts."""
-    places = {}
+
+def _places(dockerfile: Dockerfile, found: tuple[Stage, ...]) -> tuple[dict[tuple[str, int], int], dict[str, int]]:
+    """(a stage's name for BuildKit, the number of a vertex in it) → the index of the instruction; and how many a stage has.
+
+    A lone stage has a name only now and then. Of two stages of one name the later counts.
+    """
+    places: dict[tuple[str, int], int] = {}
+    totals: dict[str, int] = {}
     earlier: set[str] = set()
     for stage in found:
-        label = "" if len(found) == 1 else stage.name or f"stage-{stage.index}"
         first, *others = stage.nodes
         is_image = stage.base.lower() != _SCRATCH and stage.base.lower() not in earlier
         counted = [*([first] if is_image else []), *(index for index in others if dockerfile.nodes[index].keyword in _COUNTED)]
-        places.update({(label, number): index for number, index in enumerate(counted, start=1)})
+        for label in (stage.name or f"stage-{stage.index}", *([""] if len(found) == 1 else [])):
+            places.update({(label, number): index for number, index in enumerate(counted, start=1)})
+            totals[label] = len(counted)
         if stage.name:
             earlier.add(stage.name)
-    return places
+    return places, totals
 
 
 def _events(aux: Any) -> Iterator[Event]:

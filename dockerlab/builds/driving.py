@@ -137,7 +137,7 @@ def _classic(client: Client, asked: Asked, reason: str) -> _Way:
         with engine_errors("ask the engine what it is"):
             is_own = embedded.is_own(client.version())
         if not is_own:
-            refuse_heredocs(asked.dockerfile, CLASSIC)
+            refuse_heredocs(asked.dockerfile)
     headers = {"Content-Type": "application/x-tar"}
     api: Any = client.api
     api._set_auth_headers(headers)

@@ -27,6 +27,7 @@ from dockerlab.builds.fields import cut, pairs
 from dockerlab.builds.receiving import Receiving, unwritable
 from dockerlab.builds.session import Begin, Exchange, Metadata, Service
 from dockerlab.errors import ContextError, UsageError
+from dockerlab.wire.filesync import FIN, FINISHED, STAT, Packet, packet
 from dockerlab.wire.protobuf import MalformedError, decode
 from dockerlab.wire.services import FILE_SEND, BytesMessage
 
@@ -75,6 +76,8 @@ class Output:
             raise UsageError(f"{FLAG} type={self.type} needs dest=…", hint=f"For example: {FLAG} type={self.type},dest=out")
         if self.destination and self.type in (*_IMAGES, _NOTHING):
             raise UsageError(f"{FLAG} type={self.type} takes no dest; nothing is written to this machine")
+        if self.attributes.get("push-by-digest", "").lower() in _TRUE:
+            raise UsageError(f"{FLAG}: push-by-digest is not there yet", hint="Push with a tag: push=true, and -t NAME.")
         if self.type == _FOLDER and self.destination == STREAM:
             raise UsageError(f"{FLAG}: a folder cannot be written to a stream", hint=f"An archive can: {FLAG} -")
         return self
@@ -86,27 +89,27 @@ class Output:
 
     @property
     def is_pushed(self) -> bool:
-        """Whether the engine is to push it; that needs a tag."""
+        """Whether the image is to be pushed once it is built, by who builds: engines pass over it. That needs a tag."""
         return self.is_image and self.attributes.get("push", "").lower() in _TRUE
 
     @property
     def parameter(self) -> str | None:
         """For `outputs` of POST /build; None where that is to be left out: the result is an image, as always."""
-        if self.is_image and not self.attributes:
+        attributes = {key: value for key, value in self.attributes.items() if key != "push"}
+        if self.is_image and not attributes:
             return None
-        kind = "moby" if self.is_image else self.type
-        return json.dumps([{"Type": kind, "Attrs": dict(self.attributes)}])
+        # Engines document "cacheonly", and fail: 'exporter "" could not be found'. So it is a folder of which no file is asked for.
+        kind = "moby" if self.is_image else _FOLDER if self.type == _NOTHING else self.type
+        return json.dumps([{"Type": kind, "Attrs": attributes}])
 
     def refusal(self, said: str) -> UsageError | None:
         """The error for an engine that says it has no such exporter; None where it says something else."""
         if f'exporter "{self.type}" could not be found' not in said:
             return None
-        archive = "type=local,dest=DIR works everywhere"
-        image = "Build the image with a tag, then `%image save`"
         return UsageError(
             f"this engine cannot write {FLAG} type={self.type}",
             evidence=[f"the engine says: {said}"],
-            hint=f"{archive}; tar needs Docker Engine 23 or newer." if self.type == "tar" else f"{image}; {archive}.",
+            hint="Build it with a tag (-t NAME) and save that: `docker save -o FILE NAME`. Its files alone: type=tar, type=local.",
         )
 
 
@@ -128,10 +131,12 @@ class Exporter:
     @property
     def services(self) -> Mapping[str, Begin]:
         """For the session: a method's path → what serves it. Nothing where nothing is written to this machine."""
-        return {FILE_SEND: self.begin} if self._output.destination else {}
+        return {FILE_SEND: self.begin} if self._output.destination or self._output.type == _NOTHING else {}
 
     def begin(self, exchange: Exchange, metadata: Metadata) -> Service:
         """Serves FileSend/DiffCopy."""
+        if self._output.type == _NOTHING:
+            return _Ignoring(exchange)
         if self._output.type == _FOLDER:
             return self._noted(lambda: Receiving(exchange, self._output.destination, self._failed))
         return self._noted(lambda: _Archive(exchange, self._output.destination, self._stream, self._failed))
@@ -145,6 +150,26 @@ class Exporter:
 
     def _failed(self, error: ContextError) -> None:
         self.error = self.error or error
+
+
+class _Ignoring:
+    """One call: a folder of which nothing is wanted."""
+
+    def __init__(self, exchange: Exchange) -> None:
+        self._exchange = exchange
+
+    def received(self, message: bytes) -> None:
+        got = packet(message)
+        if got == Packet(STAT):
+            self._exchange.send(FINISHED)
+        elif got.type == FIN:
+            self._exchange.finish()
+
+    def ended(self) -> None:
+        self._exchange.finish()
+
+    def more(self) -> bool:
+        return False
 
 
 class _Archive:

@@ -2,18 +2,13 @@
 
     pairs("--secret", 'id=token,"src=a,b.txt"') → [("id", "token"), ("src", "a,b.txt")]
 
-Errors name keys and never show values: who mistypes a flag may have put a secret into it.
+Errors show none of the text: who mistypes a flag may have put a secret into it.
 """
 
 from __future__ import annotations
 
 import csv
-import re
-from typing import Final
-
 from dockerlab.errors import UsageError
-
-_KEY: Final = re.compile(r"[A-Za-z][\w.-]{0,30}")
 
 
 def cut(flag: str, text: str, example: str) -> list[str]:
@@ -35,9 +30,3 @@ def pairs(flag: str, text: str, example: str) -> list[tuple[str, str]]:
             raise UsageError(f"{flag}: each of its fields must be a key=value pair", hint=f"For example: {flag} {example}")
         found.append((key, value))
     return found
-
-
-def unknown(flag: str, key: str, known: tuple[str, ...], example: str) -> UsageError:
-    """The error for a key that a flag has not."""
-    shown = f"has no key '{key}'" if _KEY.fullmatch(key) else "has no such key"
-    return UsageError(f"{flag} {shown}; it has {', '.join(known)}", hint=f"For example: {flag} {example}")

@@ -13,7 +13,7 @@ from dockerlab.dockerfile import Dockerfile
 from dockerlab.faces import build as faces
 from dockerlab.faces.human import plain
 from dockerlab.faces.shown import Shown
-from dockerlab.wire.trace import Event, Log, Status, Vertex
+from dockerlab.wire.trace import Event, Lint, Log, Status, Vertex
 
 
 @dataclass(frozen=True)
@@ -62,8 +62,9 @@ class Step:
 class Build(Shown):
     """A build at one moment, or as it ended.
 
-    tags: as asked for. builder: which of the engine's builders ran it, "classic". reason: why that one. moment, started, completed:
-    seconds since the epoch. outcome: "running", "done", "failed" or "interrupted". image_id: of the result, else None.
+    tags: as asked for. builder: which of the engine's builders ran it, "buildkit" or "classic". reason: why that one. moment, started,
+    completed: seconds since the epoch. outcome: "running", "done", "failed" or "interrupted". image_id: of the result, else None.
+    warnings: what the builder's linter says.
     """
 
     tags: tuple[str, ...]
@@ -75,6 +76,7 @@ class Build(Shown):
     completed: float | None = None
     outcome: str = "running"
     image_id: str | None = None
+    warnings: tuple[Lint, ...] = ()
 
     @property
     def log(self) -> str:
@@ -135,9 +137,14 @@ class Trace:
     def __init__(self, dockerfile: Dockerfile, tags: tuple[str, ...], builder: str, reason: str, started: float) -> None:
         self._nodes = {str(i): node for i, node in enumerate(dockerfile.nodes)}
         self._rows: dict[str, _Row] = {}
+        self._lints: list[Lint] = []
         self._tags, self._builder, self._reason, self._started = tags, builder, reason, started
 
     def apply(self, event: Event) -> None:
+        if isinstance(event, Lint):
+            if event not in self._lints:
+                self._lints.append(event)
+            return
         if isinstance(event, Vertex):
             row = self._rows.get(event.digest) or self._add(event)
             row.vertex = event
@@ -153,7 +160,8 @@ class Trace:
         """The build at `now`. outcome: as in `Build`."""
         steps = tuple(row.frozen() for row in self._rows.values())
         completed = None if outcome == "running" else now
-        return Build(self._tags, steps, self._builder, self._reason, self._started, now, completed, outcome, image_id)
+        lints = tuple(self._lints)
+        return Build(self._tags, steps, self._builder, self._reason, self._started, now, completed, outcome, image_id, lints)
 
     def _add(self, vertex: Vertex) -> _Row:
         node = self._nodes.get(vertex.digest)

@@ -18,7 +18,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
-from dockerlab.builds.fields import pairs, unknown
+from dockerlab.builds.fields import pairs
 from dockerlab.builds.session import Begin, Exchange, Metadata, Refused, Service, Unary
 from dockerlab.errors import UsageError
 from dockerlab.wire import grpc
@@ -156,7 +156,10 @@ def _parsed(text: str, namespace: Mapping[str, object]) -> tuple[str, _Source]:
     given: dict[str, Any] = {}
     for key, value in pairs(FLAG, text, _EXAMPLE):
         if key not in _KEYS:
-            raise unknown(FLAG, key, _KEYS, _EXAMPLE)
+            # Which it is is not shown: it may be a secret in the wrong place.
+            raise UsageError(
+                f"{FLAG} has a key that it does not know; it knows {', '.join(_KEYS)}", hint=f"For example: {FLAG} {_EXAMPLE}"
+            )
         given["src" if key == "source" else key] = value
     if given.get("type", "file") not in ("file", "env"):
         raise UsageError(f"{FLAG}: type is 'file' or 'env'", hint=f"For example: {FLAG} {_EXAMPLE}")

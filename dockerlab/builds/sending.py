@@ -55,7 +55,9 @@ class Sender:
     Used by the session's thread; `sent` and `error` are to be read when it is over.
     """
 
-    def __init__(self, walks: Mapping[str, Walk], heavy: Callable[[str, Sequence[Found]], object] = lambda name, files: None) -> None:
+    def __init__(
+        self, walks: Mapping[str, Walk], heavy: Callable[[str, Sequence[Found]], object] = lambda name, files: None
+    ) -> None:
         self._walks, self._heavy = walks, heavy
         self.error: ContextError | None = None
         self._files = self._size = self._sent_files = self._sent_size = 0
@@ -181,7 +183,9 @@ def _opened(file: Found) -> IO[bytes] | None:
         return None
     try:
         # Without waiting: a pipe may have taken the file's place.
-        return open(os.open(file.source, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)), "rb", buffering=0)
+        return open(
+            os.open(file.source, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)), "rb", buffering=0
+        )
     except OSError as error:
         raise unreadable(file.path, error) from error
 

@@ -168,7 +168,8 @@ class Walk:
         return [name for name in self._names(folder) if fnmatchcase(name, part)]
 
     def _names(self, folder: str) -> list[str]:
-        names = set(self._over_at(folder) or ())
+        over = self._over_at(folder)
+        names = set(over) if isinstance(over, dict) else set()
         if self._root is not None:
             try:
                 names |= set(os.listdir(os.path.join(self._root, folder)))
