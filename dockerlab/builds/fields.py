@@ -8,6 +8,7 @@ Errors show none of the text: who mistypes a flag may have put a secret into it.
 from __future__ import annotations
 
 import csv
+
 from dockerlab.errors import UsageError
 
 
