@@ -43,6 +43,7 @@ _STREAMS: Final = 100
 _LONGEST_TEXT: Final = 4096  # characters; all headers together are at most 64 KB
 _PREFIX: Final = struct.Struct(">?I")
 _TYPE: Final = "application/grpc"
+_CUT: Final = "the last message is cut off"
 _RESERVED: Final = frozenset(("content-type", "te", "user-agent"))
 
 
@@ -236,10 +237,15 @@ class Peer:
         """An answer's head or its end. One without a status of gRPC is none, unless it goes on."""
         headers = dict(_pairs(event.headers))
         status = headers.get("grpc-status")
-        if event.stream_id not in self._streams or (status is None and headers.get(":status") == "200"):
+        found = self._streams.get(event.stream_id)
+        if found is None or (status is None and headers.get(":status") == "200"):
             return
         del self._streams[event.stream_id]
-        self._reset(event.stream_id, h2.errors.ErrorCodes.NO_ERROR)
+        if event.stream_ended is None or not found.is_done:
+            self._reset(event.stream_id, h2.errors.ErrorCodes.NO_ERROR)
+        if found.buffer:
+            yield Ended(event.stream_id, INTERNAL, _CUT)
+            return
         if status is None:
             yield Ended(event.stream_id, UNKNOWN, f"the answer is not gRPC: HTTP status {headers.get(':status', '200')}")
             return
@@ -275,17 +281,19 @@ class Peer:
         if len(buffer) > _WINDOW and sum(len(each.buffer) for each in self._streams.values()) > MOST_HELD:
             yield self._refused(event.stream_id, "too many long messages at a time")
 
-    def _refused(self, stream: int, text: str) -> Ended:
+    def _refused(self, stream: int, text: str, status: int = RESOURCE_EXHAUSTED) -> Ended:
         del self._streams[stream]
         self._reset(stream, h2.errors.ErrorCodes.ENHANCE_YOUR_CALM)
-        return Ended(stream, RESOURCE_EXHAUSTED, text)
+        return Ended(stream, status, text)
 
     def _stream_ended(self, stream: int) -> Iterator[Event]:
         found = self._streams.get(stream)
         if found is None or found.is_ended:
             return
         found.is_ended = True
-        if self._is_server:
+        if found.buffer:
+            yield self._refused(stream, _CUT, INTERNAL)
+        elif self._is_server:
             yield Ended(stream)
         else:
             del self._streams[stream]
