@@ -221,15 +221,17 @@ def _before_any_step(said: str, dockerfile: Dockerfile, build: Build) -> BuildEr
             said_of_it = match[2].strip().splitlines()[0]
             flag = _UNKNOWN_FLAG.search(said_of_it)
             column = _column(dockerfile, node, f"--{flag[1]}") if flag else 0
-            hint = _late(flag[1]) if flag else None
-            return _error(f"line {node.line}: {said_of_it}", node, column, dockerfile, build, None, (), hint)
+            late = _late(flag[1]) if flag else None
+            return _error(f"line {node.line}: {said_of_it}", node, column, dockerfile, build, None, (), late)
     if dockerfile.nodes and not any(n.keyword == "FROM" for n in dockerfile.nodes):
         node = dockerfile.nodes[0]
         hint = "A Dockerfile starts from an image: FROM python:3.10, or FROM scratch for an empty one."
         return _error(f"line {node.line}: there is no FROM", node, 0, dockerfile, build, None, evidence, hint)
     if spot := _spotted(said, dockerfile):
         node, part = spot
-        return _error(f"line {node.line}: {said.splitlines()[0]}", node, _column(dockerfile, node, part), dockerfile, build, None, (), None)
+        return _error(
+            f"line {node.line}: {said.splitlines()[0]}", node, _column(dockerfile, node, part), dockerfile, build, None, (), None
+        )
     if told := _told_by_us(dockerfile):
         return BuildError(told.message, line=told.line, place=told.place, evidence=evidence, hint=told.hint, build=build)
     return BuildError(

@@ -23,7 +23,9 @@ from dockerlab.builds.context import DOCKERFILE, Context
 from dockerlab.builds.diagnosis import diagnose, refuse_heredocs
 from dockerlab.builds.record import Build, Trace
 from dockerlab.builds.sending import CONTEXT, Sender
+from dockerlab.builds.sending import DOCKERFILE as DOCKERFILE_FOLDER
 from dockerlab.builds.session import Begin, Session, unavailable
+from dockerlab.builds.tally import Tally, heavy
 from dockerlab.builds.walking import Walk
 from dockerlab.client import Client, engine_errors, gone
 from dockerlab.dockerfile import Dockerfile
@@ -31,7 +33,7 @@ from dockerlab.dockerfile.program import program
 from dockerlab.errors import DockerfileError, EngineError
 from dockerlab.stream import streaming
 from dockerlab.wire.services import FILE_SYNC
-from dockerlab.wire.trace import Event
+from dockerlab.wire.trace import Event, Lint
 
 BUILDKIT: Final = "buildkit"
 CLASSIC: Final = "classic"
@@ -93,15 +95,19 @@ class Adapter(Protocol):
 
 @dataclass
 class _Way:
-    """How a build is sent. request: of `POST /build`, besides its parameters. failed: what went wrong on our side, to be raised first."""
+    """How a build is sent. request: of `POST /build`, besides its parameters.
+
+    failed: what went wrong on our side, to be raised first. heavy: what is to be said of the context's size.
+    """
 
     builder: str
     reason: str
     adapter: Adapter
     parameters: Mapping[str, Any]
     request: Mapping[str, Any]
+    tally: Tally
     failed: Callable[[], Exception | None] = lambda: None
-    sent: Callable[[], object] = lambda: None
+    heavy: Callable[[], Lint | None] = lambda: None
 
 
 def run(client: Client, asked: Asked, progress: Callable[[Build], object]) -> Build:
@@ -116,7 +122,8 @@ def _way(client: Client, asked: Asked) -> Iterator[_Way]:
     if os.environ.get("DOCKER_BUILDKIT", "").strip().lower() in _OFF:
         yield _classic(client, asked, _ASKED)
         return
-    sender = Sender({CONTEXT: Walk(asked.context.directory, asked.context.files), "dockerfile": Walk(None, _alone(asked))})
+    tally = Tally()
+    sender = Sender({CONTEXT: asked.context.walk(), DOCKERFILE_FOLDER: Walk(None, {DOCKERFILE: asked.text.encode()})}, tally)
     session = Session(client, {FILE_SYNC: sender.begin, **asked.services}, name=_name(asked.context), key=_key(asked.context))
     with ExitStack() as stack:
         try:
@@ -128,7 +135,7 @@ def _way(client: Client, asked: Asked) -> Iterator[_Way]:
         else:
             parameters = {"version": "2", "remote": "client-session", "session": session.id, "buildid": secrets.token_hex(16)}
             adapter = buildkit.Adapter(asked.dockerfile, _needed(asked))
-            way = _Way(BUILDKIT, _HAS, adapter, parameters, {}, lambda: sender.error, lambda: sender.sent)
+            way = _Way(BUILDKIT, _HAS, adapter, parameters, {}, tally, lambda: sender.error, lambda: sender.heavy)
         yield way
 
 
@@ -141,13 +148,12 @@ def _classic(client: Client, asked: Asked, reason: str) -> _Way:
     headers = {"Content-Type": "application/x-tar"}
     api: Any = client.api
     api._set_auth_headers(headers)
-    request = {"headers": headers, "data": asked.context.tar(asked.text)}
-    return _Way(CLASSIC, reason, classic.Adapter(asked.dockerfile), {}, request)
-
-
-def _alone(asked: Asked) -> dict[str, bytes]:
-    """The folder of the Dockerfile, as the engine sees it."""
-    return {DOCKERFILE: asked.text.encode()}
+    tally = Tally()
+    files = [found for found in asked.context.found() if found.is_file]
+    tally.told(files)
+    said = heavy(files)
+    request = {"headers": headers, "data": asked.context.tar(asked.text, tally)}
+    return _Way(CLASSIC, reason, classic.Adapter(asked.dockerfile), {}, request, tally, heavy=lambda: said)
 
 
 def _name(context: Context) -> str:
@@ -175,6 +181,11 @@ def _driven(client: Client, asked: Asked, way: _Way, progress: Callable[[Build],
         for event in events:
             trace.apply(event)
 
+    def look() -> None:
+        trace.sent = way.tally.sent
+        if said := way.heavy():
+            trace.apply(said)
+
     apply(adapter.begin())
     outcome = "failed"
     try:
@@ -186,6 +197,7 @@ def _driven(client: Client, asked: Asked, way: _Way, progress: Callable[[Build],
                 if message:
                     apply(adapter.feed(message, now))
                 if now - reported >= _TICK:
+                    look()
                     progress(trace.snapshot(now))
                     reported = now
         apply(adapter.end(time.time()))
@@ -200,6 +212,7 @@ def _driven(client: Client, asked: Asked, way: _Way, progress: Callable[[Build],
         said = getattr(error.__cause__, "explanation", None) or error.message
         raise _why(str(said), None, asked, way, trace.snapshot(time.time(), "failed")) from error
     finally:
+        look()
         record = trace.snapshot(time.time(), outcome, adapter.image_id)
         progress(record)
     if adapter.error is not None:

@@ -1,73 +1,50 @@
 """The files of a build context for an engine that asks for them: file sync's sender (see `dockerlab.wire.filesync`).
 
-    sender = Sender({"context": walk, "dockerfile": walk}, heavy=…)
+    sender = Sender({CONTEXT: walk, DOCKERFILE: walk}, tally)
     Session(client, {FILE_SYNC: sender.begin}, …)
-    sender.sent          what travelled; sender.error: what could not be read, to be raised in place of the engine's words about it
+    sender.error         what could not be read, to be raised in place of the engine's words about it
 
-All files are told before the first one's bytes travel, so that `heavy` can warn of a context that is too big before it is sent. A file
+All files are told before the first one's bytes travel, so that there is a warning of a context that is too big before it is sent. A file
 that goes away, or gets shorter while it is sent, fails the build; of one that gets longer what was told is sent.
 """
 
 from __future__ import annotations
 
-import heapq
 import os
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
 from typing import IO, Final
 from urllib.parse import unquote_plus
 
+from dockerlab.builds.reading import opened, read
 from dockerlab.builds.session import Exchange, Metadata, Refused, Service
-from dockerlab.builds.walking import Found, Walk, unreadable
+from dockerlab.builds.tally import Tally, heavy
+from dockerlab.builds.walking import Found, Walk
+from dockerlab.dockerfile.ignore import Ignore
 from dockerlab.errors import ContextError
 from dockerlab.wire import grpc
-from dockerlab.wire.filesync import ERR, FIN, FINISHED, REQ, STATS_END, Packet, data_packet, packet, stat_packet
+from dockerlab.wire.filesync import ERR, FIN, FINISHED, REQ, STATS_END, Packet, data_packet, go_mode, packet, stat_packet
 from dockerlab.wire.protobuf import encode
+from dockerlab.wire.trace import Lint
 
 CONTEXT: Final = "context"
 DOCKERFILE: Final = "dockerfile"
+IGNORE: Final = ".dockerignore"
 
 _TELL: Final = 500  # files at a time
 _PIECE: Final = 1 << 15
-_LISTED: Final = 10
-
-
-@dataclass(frozen=True)
-class Sent:
-    """What an engine was told of a context, and what it took of it.
-
-    files: regular files that it was told of, and `size`: their bytes. sent_files, sent_size: those that travelled. largest: the ten largest
-    that travelled, as (path, size).
-    """
-
-    files: int = 0
-    size: int = 0
-    sent_files: int = 0
-    sent_size: int = 0
-    largest: tuple[tuple[str, int], ...] = ()
 
 
 class Sender:
-    """walks: by the name that the engine gives a folder. heavy: called with all files of a folder, once they are told.
+    """walks: by the name that the engine gives a folder. tally: counts what is sent of the one called "context".
 
-    Used by the session's thread; `sent` and `error` are to be read when it is over.
+    Used by the session's thread; `error` and `heavy`, what is to be said of a context that is too big, may be read by others.
     """
 
-    def __init__(
-        self, walks: Mapping[str, Walk], heavy: Callable[[str, Sequence[Found]], object] = lambda name, files: None
-    ) -> None:
-        self._walks, self._heavy = walks, heavy
+    def __init__(self, walks: Mapping[str, Walk], tally: Tally) -> None:
+        self._walks, self._tally = walks, tally
         self.error: ContextError | None = None
-        self._files = self._size = self._sent_files = self._sent_size = 0
-        self._largest: list[tuple[int, str]] = []
-
-    @property
-    def sent(self) -> Sent:
-        """So far."""
-        largest = tuple((path, size) for size, path in sorted(self._largest, reverse=True))
-        return Sent(self._files, self._size, self._sent_files, self._sent_size, largest)
+        self.heavy: Lint | None = None
 
     def begin(self, exchange: Exchange, metadata: Metadata) -> Service:
         """Serves FileSync/DiffCopy."""
@@ -76,37 +53,33 @@ class Sender:
         walk = self._walks.get(name)
         if walk is None:
             raise Refused(grpc.NOT_FOUND, f'no access allowed to dir "{name}"')
-        found = walk.selected(options["include-patterns"], options["exclude-patterns"], options["followpaths"])
-        return _Sending(self, exchange, name, found)
+        exclude = Ignore.of(options["exclude-patterns"]) if options["exclude-patterns"] else None
+        follow = options["followpaths"]
+        found = walk.selected(options["include-patterns"], exclude, follow)
+        return _Sending(self, exchange, found, is_counted=name == CONTEXT and follow != [IGNORE])
 
     # What `_Sending` reports
 
-    def told(self, name: str, files: Sequence[Found]) -> None:
+    def told(self, files: Sequence[Found]) -> None:
         """All files of a folder are told."""
-        if name == CONTEXT:
-            self._files += len(files)
-            self._size += sum(file.size for file in files)
-            self._heavy(name, files)
+        self._tally.told(files)
+        self.heavy = heavy(files) or self.heavy
 
-    def took(self, name: str, file: Found) -> None:
+    def took(self, file: Found) -> None:
         """A file has travelled."""
-        if name == CONTEXT:
-            self._sent_files += 1
-            self._sent_size += file.size
-            push = heapq.heappushpop if len(self._largest) == _LISTED else heapq.heappush
-            push(self._largest, (file.size, file.path))
+        self._tally.took(file)
 
 
 class _Sending:
     """One call."""
 
-    def __init__(self, sender: Sender, exchange: Exchange, name: str, found: Iterator[Found]) -> None:
-        self._sender, self._exchange, self._name = sender, exchange, name
+    def __init__(self, sender: Sender, exchange: Exchange, found: Iterator[Found], *, is_counted: bool) -> None:
+        self._sender, self._exchange, self._is_counted = sender, exchange, is_counted
         self._found: Iterator[Found] | None = found
         self._files: dict[int, Found] = {}
         self._count = 0
         self._asked: deque[int] = deque()
-        self._current: tuple[int, Found, IO[bytes] | None, int] | None = None
+        self._current: tuple[int, Found, IO[bytes], int] | None = None
 
     def received(self, message: bytes) -> None:
         got = packet(message)
@@ -137,7 +110,7 @@ class _Sending:
 
     def close(self) -> None:
         """The call is over."""
-        if self._current and self._current[2]:
+        if self._current:
             self._current[2].close()
         self._current = None
 
@@ -148,13 +121,14 @@ class _Sending:
                 self._files[self._count] = file
             self._count += 1
             path, link = os.fsencode(file.path), os.fsencode(file.link)
-            messages.append(stat_packet(path, file.mode, file.size, file.time, link))
+            messages.append(stat_packet(path, go_mode(file.mode), file.size, file.time, link))
             if len(messages) == _TELL:
                 break
         else:
             self._found = None
             messages.append(STATS_END)
-            self._sender.told(self._name, [*self._files.values()])
+            if self._is_counted:
+                self._sender.told([*self._files.values()])
         self._exchange.send(*messages)
 
     def _send(self) -> bool:
@@ -163,51 +137,23 @@ class _Sending:
             if not self._asked:
                 return False
             number = self._asked.popleft()
-            file = self._files.pop(number)
-            self._current = (number, file, _opened(file), file.size)
+            file = self._files[number]
+            self._current = (number, file, opened(file), file.size)
         number, file, stream, left = self._current
-        start = file.size - left
-        data = file.source[start : start + _PIECE] if isinstance(file.source, bytes) else _read(file, stream, min(left, _PIECE))
+        data = read(file, stream, min(left, _PIECE)) if left else b""
         left -= len(data)
         # An empty file, and any file's end, is an empty piece.
         self._exchange.send(*((data_packet(number, data),) if data else ()), *((data_packet(number),) if not left else ()))
         self._current = (number, file, stream, left)
         if not left:
             self.close()
-            self._sender.took(self._name, file)
+            if self._is_counted:
+                self._sender.took(file)
         return bool(self._current or self._asked)
-
-
-def _opened(file: Found) -> IO[bytes] | None:
-    if isinstance(file.source, bytes):
-        return None
-    try:
-        # Without waiting: a pipe may have taken the file's place.
-        return open(
-            os.open(file.source, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)), "rb", buffering=0
-        )
-    except OSError as error:
-        raise unreadable(file.path, error) from error
-
-
-def _read(file: Found, stream: IO[bytes] | None, size: int) -> bytes:
-    assert stream is not None, "a file that lies on disk is open"
-    try:
-        data = stream.read(size)
-    except OSError as error:
-        raise unreadable(file.path, error) from error
-    if len(data or b"") == 0 and size:
-        raise ContextError(
-            f"'{file.path}' of the build context became shorter while it was sent", hint="Build again when it is quiet."
-        )
-    return data
 
 
 def _values(key: str, metadata: Metadata) -> list[str]:
     """What the engine asks for. Where it is not ASCII it is escaped, and another key says so."""
     values = [*metadata.get(key, ())]
     is_encoded = "1" in metadata.get(f"{key}-encoded", ()) or "true" in metadata.get(f"{key}-encoded", ())
-    if is_encoded:
-        with suppress(UnicodeDecodeError):
-            return [unquote_plus(value, errors="surrogateescape") for value in values]
-    return values
+    return [unquote_plus(value, errors="surrogateescape") for value in values] if is_encoded else values

@@ -217,12 +217,13 @@ class Session:
             del self._calls[event.stream]
 
     def _tried(self, call: _Call, work: Callable[..., Any], *arguments: Any) -> Any:
-        """What a service does; what it raises ends the call."""
+        """What a service does; what it raises ends the call, and the service."""
         try:
             return work(*arguments)
         except (DockerlabError, OSError) as error:
             status = error.grpc_status if isinstance(error, Refused) else grpc.UNKNOWN
             call.finish(status, error.message if isinstance(error, DockerlabError) else str(error))
+            self._end(call)
             return None
 
     def _end(self, call: _Call) -> None:

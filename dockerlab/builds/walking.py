@@ -1,6 +1,6 @@
 """A walk through a build context, in the order and by the rules of file sync (tonistiigi/fsutil: walker.go, filter.go, followlinks.go).
 
-    for found in Walk(directory, files).selected(includes, excludes, follow): …      depth first, each folder's names as bytes
+    for found in Walk(directory, files).selected(includes, exclude, follow): …      depth first, each folder's names as bytes
 
 `files` (path → content, a notebook's cells) lie over the folder, which may be none. Patterns are those of `.dockerignore`; a folder is
 told when something in it is. `follow` are the paths that COPY and ADD name: they are included, and so is what links on their way lead
@@ -18,9 +18,8 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Final
 
+from dockerlab.builds.reading import unreadable
 from dockerlab.dockerfile.ignore import Ignore
-from dockerlab.errors import ContextError
-from dockerlab.wire.filesync import go_mode, is_directory, is_regular
 
 _WILD: Final = frozenset("*?[\\")
 _MOST_LINKS: Final = 255
@@ -33,7 +32,10 @@ Over = dict[str, "bytes | Over"]
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """path: in the context. source: where its bytes are, content or a file's path. mode: Go's. time: nanoseconds since the epoch."""
+    """path: in the context. source: where its bytes are, content or a file's path. mode: st_mode. time: nanoseconds since the epoch.
+
+    size: in bytes, of what `is_file`. link: of a symbolic link.
+    """
 
     path: str
     source: bytes | str
@@ -44,8 +46,8 @@ class Found:
 
     @property
     def is_file(self) -> bool:
-        """Whether it has bytes that can be asked for."""
-        return is_regular(self.mode)
+        """Whether it has bytes that can be sent."""
+        return stat.S_ISREG(self.mode)
 
 
 class Walk:
@@ -62,13 +64,12 @@ class Walk:
                 at[folder] = at = inner if isinstance(inner, dict) else {}
             at[name] = content
 
-    def selected(self, includes: Sequence[str] = (), excludes: Sequence[str] = (), follow: Sequence[str] = ()) -> Iterator[Found]:
-        """What is to be told. includes: none for everything. Raises ContextError."""
+    def selected(self, includes: Sequence[str] = (), exclude: Ignore | None = None, follow: Sequence[str] = ()) -> Iterator[Found]:
+        """What is to be sent. includes: none for everything. Raises ContextError."""
         if follow:
             wanted = self._followed(follow)
             includes = [*includes, *wanted] if wanted is not None else includes
         include = Ignore.of(includes) if includes else None
-        exclude = Ignore.of(excludes) if excludes else None
         yield from self._folder(self._root, self._over, "", include, exclude, [])
 
     def _folder(
@@ -82,7 +83,7 @@ class Walk:
             found = self._found(path, entries.get(name), inner)
             if found is None:
                 continue
-            is_folder = is_directory(found.mode)
+            is_folder = stat.S_ISDIR(found.mode)
             is_out = exclude is not None and exclude.excludes(path)
             is_in = not is_out and (include is None or include.excludes(path))
             if is_in:
@@ -111,14 +112,14 @@ class Walk:
 
     def _found(self, path: str, entry: os.DirEntry[str] | None, over: bytes | Over | None) -> Found | None:
         if isinstance(over, bytes):
-            return Found(path, over, go_mode(_FILE_MODE), len(over), 0)
+            return Found(path, over, _FILE_MODE, len(over), 0)
         if entry is None:
-            return Found(path, b"", go_mode(_FOLDER_MODE), 0, 0)
+            return Found(path, b"", _FOLDER_MODE, 0, 0)
         try:
             status = entry.stat(follow_symlinks=False)
             kind = stat.S_IFMT(status.st_mode)
             if isinstance(over, dict) and kind != stat.S_IFDIR:
-                return Found(path, b"", go_mode(_FOLDER_MODE), 0, 0)
+                return Found(path, b"", _FOLDER_MODE, 0, 0)
             if kind == stat.S_IFSOCK:
                 return None
             link = os.readlink(entry.path) if kind == stat.S_IFLNK else ""
@@ -128,9 +129,9 @@ class Walk:
             raise unreadable(path, error) from error
         if sys.platform == "win32":
             # There is no executable bit there; Docker's own client sets it for everything.
-            return Found(path, entry.path, go_mode(kind | 0o755), status.st_size, status.st_mtime_ns, link.replace("\\", "/"))
+            return Found(path, entry.path, kind | 0o755, status.st_size, status.st_mtime_ns, link.replace("\\", "/"))
         size = status.st_size if kind == stat.S_IFREG else 0
-        return Found(path, entry.path, go_mode(status.st_mode), size, status.st_mtime_ns, link)
+        return Found(path, entry.path, status.st_mode, size, status.st_mtime_ns, link)
 
     # Links
 
@@ -191,14 +192,6 @@ class Walk:
             return os.readlink(os.path.join(self._root, path)).replace(os.sep, "/")
         except OSError:
             return None  # no link, or not there
-
-
-def unreadable(path: str, error: OSError) -> ContextError:
-    """The error for a file of the context that cannot be read."""
-    return ContextError(
-        f"cannot read '{path}' of the build context: {error.strerror or error}",
-        hint=f"Make it readable, or keep it out: add '{path}' to .dockerignore.",
-    )
 
 
 def _entries(folder: str | None, prefix: str) -> dict[str, os.DirEntry[str]]:
