@@ -106,7 +106,7 @@ class Peer:
 
     def __init__(self, *, is_server: bool, holds: bool = False) -> None:
         self._is_server, self._holds = is_server, holds
-        self._http = h2.connection.H2Connection(h2.config.H2Configuration(client_side=not is_server, header_encoding="utf-8"))
+        self._http = h2.connection.H2Connection(h2.config.H2Configuration(client_side=not is_server))
         codes = h2.settings.SettingCodes
         settings = {codes.INITIAL_WINDOW_SIZE: _WINDOW, codes.MAX_FRAME_SIZE: _FRAME, codes.MAX_CONCURRENT_STREAMS: _STREAMS}
         # Not `update`: what is set so holds only once the other side has agreed.
@@ -128,7 +128,7 @@ class Peer:
         """What the bytes mean. Raises BrokenError, after which `outgoing` says so to the other side."""
         try:
             found = self._http.receive_data(data)
-        except (h2.exceptions.ProtocolError, UnicodeDecodeError) as error:
+        except h2.exceptions.ProtocolError as error:
             raise BrokenError(f"what came is not HTTP/2: {error}") from error
         events: list[Event] = []
         for event in found:
@@ -349,7 +349,4 @@ class Peer:
 
 def _pairs(headers: Any) -> Iterator[tuple[str, str]]:
     for name, value in headers or ():
-        yield (
-            name if isinstance(name, str) else name.decode("utf-8", "replace"),
-            value if isinstance(value, str) else value.decode("utf-8", "replace"),
-        )
+        yield name.decode("utf-8", "replace"), value.decode("utf-8", "replace")

@@ -443,11 +443,10 @@ def test_headers_without_measure_break_the_connection() -> None:
         raw.settle()
 
 
-def test_a_name_that_is_no_text_breaks_the_connection() -> None:
+def test_a_path_that_is_no_text() -> None:
     raw = Raw(is_server=True)
     raw.http.send_headers(1, [(b":method", b"POST"), (b":scheme", b"http"), (b":path", b"/\xff"), (b":authority", b"x")])
-    with pytest.raises(BrokenError):
-        raw.settle()
+    assert raw.settle() == [Called(1, "/\ufffd", {})]
 
 
 @pytest.mark.parametrize("data", [b"GET / HTTP/1.1\r\n\r\n", b"\x16\x03\x01\x02\0", b"\0" * 40])
@@ -505,7 +504,7 @@ def strained(data: bytes, *, is_server: bool) -> None:
 
 
 @pytest.mark.parametrize("is_server", [True, False])
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None)
 @given(data=st.data())
 def test_bytes_that_are_changed_are_read_or_refused(is_server: bool, data: st.DataObject) -> None:
     said = bytearray(SAID[is_server])
@@ -528,7 +527,7 @@ FRAMES = st.lists(
 
 
 @pytest.mark.parametrize("is_server", [True, False])
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None)
 @given(frames=FRAMES, where=st.integers(0, 3))
 def test_frames_of_any_kind_are_read_or_refused(is_server: bool, frames: bytes, where: int) -> None:
     said = SAID[is_server]
