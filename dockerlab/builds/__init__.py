@@ -12,18 +12,23 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from dockerlab import images, reference
 from dockerlab.builds.context import Context
 from dockerlab.builds.driving import Asked, run
+from dockerlab.builds.exporting import Output
 from dockerlab.builds.record import Build, Step
+from dockerlab.builds.secrets import Secrets
+from dockerlab.builds.ssh import Agents
 from dockerlab.client import Client, connect
 from dockerlab.dockerfile import parse
 from dockerlab.errors import BuildError, ContextError, UsageError
 from dockerlab.images import Image
 
-__all__ = ["Build", "Context", "Step", "build"]
+__all__ = ["Build", "Context", "Step", "build", "export"]
 
 
 def build(
@@ -38,6 +43,9 @@ def build(
     pull: bool = False,
     platform: str | None = None,
     label: Mapping[str, str] | Iterable[str] = (),
+    cache_from: str | Iterable[str] = (),
+    secret: Secrets | Mapping[str, str | bytes] | Iterable[str] = (),
+    ssh: str | Iterable[str] = (),
     progress: Callable[[Build], object] | None = None,
     client: Client | None = None,
 ) -> Image:
@@ -48,36 +56,82 @@ def build(
     files: path → content, over that folder.
     tag: one or several references. build_arg, label: a mapping, or `KEY=VALUE` strings; a build_arg `KEY` takes its value from the
     environment, as docker does.
+    cache_from: images whose layers count as a cache, too.
+    secret: values by id, or texts such as `id=token,env=TOKEN` and `id=token,src=FILE`. ssh: `default`, or `ID=SOCKET`.
     progress: is called in this thread with the build so far, at most ten times a second, and once with how it ended.
 
     Returns the image; `image.build` is the record of the build. An interrupt (KeyboardInterrupt) stops the build in the engine.
 
-    Raises BuildError (with line, log, exit code), DockerfileError, ContextError, InvalidReference, NoEngine, EngineGone.
+    Raises BuildError (with line, log, exit code), DockerfileError, ContextError, InvalidReference, UsageError (also for what needs
+    BuildKit, where there is none), NoEngine, EngineGone.
     """
-    text = _text(dockerfile)
-    parsed = parse(text)
-    tags = tuple(reference.parse(t).familiar for t in ([tag] if isinstance(tag, str) else tag))
-    source = Context.of(context, files)
-    asked = Asked(
-        parsed,
-        text,
-        source,
-        tags,
-        _pairs("--build-arg", build_arg, from_environment=True),
-        _pairs("--label", label, from_environment=False),
-        target or "",
-        no_cache,
-        pull,
-        platform or "",
-    )
+    asked = _asked(dockerfile, context, files, tag, build_arg, target, no_cache, pull, platform, label, cache_from, secret, ssh)
     client = client or connect()
     record = run(client, asked, progress or (lambda build: None))
     assert record.image_id, "a build that is done has an image"
     image = images.get(record.image_id, client=client)
     image.build = record
     if platform:
-        _check_platform(image, platform, tags, client)
+        _check_platform(image, platform, asked.tags, client)
     return image
+
+
+def export(
+    dockerfile: str | os.PathLike[str],
+    output: str,
+    *,
+    progress: Callable[[Build], object] | None = None,
+    client: Client | None = None,
+    **options: Any,
+) -> Build:
+    """Builds, and writes the result's files to this machine in place of making an image: `docker build --output`.
+
+    output: a folder, `type=tar,dest=FILE`, or another of Docker's forms. options: as of `build`. Returns the record of the build.
+
+    Raises as `build`.
+    """
+    found = Output.of(output).checked()
+    if found.is_pushed:
+        raise UsageError("--output does not push", hint="Build it with -t NAME, then: `docker push NAME`.")
+    return run(client or connect(), replace(_asked(dockerfile, **options), output=found), progress or (lambda build: None))
+
+
+def _asked(
+    dockerfile: str | os.PathLike[str],
+    context: str | os.PathLike[str] | None = None,
+    files: Mapping[str, str | bytes] | None = None,
+    tag: str | Iterable[str] = (),
+    build_arg: Mapping[str, str | None] | Iterable[str] = (),
+    target: str | None = None,
+    no_cache: bool = False,
+    pull: bool = False,
+    platform: str | None = None,
+    label: Mapping[str, str] | Iterable[str] = (),
+    cache_from: str | Iterable[str] = (),
+    secret: Secrets | Mapping[str, str | bytes] | Iterable[str] = (),
+    ssh: str | Iterable[str] = (),
+) -> Asked:
+    """What `build` is given, checked."""
+    text = _text(dockerfile)
+    return Asked(
+        parse(text),
+        text,
+        Context.of(context, files),
+        tuple(reference.parse(t).familiar for t in _several(tag)),
+        _pairs("--build-arg", build_arg, from_environment=True),
+        _pairs("--label", label, from_environment=False),
+        target or "",
+        no_cache,
+        pull,
+        platform or "",
+        tuple(_several(cache_from)),
+        secret if isinstance(secret, Secrets) else Secrets.of(secret),
+        Agents.of(_several(ssh)),
+    )
+
+
+def _several(given: str | Iterable[str]) -> Iterable[str]:
+    return [given] if isinstance(given, str) else given
 
 
 def _check_platform(image: Image, platform: str, tags: tuple[str, ...], client: Client) -> None:
@@ -113,7 +167,7 @@ def _pairs(
     if isinstance(given, Mapping):
         return dict(given)
     pairs: dict[str, str | None] = {}
-    for item in [given] if isinstance(given, str) else given:
+    for item in _several(given):
         key, equals, value = item.partition("=")
         if not key:
             raise UsageError(f"{flag} '{item}': give KEY=VALUE")

@@ -84,9 +84,10 @@ class Context:
         yield from self.walk().selected(exclude=Ignore(self.ignore_text))
 
     def paths(self) -> Iterator[str]:
-        """The paths of what an engine gets."""
+        """The paths of the files and links that an engine gets."""
         for found in self.found():
-            yield found.path
+            if not stat.S_ISDIR(found.mode):
+                yield found.path
 
     def tar(self, dockerfile: str, tally: Tally | None = None) -> Iterator[bytes]:
         """The context with the Dockerfile, as the chunks of a tar archive; each file is read while it is sent.

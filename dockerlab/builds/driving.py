@@ -20,17 +20,21 @@ from typing import Any, Final, Protocol
 from dockerlab import embedded
 from dockerlab.builds import buildkit, classic
 from dockerlab.builds.context import DOCKERFILE, Context
+from dockerlab.builds.credentials import Credentials
 from dockerlab.builds.diagnosis import diagnose, refuse_heredocs
+from dockerlab.builds.exporting import Exporter, Output
 from dockerlab.builds.record import Build, Trace
+from dockerlab.builds.secrets import Secrets
 from dockerlab.builds.sending import CONTEXT, Sender
 from dockerlab.builds.sending import DOCKERFILE as DOCKERFILE_FOLDER
-from dockerlab.builds.session import Begin, Session, unavailable
+from dockerlab.builds.session import Session, unavailable
+from dockerlab.builds.ssh import Agents
 from dockerlab.builds.tally import Tally, heavy
 from dockerlab.builds.walking import Walk
 from dockerlab.client import Client, engine_errors, gone
 from dockerlab.dockerfile import Dockerfile
 from dockerlab.dockerfile.program import program
-from dockerlab.errors import DockerfileError, EngineError
+from dockerlab.errors import BuildError, DockerfileError, EngineError, UsageError
 from dockerlab.stream import streaming
 from dockerlab.wire.services import FILE_SYNC
 from dockerlab.wire.trace import Event, Lint
@@ -48,7 +52,7 @@ _OFF: Final = ("0", "false", "no")
 
 @dataclass(frozen=True)
 class Asked:
-    """What is to be built. tags: familiar. args: None for one whose value is the Dockerfile's. services: of the session, by path."""
+    """What is to be built. tags: familiar. args: None for one whose value is the Dockerfile's."""
 
     dockerfile: Dockerfile
     text: str
@@ -60,7 +64,10 @@ class Asked:
     no_cache: bool = False
     pull: bool = False
     platform: str = ""
-    services: Mapping[str, Begin] = field(default_factory=dict)
+    cache_from: tuple[str, ...] = ()
+    secrets: Secrets = field(default_factory=lambda: Secrets({}))
+    agents: Agents = field(default_factory=lambda: Agents({}))
+    output: Output = field(default_factory=Output)
 
     def parameters(self) -> dict[str, Any]:
         """Of `POST /build`, for both builders."""
@@ -73,6 +80,7 @@ class Asked:
             "nocache": self.no_cache,
             "pull": self.pull,
             "platform": self.platform,
+            "cachefrom": json.dumps(self.cache_from) if self.cache_from else "",
             "rm": True,
             "forcerm": True,
         }
@@ -97,7 +105,7 @@ class Adapter(Protocol):
 class _Way:
     """How a build is sent. request: of `POST /build`, besides its parameters.
 
-    failed: what went wrong on our side, to be raised first. heavy: what is to be said of the context's size.
+    failed: what went wrong on our side, to be raised first. heavy: what is to be said of the context's size. problems: with credentials.
     """
 
     builder: str
@@ -106,12 +114,13 @@ class _Way:
     parameters: Mapping[str, Any]
     request: Mapping[str, Any]
     tally: Tally
-    failed: Callable[[], Exception | None] = lambda: None
+    failed: Callable[[str], Exception | None] = lambda said: None
     heavy: Callable[[], Lint | None] = lambda: None
+    problems: Callable[[], tuple[str, ...]] = tuple
 
 
 def run(client: Client, asked: Asked, progress: Callable[[Build], object]) -> Build:
-    """Builds. Raises BuildError, ContextError, EngineError, EngineGone; an interrupt stops the build in the engine."""
+    """Builds. Raises BuildError, ContextError, UsageError, EngineError, EngineGone; an interrupt stops the build in the engine."""
     with _way(client, asked) as way:
         return _driven(client, asked, way, progress)
 
@@ -124,7 +133,9 @@ def _way(client: Client, asked: Asked) -> Iterator[_Way]:
         return
     tally = Tally()
     sender = Sender({CONTEXT: asked.context.walk(), DOCKERFILE_FOLDER: Walk(None, {DOCKERFILE: asked.text.encode()})}, tally)
-    session = Session(client, {FILE_SYNC: sender.begin, **asked.services}, name=_name(asked.context), key=_key(asked.context))
+    credentials, exporter = Credentials.found(os.environ), Exporter(asked.output)
+    services = {**credentials.services, **asked.secrets.services, **asked.agents.services, **exporter.services}
+    session = Session(client, {FILE_SYNC: sender.begin, **services}, name=_name(asked.context), key=_key(asked.context))
     with ExitStack() as stack:
         try:
             stack.enter_context(session)
@@ -134,12 +145,25 @@ def _way(client: Client, asked: Asked) -> Iterator[_Way]:
             way = _classic(client, asked, _NONE)
         else:
             parameters = {"version": "2", "remote": "client-session", "session": session.id, "buildid": secrets.token_hex(16)}
+            if asked.output.parameter:
+                parameters["outputs"] = asked.output.parameter
             adapter = buildkit.Adapter(asked.dockerfile, _needed(asked))
-            way = _Way(BUILDKIT, _HAS, adapter, parameters, {}, tally, lambda: sender.error, lambda: sender.heavy)
+            way = _Way(
+                BUILDKIT,
+                _HAS,
+                adapter,
+                parameters,
+                {},
+                tally,
+                lambda said: sender.error or exporter.error or asked.output.refusal(said),
+                lambda: sender.heavy,
+                lambda: credentials.problems,
+            )
         yield way
 
 
 def _classic(client: Client, asked: Asked, reason: str) -> _Way:
+    _check_classic(asked, reason)
     if any(node.heredocs for node in asked.dockerfile.nodes):
         with engine_errors("ask the engine what it is"):
             is_own = embedded.is_own(client.version())
@@ -154,6 +178,15 @@ def _classic(client: Client, asked: Asked, reason: str) -> _Way:
     said = heavy(files)
     request = {"headers": headers, "data": asked.context.tar(asked.text, tally)}
     return _Way(CLASSIC, reason, classic.Adapter(asked.dockerfile), {}, request, tally, heavy=lambda: said)
+
+
+def _check_classic(asked: Asked, reason: str) -> None:
+    """Raises UsageError for what only BuildKit can do."""
+    wants = {"--secret": asked.secrets, "--ssh": asked.agents, "--output": asked.output.parameter}
+    for flag, value in wants.items():
+        if value:
+            hint = "Leave the flag out, or use an engine with BuildKit: Docker Engine, or dockerlab's own (`%engine use embedded`)."
+            raise UsageError(f"{flag} needs BuildKit: {reason}", hint=hint)
 
 
 def _name(context: Context) -> str:
@@ -201,7 +234,7 @@ def _driven(client: Client, asked: Asked, way: _Way, progress: Callable[[Build],
                     progress(trace.snapshot(now))
                     reported = now
         apply(adapter.end(time.time()))
-        if adapter.error is None and adapter.image_id is None:
+        if adapter.error is None and adapter.image_id is None and asked.output.is_image:
             raise gone(_DOING)
         outcome = "failed" if adapter.error is not None else "done"
     except KeyboardInterrupt:
@@ -222,4 +255,7 @@ def _driven(client: Client, asked: Asked, way: _Way, progress: Callable[[Build],
 
 def _why(said: str, exit_code: int | None, asked: Asked, way: _Way, record: Build) -> Exception:
     """What went wrong: what we know of it ourselves comes before the engine's words."""
-    return way.failed() or diagnose(said, exit_code, asked.dockerfile, record, asked.context.paths())
+    failed = way.failed(said) or diagnose(said, exit_code, asked.dockerfile, record, asked.context.paths())
+    if isinstance(failed, BuildError):
+        failed.evidence += way.problems()
+    return failed
