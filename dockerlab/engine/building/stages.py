@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from types import MappingProxyType
@@ -19,26 +19,29 @@ from dockerlab.engine.building.schedule import Schedule
 from dockerlab.engine.building.state import Config, State
 from dockerlab.engine.building.steps import Steps, Tools
 from dockerlab.engine.containers.configuration import DEFAULT_PATH
-from dockerlab.engine.json_lines import line
 from dockerlab.engine.rootfs.reading import View
 from dockerlab.engine.store.documents import architecture
-from dockerlab.engine.store.values import short
 from dockerlab.errors import EngineError
 
 if TYPE_CHECKING:
     from dockerlab.engine.building.caches import Caches
     from dockerlab.engine.building.cancellation import Cancellation
     from dockerlab.engine.building.request import BuildRequest
+    from dockerlab.engine.building.secrets import Secrets
     from dockerlab.engine.building.sources import Sources
     from dockerlab.engine.building.state import Committer
     from dockerlab.engine.building.tape import Tape
+    from dockerlab.engine.building.telling import Telling
     from dockerlab.engine.containers import Containers
     from dockerlab.engine.store import Image
 
 
 @dataclass(frozen=True)
 class Shared:
-    """What the stages of a build have in common. hold: told of images that must not be removed meanwhile."""
+    """What the stages of a build have in common. hold: told of images that must not be removed meanwhile. labels: of the request.
+
+    secrets: of the build's session.
+    """
 
     containers: Containers
     request: BuildRequest
@@ -49,72 +52,52 @@ class Shared:
     caches: Caches
     cancellation: Cancellation
     hold: Callable[[Image], object]
+    telling: Telling
+    labels: tuple[Label, ...]
+    secrets: Secrets | None = None
 
 
 class Stages:
-    """To be built once. Steps are numbered by their place among all instructions up to the target's last, told or not."""
+    """To be built once."""
 
     def __init__(self, shared: Shared) -> None:
         self._shared = shared
         self._plan, self._program = shared.plan, shared.program
         self._done: dict[int, State] = {}
-        self._labels = [_label(name, value) for name, value in sorted(shared.request.labels.items())]
-        counted: list[Command] = [*self._program.arguments]
-        for stage in self._program.stages[: self._plan.target + 1]:
-            counted += [stage.source, *stage.commands]
-        counted += self._labels
-        self._numbers = {id(command): number for number, command in enumerate(counted, start=1)}
 
-    def before(self) -> Iterator[bytes]:
-        """What is told first: the ARGs before the first stage."""
-        for command in self._program.arguments:
-            for text in self._header(command):
-                yield line({"stream": text})
-
-    def schedule(self) -> Schedule:
-        """The building of all that are needed."""
+    def schedule(self, tape: Tape | None = None) -> Schedule:
+        """The building of all that are needed. tape: where all of them tell what happens, at once."""
         shared = self._shared
         needs = {planned.stage.index: planned.needs for planned in self._plan.stages}
         by_index = {planned.stage.index: planned for planned in self._plan.stages}
         home = shared.containers.parts.home
-        return Schedule(needs, lambda index, tape: self._build(by_index[index], tape), shared.cancellation, home.tmp)
+        return Schedule(needs, lambda index, tape: self._build(by_index[index], tape), shared.cancellation, home.tmp, tape)
 
     def result(self) -> Image | None:
         """The target's image."""
         return self._done[self._plan.target].image
 
+    def base(self, name: str) -> Image:
+        """The image that goes by a name, brought where it is missing."""
+        return self._shared.sources.base(name, lambda message: None)
+
     def _build(self, planned: Planned, tape: Tape) -> None:
-        def tell(message: Mapping[str, Any]) -> None:
-            tape.write(line(message))
-
-        def say(text: str) -> None:
-            tell({"stream": text})
-
-        for text in self._header(planned.stage.source):
-            say(text)
-        state, triggers = self._begun(planned, tell)
-        say(f" ---> {short(state.image.id) if state.image else ''}\n")
+        teller = self._shared.telling.stage(planned, tape)
+        teller.begin(planned.stage.source, {})
+        state, triggers = self._begun(planned, teller.message)
+        teller.end(state.image)
         expand = partial(self._expanded, state)
-        find = lambda command, name: self._files(command, name, tell)  # noqa: E731
-        steps = Steps(self._tools(), state, expand, find, say, self._plan.globals, tape.hurrying)
-        if triggers:
-            say(f"# Executing {len(triggers)} build trigger{'s' if len(triggers) > 1 else ''}\n")
-        for command in triggers:
-            steps.carry_out(command)
-        for command in (*planned.stage.commands, *(self._labels if planned.stage.index == self._plan.target else ())):
-            self._shared.cancellation.check()
-            for text in self._header(command):
-                say(text)
+        find = lambda command, name: self._files(command, name, teller.message)  # noqa: E731
+        steps = Steps(self._tools(), state, expand, find, teller, self._plan.globals)
+        teller.triggers(triggers)
+        is_target = planned.stage.index == self._plan.target
+        for command in (*triggers, *planned.stage.commands, *(self._shared.labels if is_target else ())):
             steps.carry_out(command)
         self._done[planned.stage.index] = state
-        if state.image:
-            tell({"aux": {"ID": state.image.id}})
-
-    def _header(self, command: Command) -> tuple[str, str]:
-        return f"Step {self._numbers[id(command)]}/{len(self._numbers)} : {command.node.text.strip()}", "\n"
+        teller.finished(state.image)
 
     def _expanded(self, state: State, command: Command) -> Command:
-        if any(command is label for label in self._labels):
+        if any(command is label for label in self._shared.labels):
             return command  # of the request: without variables and quotes
         return expanded(command, state.variables, self._program.dockerfile)
 
@@ -127,9 +110,7 @@ class Stages:
         if planned.is_scratch:
             return _state(None, {}), ()
         image = self._shared.sources.base(planned.base, tell)
-        texts = image.run.get("OnBuild") or ()
-        dockerfile = self._program.dockerfile
-        return _state(image, image.run), tuple(trigger(text, planned.stage.source, dockerfile) for text in texts)
+        return _state(image, image.run), planned.triggers or triggers_of(image, planned, self._program)
 
     def _files(self, command: Copy | Run, name: str, tell: Callable[[Mapping[str, Any]], object]) -> View:
         """What `--from=name` means; "" is the build context."""
@@ -146,7 +127,7 @@ class Stages:
 
     def _tools(self) -> Tools:
         shared = self._shared
-        mounting = Mounting(shared.containers.parts.home, shared.caches, shared.cancellation)
+        mounting = Mounting(shared.containers.parts.home, shared.caches, shared.cancellation, shared.secrets)
         return Tools(
             shared.containers,
             shared.request,
@@ -156,6 +137,7 @@ class Stages:
             shared.cancellation,
             shared.hold,
             self._plan.proxies,
+            self._program.dockerfile,
         )
 
 
@@ -176,6 +158,13 @@ def _check_platform(planned: Planned) -> None:
         raise EngineError(text, status=400, hint="Leave --platform out, or build on a machine of that kind.")
 
 
-def _label(name: str, value: str) -> Label:
+def triggers_of(image: Image, planned: Planned, program: Program) -> tuple[Command, ...]:
+    """The instructions that an image has for who builds on it."""
+    texts = image.run.get("OnBuild") or ()
+    return tuple(trigger(text, planned.stage.source, program.dockerfile) for text in texts)
+
+
+def label(name: str, value: str) -> Label:
+    """A label of the request as an instruction."""
     node = Node("LABEL", 0, 0, f"LABEL {name}={value}", (), f"{name}={value}")
     return Label(node, ((name, value),))
