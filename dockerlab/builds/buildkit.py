@@ -7,7 +7,7 @@
 A vertex is named `[stage 2/4] RUN make`: the second of the stage's four instructions that have a vertex, which are RUN, COPY, ADD and
 WORKDIR, and a FROM that names an image. It gets the digest that the instruction has in the record (its index in the Dockerfile), also where
 others name it as their input; vertexes without an instruction keep theirs. Instructions without a vertex (ENV, CMD, …) are done as soon as
-a later one of their stage begins, or with the build.
+a later one of their stage begins, or with the build; they are cached unless one before them in their stage ran.
 """
 
 from __future__ import annotations
@@ -127,9 +127,10 @@ class Adapter:
         self._settled[index] = replace(self._waiting.pop(index), started=now, completed=now)
 
     def _is_cached(self, index: int) -> bool:
-        """One with a vertex that was never looked at is in the cache; one without a vertex is, if all of its stage is."""
+        """One with a vertex that was never looked at is in the cache; one without a vertex is, if all before it in its stage is."""
         stage = self._stage_of.get(index)
-        return index in self._places.values() or not (self._ran.intersection(stage.nodes) if stage else self._ran)
+        before = [other for other in stage.nodes if other < index] if stage else ()
+        return index in self._places.values() or not self._ran.intersection(before)
 
     def _place(self, name: str) -> int | None:
         """Which of the Dockerfile's instructions a vertex is. ONBUILD's triggers come after FROM and are not in the Dockerfile."""

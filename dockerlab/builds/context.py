@@ -14,10 +14,11 @@ import stat
 import tarfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from hashlib import blake2b
 from pathlib import Path, PurePosixPath
 
 from dockerlab.builds.reading import opened, read
-from dockerlab.builds.tally import Tally
+from dockerlab.builds.tally import Tally, hashing
 from dockerlab.builds.walking import Found, Walk
 from dockerlab.dockerfile.ignore import Ignore
 from dockerlab.errors import ContextError
@@ -102,9 +103,10 @@ class Context:
             yield from _member(name, content)
         for found in self.found():
             if found.path not in (IGNORE, DOCKERFILE):
-                yield from _entry(found)
+                hashed = hashing()
+                yield from _entry(found, hashed)
                 if tally and found.is_file:
-                    tally.took(found)
+                    tally.took(found, hashed.digest())
         yield b"\0" * (2 * _BLOCK)
 
 
@@ -123,8 +125,11 @@ def _member(path: str, content: bytes) -> Iterator[bytes]:
     yield _header(info) + content + _padding(info.size)
 
 
-def _entry(found: Found) -> Iterator[bytes]:
-    """A file, link or folder of the context. Pipes and devices are left out. What is given by content has a fixed time."""
+def _entry(found: Found, hashed: blake2b) -> Iterator[bytes]:
+    """A file, link or folder of the context. Pipes and devices are left out. What is given by content has a fixed time.
+
+    hashed: takes a file's bytes, too.
+    """
     info = tarfile.TarInfo(found.path)
     info.mtime, info.mode = found.time // 1_000_000_000, stat.S_IMODE(found.mode)
     if stat.S_ISLNK(found.mode):
@@ -143,5 +148,6 @@ def _entry(found: Found) -> Iterator[bytes]:
         while left:
             data = read(found, stream, min(left, _CHUNK))
             left -= len(data)
+            hashed.update(data)
             yield data
         yield _padding(found.size)

@@ -173,9 +173,9 @@ def _classic(client: Client, asked: Asked, reason: str) -> _Way:
     api: Any = client.api
     api._set_auth_headers(headers)
     tally = Tally()
-    files = [found for found in asked.context.found() if found.is_file]
-    tally.told(files)
-    said = heavy(files)
+    found = [*asked.context.found()]
+    tally.told(found)
+    said = heavy(found)
     request = {"headers": headers, "data": asked.context.tar(asked.text, tally)}
     return _Way(CLASSIC, reason, classic.Adapter(asked.dockerfile), {}, request, tally, heavy=lambda: said)
 

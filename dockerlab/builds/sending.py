@@ -13,12 +13,13 @@ from __future__ import annotations
 import os
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
+from hashlib import blake2b
 from typing import IO, Final
 from urllib.parse import unquote_plus
 
 from dockerlab.builds.reading import opened, read
 from dockerlab.builds.session import Exchange, Metadata, Refused, Service
-from dockerlab.builds.tally import Tally, heavy
+from dockerlab.builds.tally import Tally, hashing, heavy
 from dockerlab.builds.walking import Found, Walk
 from dockerlab.dockerfile.ignore import Ignore
 from dockerlab.errors import ContextError
@@ -60,14 +61,14 @@ class Sender:
 
     # What `_Sending` reports
 
-    def told(self, files: Sequence[Found]) -> None:
-        """All files of a folder are told."""
-        self._tally.told(files)
-        self.heavy = heavy(files) or self.heavy
+    def told(self, found: Sequence[Found]) -> None:
+        """All of a folder is told."""
+        self._tally.told(found)
+        self.heavy = heavy(found) or self.heavy
 
-    def took(self, file: Found) -> None:
+    def took(self, file: Found, digest: bytes) -> None:
         """A file has travelled."""
-        self._tally.took(file)
+        self._tally.took(file, digest)
 
 
 class _Sending:
@@ -76,15 +77,14 @@ class _Sending:
     def __init__(self, sender: Sender, exchange: Exchange, found: Iterator[Found], *, is_counted: bool) -> None:
         self._sender, self._exchange, self._is_counted = sender, exchange, is_counted
         self._found: Iterator[Found] | None = found
-        self._files: dict[int, Found] = {}
-        self._count = 0
+        self._told: list[Found] = []
         self._asked: deque[int] = deque()
-        self._current: tuple[int, Found, IO[bytes], int] | None = None
+        self._current: tuple[int, Found, IO[bytes], int, blake2b] | None = None
 
     def received(self, message: bytes) -> None:
         got = packet(message)
         if got.type == REQ:
-            if got.id not in self._files:
+            if not 0 <= got.id < len(self._told) or not self._told[got.id].is_file:
                 raise Refused(grpc.INVALID_ARGUMENT, f"invalid file id {got.id}")
             self._asked.append(got.id)
         elif got.type == FIN:
@@ -117,9 +117,7 @@ class _Sending:
     def _tell(self, found: Iterator[Found]) -> None:
         messages = []
         for file in found:
-            if file.is_file:
-                self._files[self._count] = file
-            self._count += 1
+            self._told.append(file)
             path, link = os.fsencode(file.path), os.fsencode(file.link)
             messages.append(stat_packet(path, go_mode(file.mode), file.size, file.time, link))
             if len(messages) == _TELL:
@@ -128,7 +126,7 @@ class _Sending:
             self._found = None
             messages.append(STATS_END)
             if self._is_counted:
-                self._sender.told([*self._files.values()])
+                self._sender.told(self._told)
         self._exchange.send(*messages)
 
     def _send(self) -> bool:
@@ -137,18 +135,19 @@ class _Sending:
             if not self._asked:
                 return False
             number = self._asked.popleft()
-            file = self._files[number]
-            self._current = (number, file, opened(file), file.size)
-        number, file, stream, left = self._current
+            file = self._told[number]
+            self._current = (number, file, opened(file), file.size, hashing())
+        number, file, stream, left, content = self._current
         data = read(file, stream, min(left, _PIECE)) if left else b""
         left -= len(data)
+        content.update(data)
         # An empty file, and any file's end, is an empty piece.
         self._exchange.send(*((data_packet(number, data),) if data else ()), *((data_packet(number),) if not left else ()))
-        self._current = (number, file, stream, left)
+        self._current = (number, file, stream, left, content)
         if not left:
             self.close()
             if self._is_counted:
-                self._sender.took(file)
+                self._sender.took(file, content.digest())
         return bool(self._current or self._asked)
 
 

@@ -34,7 +34,7 @@ Over = dict[str, "bytes | Over"]
 class Found:
     """path: in the context. source: where its bytes are, content or a file's path. mode: st_mode. time: nanoseconds since the epoch.
 
-    size: in bytes, of what `is_file`. link: of a symbolic link.
+    size: in bytes, of what `is_file`. link: of a symbolic link. inode: 0 where there is none.
     """
 
     path: str
@@ -43,6 +43,7 @@ class Found:
     size: int
     time: int
     link: str = ""
+    inode: int = 0
 
     @property
     def is_file(self) -> bool:
@@ -131,7 +132,7 @@ class Walk:
             # There is no executable bit there; Docker's own client sets it for everything.
             return Found(path, entry.path, kind | 0o755, status.st_size, status.st_mtime_ns, link.replace("\\", "/"))
         size = status.st_size if kind == stat.S_IFREG else 0
-        return Found(path, entry.path, status.st_mode, size, status.st_mtime_ns, link)
+        return Found(path, entry.path, status.st_mode, size, status.st_mtime_ns, link, status.st_ino)
 
     # Links
 
