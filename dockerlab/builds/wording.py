@@ -13,7 +13,7 @@ from dockerlab.errors import InvalidReference
 
 _WRAPPING: Final = re.compile(
     r"^(?:failed to solve(?: with frontend [\w.]+)?: |rpc error: code = \w+ desc = |failed to create LLB definition: "
-    r"|failed to (?:load|compute) cache key: |failed to calculate checksum of ref \S+: )+"
+    r"|failed to (?:load|compute) cache key: |failed to calculate checksum of ref(?: \S+)?: )+"
 )
 _PROCESS: Final = re.compile(
     r'^(?:process ".*?" did not complete successfully|executor failed running \[.*?\]): (?!exit code)', re.DOTALL
