@@ -19,7 +19,7 @@ PACKAGE = ROOT / "dockerlab"
 
 # Rooms that each room may import, besides itself.
 _PURE = {"errors", "reference", "dockerfile", "image", "wire", "faces"}
-_CLIENT = {"embedded", "client", "engines", "stream", "images"}
+_CLIENT = {"embedded", "client", "engines", "hijacking", "stream", "images"}
 _VERBS = {"builds", "containers", "standins"}
 ROOMS: dict[str, set[str]] = {
     "errors": set(),
@@ -32,6 +32,7 @@ ROOMS: dict[str, set[str]] = {
     "client": {"errors", "embedded"},
     "engines": {"errors", "embedded", "client", "faces"},
     "stream": {"errors", "client"},
+    "hijacking": {"client"},
     "images": {*_PURE, "client", "stream"},
     "builds": {*_PURE, *_CLIENT},
     "containers": {*_PURE, *_CLIENT} - {"dockerfile"},
@@ -51,6 +52,7 @@ THIRD_PARTY: dict[str, set[str]] = {
     "notebook": _DOCKER | _DISPLAY,
     "testing": _DOCKER | _DISPLAY,
     "engine": {"h11", "httpx", "zstandard"},
+    "wire": {"h2"},
 }
 THIRD_PARTY["containers"] = THIRD_PARTY["containers"] | {"backports"}
 

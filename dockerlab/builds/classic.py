@@ -42,7 +42,7 @@ class Adapter:
         self.error: str | None = None
         self.exit_code: int | None = None
         self._texts = [_normal(node.text) for node in dockerfile.nodes]
-        self._vertexes = [Vertex(str(i), name) for i, name in enumerate(_names(dockerfile))]
+        self._vertexes = [Vertex(str(i), name) for i, name in enumerate(names(dockerfile))]
         self._froms = [i for i, node in enumerate(dockerfile.nodes) if node.keyword == "FROM"]
         self._next = 0
         self._current: Vertex | None = None
@@ -150,7 +150,7 @@ def _exit_code(error: str, detail: Mapping[str, Any]) -> int | None:
     return int(match[1]) if match else None
 
 
-def _names(dockerfile: Dockerfile) -> list[str]:
+def names(dockerfile: Dockerfile) -> list[str]:
     """Names as BuildKit gives them: `[stage 2/6] RUN make`; the stage only where there are several."""
     found = stages(dockerfile)
     names = [" ".join(node.text.split()) for node in dockerfile.nodes]

@@ -9,15 +9,17 @@ The Dockerfile travels under a name of its own (`DOCKERFILE`), which the `.docke
 
 from __future__ import annotations
 
-import io
 import os
 import stat
-import sys
 import tarfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from hashlib import blake2b
 from pathlib import Path, PurePosixPath
 
+from dockerlab.builds.reading import opened, read
+from dockerlab.builds.tally import Tally, hashing
+from dockerlab.builds.walking import Found, Walk
 from dockerlab.dockerfile.ignore import Ignore
 from dockerlab.errors import ContextError
 
@@ -74,12 +76,21 @@ class Context:
         except OSError as error:
             raise ContextError(f"cannot read {IGNORE}: {error.strerror}") from error
 
-    def paths(self) -> Iterator[str]:
-        """The paths of the files that an engine gets, in the order in which it gets them."""
-        for path, _ in self._entries():
-            yield path
+    def walk(self) -> Walk:
+        """The files, before `.dockerignore`."""
+        return Walk(self.directory, self.files)
 
-    def tar(self, dockerfile: str) -> Iterator[bytes]:
+    def found(self) -> Iterator[Found]:
+        """The files, links and folders that a classic builder gets, in the order in which it gets them. Raises ContextError."""
+        yield from self.walk().selected(exclude=Ignore(self.ignore_text))
+
+    def paths(self) -> Iterator[str]:
+        """The paths of the files and links that an engine gets."""
+        for found in self.found():
+            if not stat.S_ISDIR(found.mode):
+                yield found.path
+
+    def tar(self, dockerfile: str, tally: Tally | None = None) -> Iterator[bytes]:
         """The context with the Dockerfile, as the chunks of a tar archive; each file is read while it is sent.
 
         Raises ContextError for a file that cannot be read, or that changes while it is sent.
@@ -90,47 +101,13 @@ class Context:
         sent_ignore = "\n".join([text, DOCKERFILE, *([] if has_ignore else [IGNORE]), ""])
         for name, content in ((DOCKERFILE, dockerfile.encode()), (IGNORE, sent_ignore.encode())):
             yield from _member(name, content)
-        for path, source in self._entries():
-            if path in (IGNORE, DOCKERFILE):
-                continue
-            if isinstance(source, bytes):
-                yield from _member(path, source)
-            else:
-                yield from _file(path, source)
+        for found in self.found():
+            if found.path not in (IGNORE, DOCKERFILE):
+                hashed = hashing()
+                yield from _entry(found, hashed)
+                if tally and found.is_file:
+                    tally.took(found, hashed.digest())
         yield b"\0" * (2 * _BLOCK)
-
-    def _entries(self) -> Iterator[tuple[str, bytes | Path]]:
-        ignore = Ignore(self.ignore_text)
-        found: dict[str, bytes | Path] = dict(_walk(self.directory, ignore)) if self.directory else {}
-        found |= {path: content for path, content in self.files.items() if not ignore.excludes(path)}
-        yield from sorted(found.items())
-
-
-def _walk(root: Path, ignore: Ignore) -> Iterator[tuple[str, Path]]:
-    """The folder's files, links and folders that are not ignored, relative to it."""
-    waiting = [root]
-    while waiting:
-        folder = waiting.pop()
-        try:
-            entries = list(os.scandir(folder))
-        except OSError as error:
-            raise _unreadable(folder.relative_to(root).as_posix(), error) from error
-        for entry in entries:
-            path = Path(entry.path)
-            relative = path.relative_to(root).as_posix()
-            is_folder = entry.is_dir(follow_symlinks=False)
-            excluded = ignore.excludes(relative)
-            if is_folder and not (excluded and not ignore.may_hold_exceptions(relative)):
-                waiting.append(path)
-            if not excluded:
-                yield relative, path
-
-
-def _unreadable(path: str, error: OSError) -> ContextError:
-    return ContextError(
-        f"cannot read '{path}' of the build context: {error.strerror or error}",
-        hint=f"Make it readable, or keep it out: add '{path}' to {IGNORE}.",
-    )
 
 
 def _header(info: tarfile.TarInfo) -> bytes:
@@ -148,41 +125,29 @@ def _member(path: str, content: bytes) -> Iterator[bytes]:
     yield _header(info) + content + _padding(info.size)
 
 
-def _file(path: str, source: Path) -> Iterator[bytes]:
-    """A file, link or folder of the context's folder. Sockets, pipes and devices are left out, as `docker` does with sockets."""
-    try:
-        status = source.lstat()
-        info = tarfile.TarInfo(path)
-        info.mtime = int(status.st_mtime)
-        # Windows has no executable bit; Docker's own client sets it there for everything.
-        info.mode = stat.S_IMODE(status.st_mode) if sys.platform != "win32" else 0o755
-        if stat.S_ISLNK(status.st_mode):
-            info.type, info.linkname = tarfile.SYMTYPE, os.readlink(source)
-        elif stat.S_ISDIR(status.st_mode):
-            info.type = tarfile.DIRTYPE
-        elif not stat.S_ISREG(status.st_mode):
-            return
-        if not info.isreg():
-            yield _header(info)
-            return
-        with source.open("rb", buffering=0) as stream:
-            info.size = os.fstat(stream.fileno()).st_size
-            yield _header(info)
-            yield from _content(path, stream, info.size)
-    except OSError as error:
-        if isinstance(error, ContextError):
-            raise
-        raise _unreadable(path, error) from error
+def _entry(found: Found, hashed: blake2b) -> Iterator[bytes]:
+    """A file, link or folder of the context. Pipes and devices are left out. What is given by content has a fixed time.
 
-
-def _content(path: str, stream: io.RawIOBase, size: int) -> Iterator[bytes]:
-    left = size
-    while left:
-        chunk = stream.read(min(left, _CHUNK))
-        if not chunk:
-            raise ContextError(
-                f"'{path}' of the build context became shorter while it was sent", hint="Build again when it is quiet."
-            )
-        left -= len(chunk)
-        yield chunk
-    yield _padding(size)
+    hashed: takes a file's bytes, too.
+    """
+    info = tarfile.TarInfo(found.path)
+    info.mtime, info.mode = found.time // 1_000_000_000, stat.S_IMODE(found.mode)
+    if stat.S_ISLNK(found.mode):
+        info.type, info.linkname = tarfile.SYMTYPE, found.link
+    elif stat.S_ISDIR(found.mode):
+        info.type = tarfile.DIRTYPE
+    elif not found.is_file:
+        return
+    if not found.is_file:
+        yield _header(info)
+        return
+    with opened(found) as stream:
+        info.size = found.size
+        yield _header(info)
+        left = found.size
+        while left:
+            data = read(found, stream, min(left, _CHUNK))
+            left -= len(data)
+            hashed.update(data)
+            yield data
+        yield _padding(found.size)

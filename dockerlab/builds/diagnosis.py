@@ -10,8 +10,10 @@ import re
 from collections.abc import Iterable
 from itertools import islice
 
+from dockerlab import reference
 from dockerlab.builds.record import Build, Step
 from dockerlab.dockerfile import INSTRUCTIONS, Dockerfile, Node, excerpt, nearest, stages
+from dockerlab.dockerfile.program import program
 from dockerlab.errors import BuildError, DockerfileError, printable
 
 _TAIL = 12
@@ -20,6 +22,7 @@ _LISTED = 10
 _PARSE_LINE = re.compile(r"parse error (?:on )?line (\d+): (.*)", re.DOTALL)
 _MISSING_FILE = re.compile(
     r"(?:excluded by \.dockerignore: stat (?P<a>.+?): file does not exist|no source files were specified"
+    r"|^\"/(?P<d>[^\"]+)\"(?:: | )not found|lstat /?(?P<e>\S+): no such file or directory"
     r"|copier: stat: \[?\"?/?(?P<b>[^\"]+)\"?\]?: no such file|/?(?P<c>[^:\s]+): no such file or directory$)"
 )
 _NO_IMAGE = re.compile(
@@ -28,12 +31,27 @@ _NO_IMAGE = re.compile(
 )
 _NO_REGISTRY = re.compile(r"dial tcp|no such host|i/o timeout|connection refused|TLS handshake|Client\.Timeout|proxyconnect|x509:")
 _NO_STAGE = re.compile(
-    r'target stage "(.+?)" could not be found|reach build target (\S+) in Dockerfile|The target "(.+?)" was not found'
+    r'target stage "?(.+?)"? could not be found|reach build target (\S+) in Dockerfile|The target "(.+?)" was not found'
 )
 _STEP_PREFIX = re.compile(r'^building at STEP ".*?": ', re.DOTALL)
 _MOUNT = re.compile(r"the --(\w+) option requires BuildKit")
+_SYNTAX = re.compile(r"resolve image config for (?:docker-image://)?(\S+)")
+_UNKNOWN_FLAG = re.compile(r"unknown flag: --(\w[\w-]*)")
+_NO_SECRET = re.compile(r"secret (\S+?)(?: not found|: not found)")
 _UNKNOWN = re.compile(r"unknown instruction: \"?(\w+)", re.IGNORECASE)
 
+# Flags that came late: with which Docker Engine, and which frontend.
+_SINCE = {
+    "network": ("23.0", "1.3"),
+    "security": ("23.0", "1-labs"),
+    "link": ("23.0", "1.4"),
+    "checksum": ("25.0", "1.6"),
+    "keep-git-dir": ("23.0", "1.4"),
+    "exclude": ("29.0", "1.19"),
+    "parents": ("29.0", "1.20"),
+    "mount": ("19.03", "1.2"),
+    "chmod": ("20.10", "1.2"),
+}
 _EXIT_HINTS = {
     126: "126: the program is there but cannot be executed. Is it executable, and made for this platform?",
     127: "127: the shell did not find a program of that name. Is it installed in an earlier line, and spelt right?",
@@ -42,23 +60,29 @@ _EXIT_HINTS = {
 _SILENT_HINT = "Try the command by hand in the state before it: build the lines above, then `%%container run` the image."
 
 
-def refuse_heredocs(dockerfile: Dockerfile, builder: str) -> None:
-    """Raises DockerfileError for a heredoc on a builder that has none.
+def refuse_heredocs(dockerfile: Dockerfile) -> None:
+    """Raises DockerfileError for a heredoc on a classic builder.
 
     The one case in which we do not leave the judgement to the engine: Docker's classic builder runs `RUN <<EOF` as an empty command
     and calls it a success.
     """
     node = next((node for node in dockerfile.nodes if node.heredocs), None)
     if node is not None:
-        raise DockerfileError(
-            f"line {node.line}: a heredoc needs BuildKit, and this build runs on the {builder} builder",
-            line=node.line,
-            place=excerpt(dockerfile.source, node.line, column=_column(dockerfile, node, "<<")),
-            hint="Write the commands into one RUN with && and \\, or put them into a file with %%context and COPY it.",
-        )
+        raise _no_heredocs(node, dockerfile, "a heredoc needs BuildKit, and this build runs on the classic builder")
 
 
-def diagnose(said: str, exit_code: int | None, dockerfile: Dockerfile, build: Build, paths: Iterable[str]) -> BuildError:
+def _no_heredocs(node: Node, dockerfile: Dockerfile, why: str) -> DockerfileError:
+    return DockerfileError(
+        f"line {node.line}: {why}",
+        line=node.line,
+        place=excerpt(dockerfile.source, node.line, column=_column(dockerfile, node, "<<")),
+        hint="Write the commands into one RUN with && and \\, or put them into a file with %%context and COPY it.",
+    )
+
+
+def diagnose(
+    said: str, exit_code: int | None, dockerfile: Dockerfile, build: Build, paths: Iterable[str]
+) -> BuildError | DockerfileError:
     """The error for what the engine said. exit_code: of the failing command, or None. paths: the files of the build context."""
     said = printable(_STEP_PREFIX.sub("", said.strip()))
     step = build.failed_step
@@ -66,6 +90,8 @@ def diagnose(said: str, exit_code: int | None, dockerfile: Dockerfile, build: Bu
     if step is None or _UNKNOWN.search(said):
         return _before_any_step(said, dockerfile, build)
     if step.line is None:
+        if syntax := _SYNTAX.fullmatch(step.text):
+            return _no_frontend(syntax[1], dockerfile, build, said)
         return BuildError(
             f"a step that is not in the Dockerfile failed: {step.text}",
             instruction=step.text,
@@ -100,12 +126,58 @@ def diagnose(said: str, exit_code: int | None, dockerfile: Dockerfile, build: Bu
         return _error(f"line {step.line}: ADD cannot fetch '{url[0]}'", node, column, dockerfile, build, step, evidence, hint)
     if node.keyword in ("FROM", "COPY", "ADD") and (_NO_IMAGE.search(said) or _NO_REGISTRY.search(said)):
         return _no_image(said, node, dockerfile, build, step, evidence)
+    if match := _NO_SECRET.search(said):
+        hint = f"Give it with the build: --secret id={match[1]},env=NAME, or src=FILE, or var=a_variable_of_the_notebook."
+        column = _column(dockerfile, node, match[1])
+        return _error(f"line {step.line}: there is no secret '{match[1]}'", node, column, dockerfile, build, step, (), hint)
     if match := _MOUNT.search(said):
         hint = "Leave the flag out: this build runs on the engine's classic builder, which does not have it."
         column = _column(dockerfile, node, f"--{match[1]}")
         return _error(f"line {step.line}: --{match[1]} needs BuildKit", node, column, dockerfile, build, step, evidence, hint)
     first = re.sub(r"\b[0-9a-f]{12,64}\b", "…", said.splitlines()[0]) if said else "the engine gave no reason"
     return _error(f"line {step.line}: {first}", node, 0, dockerfile, build, step, step.output[-_TAIL:], None)
+
+
+def _no_frontend(image: str, dockerfile: Dockerfile, build: Build, said: str) -> BuildError:
+    """`# syntax=` names an image that the engine cannot get."""
+    line = next((n for n, text in enumerate(dockerfile.source, start=1) if re.match(r"\s*#\s*syntax\s*=", text, re.IGNORECASE)), 1)
+    return BuildError(
+        f"line {line}: the engine cannot fetch the frontend '{reference.parse(image).familiar}'",
+        line=line,
+        build=build,
+        place=excerpt(dockerfile.source, line),
+        evidence=(f"the engine says: {said.splitlines()[0]}",),
+        hint="Leave the line out: the engine's own frontend then reads the Dockerfile. Or give it a registry that it reaches.",
+    )
+
+
+def _late(flag: str) -> str | None:
+    """What to do about a flag that an engine does not know."""
+    if flag not in _SINCE:
+        return "Is it spelt right? The engine's frontend does not know it."
+    engine, frontend = _SINCE[flag]
+    return (
+        f"It came with Docker Engine {engine}. An older one can fetch a newer frontend, where it reaches a registry: "
+        f"`# syntax=docker/dockerfile:{frontend}` as the first line."
+    )
+
+
+def _spotted(said: str, dockerfile: Dockerfile) -> tuple[Node, str] | None:
+    """The only instruction that holds what the engine quotes, or its last word; and that."""
+    for part in (*re.findall(r'"([^"]+)"', said), *said.split()[-1:]):
+        found = [node for node in dockerfile.nodes if part in node.text]
+        if len(found) == 1:
+            return found[0], part
+    return None
+
+
+def _told_by_us(dockerfile: Dockerfile) -> DockerfileError | None:
+    """What our own reading has against a Dockerfile."""
+    try:
+        program(dockerfile)
+    except DockerfileError as error:
+        return error
+    return None
 
 
 def _no_image(said: str, node: Node, dockerfile: Dockerfile, build: Build, step: Step, evidence: tuple[str, ...]) -> BuildError:
@@ -121,7 +193,7 @@ def _no_image(said: str, node: Node, dockerfile: Dockerfile, build: Build, step:
     return _error(f"line {step.line}: there is no image '{name}'", node, column, dockerfile, build, step, evidence, hint)
 
 
-def _before_any_step(said: str, dockerfile: Dockerfile, build: Build) -> BuildError:
+def _before_any_step(said: str, dockerfile: Dockerfile, build: Build) -> BuildError | DockerfileError:
     """The engine refused the Dockerfile as a whole."""
     evidence = (f"the engine says: {said.splitlines()[0]}",) if said else ()
     if no_stage := _NO_STAGE.search(said):
@@ -131,6 +203,11 @@ def _before_any_step(said: str, dockerfile: Dockerfile, build: Build) -> BuildEr
         return BuildError(f"the Dockerfile has no stage '{wanted}'", build=build, evidence=evidence, hint=hint)
     known = [keyword for keyword, _ in INSTRUCTIONS]
     match = _PARSE_LINE.search(said)
+    inside = next((n for n in dockerfile.nodes if match and n.heredocs and n.line < int(match[1]) <= n.end_line), None)
+    if inside is not None:
+        return _no_heredocs(
+            inside, dockerfile, "a heredoc needs the BuildKit of Docker Engine 23.0 or later, and this engine's is older"
+        )
     node = next((n for n in dockerfile.nodes if n.keyword not in known), None) if not match or _UNKNOWN.search(said) else None
     if node is not None:
         close = nearest(node.keyword, known)
@@ -142,11 +219,21 @@ def _before_any_step(said: str, dockerfile: Dockerfile, build: Build) -> BuildEr
         node = next((n for n in dockerfile.nodes if n.line <= line <= n.end_line), None)
         if node is not None:
             said_of_it = match[2].strip().splitlines()[0]
-            return _error(f"line {node.line}: {said_of_it}", node, 0, dockerfile, build, None, (), None)
+            flag = _UNKNOWN_FLAG.search(said_of_it)
+            column = _column(dockerfile, node, f"--{flag[1]}") if flag else 0
+            late = _late(flag[1]) if flag else None
+            return _error(f"line {node.line}: {said_of_it}", node, column, dockerfile, build, None, (), late)
     if dockerfile.nodes and not any(n.keyword == "FROM" for n in dockerfile.nodes):
         node = dockerfile.nodes[0]
         hint = "A Dockerfile starts from an image: FROM python:3.10, or FROM scratch for an empty one."
         return _error(f"line {node.line}: there is no FROM", node, 0, dockerfile, build, None, evidence, hint)
+    if spot := _spotted(said, dockerfile):
+        node, part = spot
+        return _error(
+            f"line {node.line}: {said.splitlines()[0]}", node, _column(dockerfile, node, part), dockerfile, build, None, (), None
+        )
+    if told := _told_by_us(dockerfile):
+        return BuildError(told.message, line=told.line, place=told.place, evidence=evidence, hint=told.hint, build=build)
     return BuildError(
         f"the build failed: {said.splitlines()[0] if said else 'the engine gave no reason'}", build=build, log=build.log
     )

@@ -9,11 +9,12 @@ from __future__ import annotations
 import codecs
 from dataclasses import dataclass, field
 
+from dockerlab.builds.tally import Sent
 from dockerlab.dockerfile import Dockerfile
 from dockerlab.faces import build as faces
 from dockerlab.faces.human import plain
 from dockerlab.faces.shown import Shown
-from dockerlab.wire.trace import Event, Log, Status, Vertex
+from dockerlab.wire.trace import Event, Lint, Log, Status, Vertex
 
 
 @dataclass(frozen=True)
@@ -62,8 +63,9 @@ class Step:
 class Build(Shown):
     """A build at one moment, or as it ended.
 
-    tags: as asked for. builder: which of the engine's builders ran it, "classic". reason: why that one. moment, started, completed:
-    seconds since the epoch. outcome: "running", "done", "failed" or "interrupted". image_id: of the result, else None.
+    tags: as asked for. builder: which of the engine's builders ran it, "buildkit" or "classic". reason: why that one. moment, started,
+    completed: seconds since the epoch. outcome: "running", "done", "failed" or "interrupted". image_id: of the result, else None.
+    warnings: what the builder's linter says, and of a context that is too big. context: what was sent of it.
     """
 
     tags: tuple[str, ...]
@@ -75,6 +77,8 @@ class Build(Shown):
     completed: float | None = None
     outcome: str = "running"
     image_id: str | None = None
+    warnings: tuple[Lint, ...] = ()
+    context: Sent = field(default_factory=Sent)
 
     @property
     def log(self) -> str:
@@ -130,14 +134,20 @@ class _Row:
 
 
 class Trace:
-    """Folds a build's events into its record. Not for several threads at once."""
+    """Folds a build's events into its record. sent: to be set as the context travels. Not for several threads at once."""
 
     def __init__(self, dockerfile: Dockerfile, tags: tuple[str, ...], builder: str, reason: str, started: float) -> None:
         self._nodes = {str(i): node for i, node in enumerate(dockerfile.nodes)}
         self._rows: dict[str, _Row] = {}
+        self._lints: list[Lint] = []
+        self.sent = Sent()
         self._tags, self._builder, self._reason, self._started = tags, builder, reason, started
 
     def apply(self, event: Event) -> None:
+        if isinstance(event, Lint):
+            if event not in self._lints:
+                self._lints.append(event)
+            return
         if isinstance(event, Vertex):
             row = self._rows.get(event.digest) or self._add(event)
             row.vertex = event
@@ -153,7 +163,9 @@ class Trace:
         """The build at `now`. outcome: as in `Build`."""
         steps = tuple(row.frozen() for row in self._rows.values())
         completed = None if outcome == "running" else now
-        return Build(self._tags, steps, self._builder, self._reason, self._started, now, completed, outcome, image_id)
+        lints = tuple(self._lints)
+        what = (self._tags, steps, self._builder, self._reason)
+        return Build(*what, self._started, now, completed, outcome, image_id, lints, self.sent)
 
     def _add(self, vertex: Vertex) -> _Row:
         node = self._nodes.get(vertex.digest)

@@ -6,8 +6,7 @@ caller's thread takes output as it comes, keeps time, and can be interrupted whi
         for chunk in conversation.chunks(tick=0.1):    # (1|2, bytes), or None where 0.1 s passed without one
             …
 
-The connection is docker-py's (a socket, a Windows pipe, TLS or ssh), opened anew and not put into its pool: what follows the head
-of the answer is no longer HTTP. Whatever ends the `with` block closes it, and with it the threads.
+Whatever ends the `with` block closes the connection (see `dockerlab.hijacking`), and with it the threads.
 """
 
 from __future__ import annotations
@@ -16,15 +15,12 @@ import contextvars
 import http.client
 import json
 import queue
-import socket
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any
-from urllib.parse import urlencode
 
-import requests
-
+from dockerlab import hijacking
 from dockerlab.client import Client, engine_errors, gone, meaning
 from dockerlab.wire.multiplex import Demultiplexer, Raw
 
@@ -32,6 +28,7 @@ _END = object()
 _AHEAD = 64  # pieces read but not yet taken; beyond it the reader waits, and with it the container
 _PIECE = 65536
 _JOIN_SECONDS = 5
+_UPGRADE = (("Connection", "Upgrade"), ("Upgrade", "tcp"))
 
 
 class Conversation:
@@ -56,18 +53,20 @@ class Conversation:
         self._is_fed = False
         self._threads: list[threading.Thread] = []
         with engine_errors(doing):
-            self._connection = _connection(client)
+            self._connection = hijacking.opened(client)
         try:
             with engine_errors(doing):
-                self._response = _ask(self._connection, client, method, path, params, body, upgrade)
+                data = b"" if body is None else json.dumps(body).encode()
+                headers = [("Content-Type", "application/json"), *(_UPGRADE if upgrade else ())]
+                self._response = hijacking.ask(self._connection, client, method, path, params, data, headers)
             if self._response.status >= 400:
-                raise meaning(_said(self._response.read()), doing, self._response.status, missing)
+                raise meaning(hijacking.said(self._response.read()), doing, self._response.status, missing)
         except BaseException:
             self._connection.close()
             raise
         self._decoder = Demultiplexer() if multiplexed else Raw()
         # After an upgrade the bytes are the container's, and some may have come along with the head.
-        self._read1 = self._response.fp.read1 if upgrade else self._response.read1
+        self._read1 = hijacking.reader(self._response, upgraded=upgrade)
         self._start(self._read, "reads")
 
     def chunks(self, tick: float) -> Iterator[tuple[int, bytes] | None]:
@@ -97,21 +96,14 @@ class Conversation:
             with suppress(OSError, ValueError):
                 for start in range(0, len(data), _PIECE):
                     sock.sendall(data[start : start + _PIECE])
-                _end_of_input(sock)
+                hijacking.end_of_input(self._connection)
 
         self._start(write, "writes")
 
     def close(self) -> None:
         """Ends it, wherever it is. May be called twice."""
         self._closed.set()
-        sock = self._connection.sock
-        if isinstance(sock, socket.socket):
-            with suppress(OSError):
-                socket.socket.shutdown(sock, socket.SHUT_RDWR)
-        if process := getattr(sock, "proc", None):  # ssh: its close() does nothing once the input has ended
-            process.terminate()
-        with suppress(OSError):
-            self._connection.close()
+        hijacking.end(self._connection)
         for thread in self._threads:
             thread.join(_JOIN_SECONDS)
         with suppress(OSError, ValueError):
@@ -171,62 +163,3 @@ def conversing(
         yield conversation
     finally:
         conversation.close()
-
-
-def _connection(client: Client) -> Any:
-    """A new connection of docker-py's, without a time limit on reading."""
-    api: Any = client.api
-    url = api._url("/_ping")
-    adapter: Any = api.get_adapter(url)
-    request = requests.Request("GET", url).prepare()
-    pool = adapter.get_connection_with_tls_context(request, verify=api.verify, proxies={}, cert=api.cert)
-    connection = pool._new_conn()
-    connection.timeout = None
-    try:
-        connection.connect()
-    except OSError as error:  # a socket that is no longer there, too
-        raise ConnectionError(str(error)) from error
-    connection.sock.settimeout(None)
-    return connection
-
-
-def _ask(
-    connection: Any, client: Client, method: str, path: str, params: Mapping[str, Any], body: Any, upgrade: bool
-) -> http.client.HTTPResponse:
-    data = b"" if body is None else json.dumps(body).encode()
-    query = f"?{urlencode(params)}" if params else ""
-    api: Any = client.api
-    connection.putrequest(method, f"/v{api._version}{path}{query}")
-    headers = {"Content-Type": "application/json", "Content-Length": str(len(data))}
-    headers |= api._general_configs.get("HttpHeaders", {})
-    if upgrade:
-        headers |= {"Connection": "Upgrade", "Upgrade": "tcp"}
-    for name, value in headers.items():
-        connection.putheader(name, value)
-    connection.endheaders(data or None)
-    response = http.client.HTTPResponse(connection.sock, method=method)
-    try:
-        response.begin()
-    except http.client.HTTPException as error:
-        raise ConnectionError(str(error)) from error
-    return response
-
-
-def _said(body: bytes) -> str:
-    """The message in an engine's error."""
-    text = body.decode("utf-8", "replace")
-    with suppress(ValueError, KeyError, TypeError):
-        text = str(json.loads(text)["message"])
-    return text
-
-
-def _end_of_input(sock: Any) -> None:
-    """Closes our side for writing, the other stays open."""
-    process = getattr(sock, "proc", None)
-    if process is not None:  # ssh, as a process
-        process.stdin.close()
-    elif isinstance(sock, socket.socket):
-        # Not SSLSocket.shutdown: that would end TLS for reading, too.
-        socket.socket.shutdown(sock, socket.SHUT_WR)
-    else:
-        sock.send(b"")  # an engine's named pipe is in message mode, where an empty message ends the input

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from dockerlab.dockerfile.excerpt import excerpt
@@ -42,7 +42,17 @@ class Ignore:
     """
 
     def __init__(self, text: str) -> None:
-        self._patterns = tuple(_patterns(text))
+        self._take(_patterns(text))
+
+    @classmethod
+    def of(cls, patterns: Iterable[str]) -> Ignore:
+        """The same rules for patterns that are not lines of a file: no comments, nothing to clean. Raises ContextError."""
+        found = cls("")
+        found._take(_pattern(text) for text in patterns)
+        return found
+
+    def _take(self, patterns: Iterable[_Pattern]) -> None:
+        self._patterns = tuple(patterns)
         self._exceptions = tuple(pattern for pattern in self._patterns if pattern.is_exception)
         self._folders: dict[str, tuple[bool, ...]] = {}
 
@@ -53,6 +63,10 @@ class Ignore:
     def may_hold_exceptions(self, directory: str) -> bool:
         """Whether something in an excluded folder may be taken back by a `!`: only then must a walk look into it."""
         return any(_may_match_inside(pattern, directory) for pattern in self._exceptions)
+
+    def may_match_inside(self, directory: str) -> bool:
+        """Whether something in a folder that does not match may match: only then must a walk that seeks matches look into it."""
+        return any(_may_match_inside(pattern, directory) for pattern in self._patterns)
 
     def _folder(self, directory: str) -> tuple[bool, ...]:
         """For each pattern whether it has matched `directory` or a folder above it; () for the context itself."""
@@ -96,19 +110,30 @@ def _patterns(text: str) -> Iterator[_Pattern]:
     for number, line in enumerate(lines, start=1):
         if line.startswith("#") or not line.strip():
             continue
-        pattern = _clean(line)
-        is_exception = pattern.startswith("!")
         try:
-            if pattern == "!":
-                raise ValueError("a ! without a pattern")
-            pattern = pattern[1:] if is_exception else pattern
-            yield _Pattern(pattern, is_exception, re.compile(_regex(pattern), re.DOTALL))
+            yield _compiled(_clean(line))
         except ValueError as error:
             raise ContextError(
                 f"line {number} of .dockerignore is no pattern: {error}",
                 place=excerpt([line.rstrip("\r") for line in lines], number),
                 hint="Folders are separated by /. A \\ takes one of *?[]\\! as it is.",
             ) from error
+
+
+def _compiled(text: str) -> _Pattern:
+    """Raises ValueError for what is no pattern."""
+    is_exception = text.startswith("!")
+    if text == "!":
+        raise ValueError("a ! without a pattern")
+    text = text[1:] if is_exception else text
+    return _Pattern(text, is_exception, re.compile(_regex(text), re.DOTALL))
+
+
+def _pattern(text: str) -> _Pattern:
+    try:
+        return _compiled(text)
+    except ValueError as error:
+        raise ContextError(f"'{text}' is no pattern: {error}", hint="Folders are separated by /.") from error
 
 
 def _clean(line: str) -> str:

@@ -31,6 +31,7 @@ from dockerlab.errors import Conflict, DockerlabError
 
 if TYPE_CHECKING:
     from dockerlab.engine.building.builder import Builder
+    from dockerlab.engine.sessions.registry import Sessions
 
 _LOG = logging.getLogger(__name__)
 
@@ -55,6 +56,8 @@ class Engine:
         self.containers.recover()
         self._building = threading.Lock()
         self._builder: Builder | None = None
+        self._opening = threading.Lock()
+        self._sessions: Sessions | None = None
         self.health.restore()
         # The first container does not wait for them.
         threading.Thread(target=self.runtime.warm, name="launcher", daemon=True).start()
@@ -71,8 +74,18 @@ class Engine:
             if self._builder is None:
                 from dockerlab.engine.building.builder import Builder
 
-                self._builder = Builder(self.containers)
+                self._builder = Builder(self.containers, lambda: self.sessions)
             return self._builder
+
+    @property
+    def sessions(self) -> Sessions:
+        """Made, and imported, for the first one."""
+        with self._opening:
+            if self._sessions is None:
+                from dockerlab.engine.sessions.registry import Sessions
+
+                self._sessions = Sessions()
+            return self._sessions
 
     def uses(self) -> list[Use]:
         """What needs which image: containers, and builds."""
@@ -95,6 +108,9 @@ class Engine:
                     self.containers.remove(container, force=True, volumes=True)
             for path in half_made:
                 remove(path)
+            from dockerlab.engine.building.secrets import clear
+
+            clear(self.home)
             self.store.collect()
         except (DockerlabError, OSError) as error:
             _LOG.error("what is not needed cannot be removed: %s", error)

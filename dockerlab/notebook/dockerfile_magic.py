@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from argparse import Namespace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from dockerlab.builds import build
+from dockerlab.builds import build, export
+from dockerlab.builds.secrets import Secrets
 from dockerlab.errors import UsageError
 from dockerlab.notebook.arguments import HelpShown, Parser
 from dockerlab.notebook.expand import words
@@ -41,6 +42,22 @@ def parsers() -> dict[str, Parser]:
     parser.add_argument("--pull", action="store_true", help="ask the registry for a newer base image")
     parser.add_argument("--platform", metavar="OS/ARCH", help="such as linux/amd64")
     parser.add_argument("--label", action="append", default=[], metavar="KEY=VALUE", help="a label of the image; repeatable")
+    parser.add_argument(
+        "--cache-from", action="append", default=[], metavar="IMAGE", help="an image whose layers count as a cache, too; repeatable"
+    )
+    parser.add_argument(
+        "--secret",
+        action="append",
+        default=[],
+        metavar="id=ID,…",
+        help="what RUN --mount=type=secret,id=ID sees: env=NAME, src=FILE or var=a variable of the notebook; repeatable",
+    )
+    parser.add_argument(
+        "--ssh", action="append", default=[], metavar="default|ID=SOCKET", help="an ssh agent for RUN --mount=type=ssh; repeatable"
+    )
+    parser.add_argument(
+        "-o", "--output", metavar="DEST", help="the result's files in place of an image: a folder, or type=tar,dest=FILE"
+    )
     parser.add_argument("--context", metavar="DIR", help="a folder as build context; the cells of %%context lie over it")
     parser.add_argument("-q", "--quiet", action="store_true", help="show no progress")
     parser.add_argument("--var", metavar="NAME", help="the notebook variable that the image is bound to")
@@ -48,7 +65,7 @@ def parsers() -> dict[str, Parser]:
 
 
 def magic(session: Session, line: str, cell: str | None) -> Image | None:
-    """Builds, shows the build while it runs, and returns the image."""
+    """Builds, shows the build while it runs, and returns the image, if one is made."""
     try:
         arguments = parsers()[""].parse_args(words(line, session.namespace))
     except HelpShown:
@@ -59,20 +76,26 @@ def magic(session: Session, line: str, cell: str | None) -> Image | None:
         )
     dockerfile, directory = _source(arguments, cell)
     with LiveDisplay(session) as live:
-        image = build(
-            dockerfile,
-            context=directory,
-            files=session.files if cell is not None else None,
-            tag=arguments.tag,
-            build_arg=arguments.build_arg,
-            target=arguments.target,
-            no_cache=arguments.no_cache,
-            pull=arguments.pull,
-            platform=arguments.platform,
-            label=arguments.label,
-            progress=None if arguments.quiet else live.show,
-            client=session.client,
-        )
+        options: dict[str, Any] = {
+            "context": directory,
+            "files": session.files if cell is not None else None,
+            "tag": arguments.tag,
+            "build_arg": arguments.build_arg,
+            "target": arguments.target,
+            "no_cache": arguments.no_cache,
+            "pull": arguments.pull,
+            "platform": arguments.platform,
+            "label": arguments.label,
+            "cache_from": arguments.cache_from,
+            "secret": Secrets.of(arguments.secret, session.namespace),
+            "ssh": arguments.ssh,
+            "progress": None if arguments.quiet else live.show,
+            "client": session.client,
+        }
+        if arguments.output:
+            export(dockerfile, arguments.output, **options)
+            return None
+        image = build(dockerfile, **options)
     if arguments.var:
         session.namespace[arguments.var] = image
     return image

@@ -2,7 +2,7 @@
 
 The one event type for builds: BuildKit's trace decodes to it, the classic stream is adapted to it (`dockerlab.builds.classic`), and
 every engine's build is shown by the same view. A build is a graph of *vertexes*; a *status* is a part of a vertex's work with a size
-(a layer that is pulled); a *log* is a piece of what a vertex's command prints.
+(a layer that is pulled); a *log* is a piece of what a vertex's command prints; a *lint* is what the linter says of a line.
 
 A vertex is reported again whenever something about it changes; the later report replaces the earlier one. Times are seconds since the
 epoch. `digest` identifies a vertex within one build.
@@ -49,4 +49,15 @@ class Log:
     timestamp: float = 0.0
 
 
-Event = Vertex | Status | Log
+@dataclass(frozen=True, slots=True)
+class Lint:
+    """What a builder's linter has against a Dockerfile. text: in a sentence. lines: 1-based. url: where it is explained, or ''."""
+
+    vertex: str
+    text: str
+    detail: tuple[str, ...] = ()
+    url: str = ""
+    lines: tuple[int, ...] = ()
+
+
+Event = Vertex | Status | Log | Lint

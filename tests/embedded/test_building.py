@@ -83,7 +83,7 @@ def test_a_program_that_is_not_there(own: OwnEngine) -> None:
         ("", {}, 400, "the Dockerfile (Dockerfile) cannot be empty"),
         ("FROM busybox\n", {"target": "nope"}, 400, 'target stage "nope" could not be found'),
         ("FROM busybox\n", {"dockerfile": "nofile"}, 500, "Cannot locate specified Dockerfile: nofile"),
-        ("FROM busybox\n", {"version": "2"}, 501, "DOCKER_BUILDKIT=0"),
+        ("FROM busybox\n", {"version": "2", "remote": "client-session"}, 400, "needs one: session=ID"),
         ("FROM busybox\n", {"platform": "linux/s390x"}, 400, "cannot build for linux/s390x"),
         ("FROM busybox AS a\nCOPY --from=b / /\nFROM busybox AS b\nCOPY --from=a / /\n", {}, 400, "circular dependency"),
     ],

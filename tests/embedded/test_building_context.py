@@ -224,7 +224,7 @@ class TestHostile:
             bench.read(b"")
 
     def test_more_names_than_memory(self, bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("dockerlab.engine.building.archive._MOST_MEMORY", 100_000)
+        monkeypatch.setattr("dockerlab.engine.building.archive.MOST_MEMORY", 100_000)
         with pytest.raises(EngineError, match="too many files"):
             bench.read(layer(DOCKERFILE, *(("d/" * 100 + str(number), b"", {}) for number in range(200))))
         fields = {"pax_headers": {"SCHILY.xattr.user.x": "x" * 1000}}

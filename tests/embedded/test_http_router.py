@@ -105,9 +105,7 @@ def test_versions_that_are_not_spoken(path: str, said: str) -> None:
         ("POST", "/services/create", "swarm mode is not supported"),
         ("GET", "/tasks/x/logs", "swarm mode is not supported"),
         ("POST", "/plugins/vieux/sshfs:latest/enable", "plugins are not supported"),
-        ("POST", "/v1.41/session", "DOCKER_BUILDKIT=0"),
-        ("POST", "/grpc", "DOCKER_BUILDKIT=0"),
-        ("POST", "/build/cancel", "DOCKER_BUILDKIT=0"),
+        ("POST", "/v1.41/grpc", "DOCKER_BUILDKIT=0"),
     ],
 )
 def test_what_is_missing_says_so(method: Method, path: str, said: str) -> None:

@@ -155,12 +155,16 @@ def test_an_empty_dockerfile(client: Client, text: str) -> None:
 
 def test_a_heredoc_is_run_or_refused_but_never_an_empty_command(client: Client) -> None:
     text = "FROM busybox\nRUN <<EOF\nexit 3\nEOF\n"
-    if embedded.is_own(client.version()):
-        error = failure(client, text)
-        assert (error.line, error.exit_code) == (2, 3)
+    with pytest.raises((BuildError, DockerfileError)) as caught:
+        build(client, text)
+    error = caught.value
+    assert isinstance(error, BuildError | DockerfileError)
+    assert error.line == 2
+    if isinstance(error, BuildError):
+        assert error.exit_code == 3
     else:
-        with pytest.raises(DockerfileError, match="line 2: a heredoc needs BuildKit"):
-            build(client, text)
+        assert error.message.startswith("line 2: a heredoc needs ")
+        assert not embedded.is_own(client.version())
 
 
 def test_arguments_that_are_wrong(client: Client, tmp_path: Path) -> None:

@@ -77,7 +77,7 @@ def test_the_same_in_the_steps_of_a_build(client: Client, prefix: str) -> None:
     standins.prepare("debian", client=client)
     text = "FROM debian\nCOPY lab.sh /\nRUN sh -e /lab.sh\nRUN chown bob: /srv/data\n"
     text += "USER bob\nWORKDIR /home/bob\nRUN id -un; cat /srv/data\n"
-    image = builds.build(text, files={"lab.sh": APT}, tag=f"{prefix}apt", client=client)
+    image = builds.build(text, files={"lab.sh": APT}, tag=f"{prefix}apt", no_cache=True, client=client)
     try:
         assert image.build
         assert image.build.steps[2].output[-3:] == ("data", "bob", "/home/bob")

@@ -12,6 +12,7 @@ MODULES = (
     "registry",
     "images",
     "build",
+    "session",
     "containers",
     "streams",
     "observation",

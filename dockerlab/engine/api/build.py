@@ -1,4 +1,5 @@
-"""/build: an image of a Dockerfile, by the classic stream that docker-py and `DOCKER_BUILDKIT=0 docker build` read; and its caches."""
+"""/build: an image of a Dockerfile, by the classic stream that docker-py and `DOCKER_BUILDKIT=0 docker build` read, or with version 2 by
+BuildKit's trace; and its caches."""
 
 from __future__ import annotations
 
@@ -6,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from dockerlab.engine.http.types import Answer, Request, Response, Route, Stream
 from dockerlab.engine.store.documents import architecture
+from dockerlab.errors import UsageError
 
 if TYPE_CHECKING:
     from dockerlab.engine.core import Engine
@@ -22,12 +24,23 @@ def build(engine: Engine, request: Request) -> Response:
 
 
 def prune(engine: Engine, request: Request) -> Response:
-    """POST /build/prune: what `RUN --mount=type=cache` has kept. The cache of steps is images: `docker image prune`."""
+    """POST /build/prune: what `RUN --mount=type=cache` and contexts have kept. The cache of steps is images: `docker image prune`."""
     removed, freed = engine.builder.caches.prune()
-    return Answer({"CachesDeleted": removed or None, "SpaceReclaimed": freed})
+    contexts, more = engine.builder.contexts.prune()
+    return Answer({"CachesDeleted": [*removed, *contexts] or None, "SpaceReclaimed": freed + more})
+
+
+def cancel(engine: Engine, request: Request) -> Response:
+    """POST /build/cancel: ends the build of that id. One that is not known has ended, as for Docker."""
+    build_id = request.query.text("id")
+    if not build_id:
+        raise UsageError("build ID not provided")
+    engine.builder.cancel(build_id)
+    return Answer()
 
 
 ROUTES = (
     Route("POST", "/build", build),
     Route("POST", "/build/prune", prune),
+    Route("POST", "/build/cancel", cancel),
 )

@@ -247,23 +247,32 @@ def _shown(images: list[Image]) -> list[Image]:
 
 
 def _build_cache(engine: Engine) -> list[dict[str, Any]]:
-    """What `RUN --mount=type=cache` has kept. The cache of steps is images."""
-    if not (engine.home.root / "caches").exists():
+    """What `RUN --mount=type=cache` and the contexts of sessions have kept. The cache of steps is images."""
+    if not any((engine.home.root / name).exists() for name in ("caches", "contexts")):
         return []  # without importing the builder
-    return [
-        {
-            "ID": cache.name,
-            "Type": "exec.cachemount",
-            "Description": "RUN --mount=type=cache",
-            "InUse": cache.is_used,
-            "Shared": False,
-            "Size": cache.size,
-            "CreatedAt": timestamps.text(cache.changed),
-            "LastUsedAt": timestamps.text(cache.changed),
-            "UsageCount": 1,
-        }
+    caches = (
+        _cache_usage(cache.name, "exec.cachemount", "RUN --mount=type=cache", cache.size, cache.changed, is_used=cache.is_used)
         for cache in engine.builder.caches.all()
-    ]
+    )
+    contexts = (
+        _cache_usage(context.name, "source.local", "local source for context", context.size, context.used, is_used=context.is_used)
+        for context in engine.builder.contexts.all()
+    )
+    return [*caches, *contexts]
+
+
+def _cache_usage(name: str, kind: str, description: str, size: int, time: int, *, is_used: bool) -> dict[str, Any]:
+    return {
+        "ID": name,
+        "Type": kind,
+        "Description": description,
+        "InUse": is_used,
+        "Shared": False,
+        "Size": size,
+        "CreatedAt": timestamps.text(time),
+        "LastUsedAt": timestamps.text(time),
+        "UsageCount": 1,
+    }
 
 
 def image_usage(images: list[Image], users: Mapping[str, int], version: tuple[int, int]) -> list[dict[str, Any]]:

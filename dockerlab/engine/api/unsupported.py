@@ -63,7 +63,7 @@ _ENDPOINTS: dict[str, tuple[tuple[Method, str], ...]] = {
         ("POST", "/containers/{id}/checkpoints"),
         ("DELETE", "/containers/{id}/checkpoints/{checkpoint}"),
     ),
-    BUILDKIT: (("POST", "/session"), ("POST", "/grpc"), ("POST", "/build/cancel")),
+    BUILDKIT: (("POST", "/grpc"),),
 }
 
 

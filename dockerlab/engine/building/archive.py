@@ -27,12 +27,12 @@ from dockerlab.engine.store.tar import Entry, entries
 from dockerlab.errors import EngineError
 
 # Roughly the bytes of memory of an index, and of one file in it.
-_MOST_MEMORY: Final = 1 << 29
-_MEMORY_OF_ONE: Final = 600
+MOST_MEMORY: Final = 1 << 29
+MEMORY_OF_ONE: Final = 600
 _BLOCK: Final = 512
-_LONGEST_PATH: Final = 4096
-_LONGEST_NAME: Final = 255
-_KEPT: Final = ("user.", "security.capability")
+LONGEST_PATH: Final = 4096
+LONGEST_NAME: Final = 255
+KEPT: Final = ("user.", "security.capability")
 
 
 @dataclass(slots=True)
@@ -86,7 +86,7 @@ class Archive:
             raise FileNotFoundError(path)
         if node.entry.kind != "file":
             raise IsADirectoryError(path)
-        return cast("IO[bytes]", _Window(self._file.fileno(), node.offset, node.entry.size, node.entry.sparse))
+        return cast("IO[bytes]", Window(self._file.fileno(), node.offset, node.entry.size, node.entry.sparse))
 
     def identity(self, path: str) -> object:
         """See `View`."""
@@ -130,7 +130,7 @@ class Archive:
         node = self._nodes[path] if not path else self._nodes.get(path)
         if not path and entry.kind != "directory":
             return
-        kept = {name: value for name, value in entry.xattrs.items() if name.startswith(_KEPT)} if entry.xattrs else entry.xattrs
+        kept = {name: value for name, value in entry.xattrs.items() if name.startswith(KEPT)} if entry.xattrs else entry.xattrs
         uid, gid = (entry.uid, entry.gid) if self._owners else (0, 0)
         mode = 0o777 if entry.kind == "symlink" else entry.mode
         if (path, kept, uid, gid, mode) != (entry.path, entry.xattrs, entry.uid, entry.gid, entry.mode):
@@ -151,7 +151,7 @@ class Archive:
     def _checked(self, path: str) -> str:
         """Where an entry lies, with the directories that lead to it. Raises EngineError for a name no file can have."""
         parent, _, name = path.rpartition("/")
-        if len(name) > _LONGEST_NAME or len(path) > _LONGEST_PATH:
+        if len(name) > LONGEST_NAME or len(path) > LONGEST_PATH:
             raise EngineError(f"/{path[:200]}…: file name too long")
         above = self._nodes.get(parent)
         if above is not None and above.entry.kind == "directory":
@@ -159,7 +159,7 @@ class Archive:
         real = resolve(self, parent)
         done = ""
         for part in real.split("/") if real else ():
-            if len(part) > _LONGEST_NAME:
+            if len(part) > LONGEST_NAME:
                 raise EngineError(f"/{path[:200]}…: file name too long")
             done = f"{done}/{part}" if done else part
             node = self._nodes.get(done)
@@ -179,11 +179,11 @@ class Archive:
 
     def _weigh(self, entry: Entry) -> None:
         """Raises EngineError where it is too much."""
-        if len(entry.target) >= _LONGEST_PATH:
+        if len(entry.target) >= LONGEST_PATH:
             raise EngineError(f"/{entry.path[:200]}: file name too long", hint="No symbolic link can lead to so long a path.")
-        self._memory += _MEMORY_OF_ONE + len(entry.path) + len(entry.target) + 200 * len(entry.sparse or ())
+        self._memory += MEMORY_OF_ONE + len(entry.path) + len(entry.target) + 200 * len(entry.sparse or ())
         self._memory += sum(map(len, entry.xattrs.values()))
-        if self._memory > _MOST_MEMORY:
+        if self._memory > MOST_MEMORY:
             raise EngineError("the archive has too many files", hint="What a build does not need can be named in .dockerignore.")
 
     def _linked(self, entry: Entry) -> _Node:
@@ -224,8 +224,8 @@ class Archive:
         return hash_.digest()
 
 
-class _Window(io.RawIOBase):
-    """A file of an archive, holes as zeros. It has a place of its own, and leaves that of the archive's file alone."""
+class Window(io.RawIOBase):
+    """A piece of a file as a file, holes as zeros. It has a place of its own, and leaves that of the whole alone."""
 
     def __init__(self, fd: int, offset: int, size: int, sparse: tuple[tuple[int, int], ...] | None) -> None:
         super().__init__()

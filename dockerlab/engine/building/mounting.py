@@ -3,7 +3,7 @@
 - bind: a copy of files of the context, of a stage or an image, so that what the command writes there with `rw` is lost, as it is to be
 - cache: a directory that outlives the build (see `caches`)
 - tmpfs: the runtime's
-- secret, ssh: of a client's session, which the classic protocol has not; what is not required is left out
+- secret, ssh: of a client's session (see `secrets`), which the classic protocol has not; what is not required is left out
 """
 
 from __future__ import annotations
@@ -33,20 +33,24 @@ from dockerlab.errors import NotFound
 
 if TYPE_CHECKING:
     from dockerlab.engine.building.caches import Caches
+    from dockerlab.engine.building.secrets import Secrets
 
 HALF_MADE = f"{BUILD_FILES}mount-"
 # What is in a container's /dev and stays there.
 _OF_DEV = (*DEVICES, "console", "ptmx", "pts", "fd", "stdin", "stdout", "stderr", "core")
+_AGENTS = "/run/buildkit/ssh_agent."
 # Files by the name of a stage or an image; "" is the build context.
 Find = Callable[[str], View]
 
 
 @dataclass
 class Mounted:
-    """What a container of RUN is given."""
+    """What a container of RUN is given. env: NAME=value; secret: the same, which is in no record."""
 
     bound: list[Bound] = field(default_factory=list)
     tmpfs: dict[str, str] = field(default_factory=dict)
+    env: list[str] = field(default_factory=list)
+    secret: list[str] = field(default_factory=list, repr=False)
 
 
 @dataclass(frozen=True)
@@ -56,6 +60,7 @@ class Mounting:
     home: Home
     caches: Caches
     cancellation: Cancellation
+    secrets: Secrets | None = None
 
     def material(self, mounts: Sequence[Mount], find: Find) -> list[object]:
         """What the result depends on: the content of what is bound. What is in a cache does not count. Raises NotFound."""
@@ -79,7 +84,47 @@ class Mounting:
                     with full_disk_is_an_error():
                         copy = stack.enter_context(self._copied(mount, find))
                     found.bound.append(Bound(copy, target, mount.read_only))
+                elif mount.type == "secret":
+                    self._secret(mount, workdir, found, stack)
+                elif mount.type == "ssh":
+                    self._agent(mount, workdir, found, stack)
             yield found
+
+    def _secret(self, mount: Mount, workdir: str, found: Mounted, stack: ExitStack) -> None:
+        """Not to be found is an error only where it is required."""
+        name = secret_id(mount)
+        value = self.secrets.value(name) if self.secrets else None
+        if value is None:
+            if mount.required:
+                hint = f"Give it to the build: --secret id={name},src=FILE or env=VARIABLE."
+                raise Refused(f"secret {name}: not found", at=f"id={name}", hint=hint)
+            return
+        assert self.secrets
+        if mount.env:
+            text = value.decode("utf-8", "surrogateescape")
+            if "\0" in text:
+                raise Refused(f"secret {name} cannot be in a variable: it holds a null byte", at=f"env={mount.env}")
+            found.secret.append(f"{mount.env}={text}")
+        if mount.target or not mount.env:
+            target = mount.target or f"/run/secrets/{posixpath.basename(name)}"
+            mode = 0o400 if mount.mode is None else mount.mode
+            path = stack.enter_context(self.secrets.file(value, mode, mount.uid or 0, mount.gid or 0))
+            found.bound.append(Bound(path, posixpath.normpath(posixpath.join(workdir, target))))
+
+    def _agent(self, mount: Mount, workdir: str, found: Mounted, stack: ExitStack) -> None:
+        name = mount.id or "default"
+        if not self.secrets or not self.secrets.has_agent(name):
+            if mount.required:
+                hint = f"Give it to the build: --ssh {name}. An agent runs, and SSH_AUTH_SOCK names it?"
+                raise Refused(f'no SSH key "{name}" forwarded from the client', at="type=ssh", hint=hint)
+            return
+        number = sum(one.target.startswith(_AGENTS) for one in found.bound)
+        target = posixpath.normpath(posixpath.join(workdir, mount.target)) if mount.target else f"{_AGENTS}{number}"
+        mode = 0o600 if mount.mode is None else mount.mode
+        path = stack.enter_context(self.secrets.agent(name, mode, mount.uid or 0, mount.gid or 0))
+        found.bound.append(Bound(path, target, read_only=False))
+        if not found.env:
+            found.env.append(f"SSH_AUTH_SOCK={target}")
 
     def _caches(self, mounts: Sequence[Mount], workdir: str, find: Find, stack: ExitStack) -> dict[str, Path]:
         """By id. Each is taken once, and all in one order: two commands that lock the same ones do not wait for each other."""
@@ -152,11 +197,13 @@ def stubs(view: View, targets: Sequence[str]) -> tuple[str, ...]:
 
 
 def _told(mount: Mount, find: Find) -> object:
-    if mount.type in ("secret", "ssh") and mount.required:
-        text = f"{mount.type} {mount.id or 'default'}: not found"
-        raise Refused(text, at="--mount", hint="Secrets and keys come with a session of BuildKit; this build has none.")
     said = [mount.type, mount.target, mount.from_, mount.source, mount.id, mount.read_only, mount.size]
     return [*said, digest(find(mount.from_), _source(mount, find))] if mount.type == "bind" else said
+
+
+def secret_id(mount: Mount) -> str:
+    """What a secret is asked for by: its id, else its source, else its target's name."""
+    return mount.id or mount.source or posixpath.basename(posixpath.normpath(mount.target))
 
 
 def _source(mount: Mount, find: Find) -> str:

@@ -1,6 +1,6 @@
 """`POST /build`: what is asked for, read from the query and the headers. Pure. Names, texts and statuses are the Engine API's.
 
-version 2 and a session mean BuildKit, which this engine does not speak: 501, with the way around.
+version 2 is BuildKit's: told by its trace, with what a session brings (see `solving`).
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import json
 import posixpath
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from dockerlab import reference
 from dockerlab.engine.http.types import Query
@@ -20,9 +20,11 @@ from dockerlab.engine.store.values import refused
 from dockerlab.errors import EngineError, InvalidReference, UsageError
 
 BUILDKIT = (
-    "dockerlab's engine does not speak BuildKit's protocol: set DOCKER_BUILDKIT=0, and the same Dockerfile is built, "
-    "RUN --mount, heredocs and stages side by side included"
+    "dockerlab's engine takes builds by POST /build, with a session too, and not by BuildKit's own API: set DOCKER_BUILDKIT=0, and the "
+    "same Dockerfile is built, RUN --mount, heredocs and stages side by side included"
 )
+SESSION: Final = "client-session"
+_OUTPUTS: Final = ("image", "moby", "docker")
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,8 @@ class BuildRequest:
     """dockerfile: its place in the context. tags: canonical. args: None for one whose value is the Dockerfile's. auth: by registry.
 
     platform: as asked, "" for this machine's. host: the HostConfig of the containers of RUN. remote: a URL in place of the context.
+
+    is_traced: version 2, told as BuildKit tells it. session: the id of the client's. build_id: what it is cancelled by.
     """
 
     dockerfile: str = "Dockerfile"
@@ -45,18 +49,21 @@ class BuildRequest:
     quiet: bool = False
     host: Mapping[str, Any] = field(default_factory=dict)
     auth: Mapping[str, Mapping[str, str]] = field(default_factory=dict, repr=False)
+    is_traced: bool = False
+    session: str = ""
+    build_id: str = ""
 
 
 def parse(query: Query, headers: Mapping[str, str], platforms: tuple[str, ...]) -> BuildRequest:
     """headers: by lower-case name. platforms: what can be built for here. Raises UsageError, EngineError, InvalidReference."""
-    if query.text("version") == "2":
-        raise EngineError(BUILDKIT, status=501)
+    is_traced, session, remote = query.text("version") == "2", query.text("session"), query.text("remote")
     if query.flag("squash"):
         raise UsageError("squash is only supported with experimental mode")
     if query.text("isolation").lower() not in ("", "default"):
         raise UsageError(f'unsupported isolation: "{query.text("isolation")}"')
-    if query.text("outputs") not in ("", "[]", "null"):
-        raise EngineError(f"outputs need BuildKit: {BUILDKIT}", status=501)
+    _check_outputs(query, is_traced=is_traced)
+    if is_traced and remote == SESSION and not session:
+        raise UsageError("a build context of a session needs one: session=ID", hint="POST /session opens it.")
     return BuildRequest(
         dockerfile=query.text("dockerfile") or "Dockerfile",
         tags=tuple(dict.fromkeys(_tag(text) for text in query.all("t") if text)),
@@ -64,14 +71,30 @@ def parse(query: Query, headers: Mapping[str, str], platforms: tuple[str, ...]) 
         labels={name: value or "" for name, value in _texts(query, "labels", with_none=True).items()},
         target=query.text("target"),
         platform=_platform(query.text("platform"), platforms),
-        remote=query.text("remote"),
+        remote=remote,
         cache_from=_list(query, "cachefrom"),
         no_cache=query.flag("nocache"),
         pull=query.flag("pull"),
         quiet=query.flag("q"),
         host=_host(query),
         auth=_auth(headers.get("x-registry-config", "")),
+        is_traced=is_traced,
+        session=session if is_traced else "",
+        build_id=query.text("buildid"),
     )
+
+
+def _check_outputs(query: Query, *, is_traced: bool) -> None:
+    """Raises EngineError for what is no image of this engine."""
+    if query.text("outputs") in ("", "[]", "null"):
+        return
+    if not is_traced:
+        raise EngineError("outputs need BuildKit: ask with version=2", status=501)
+    for output in query.json("outputs") or ():
+        kind = output.get("Type") if isinstance(output, dict) else None
+        if kind not in _OUTPUTS:
+            text = f"output of type {str(kind)[:100]} is not supported by dockerlab's engine: it makes images"
+            raise EngineError(text, status=501, hint="Build the image, and copy what is needed out of a container of it.")
 
 
 def _tag(text: str) -> str:

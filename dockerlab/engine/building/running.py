@@ -6,14 +6,13 @@ nobody waits for it any more.
 
 from __future__ import annotations
 
-import codecs
 import os
 import signal
 import stat
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -24,7 +23,7 @@ from dockerlab.engine.containers.record import BUILD_LABEL
 from dockerlab.engine.store.disk import full_disk_is_an_error
 from dockerlab.engine.store.values import short
 from dockerlab.errors import DockerlabError, EngineError
-from dockerlab.wire.multiplex import STDERR, STDOUT, Demultiplexer
+from dockerlab.wire.multiplex import Demultiplexer
 
 if TYPE_CHECKING:
     from dockerlab.engine.containers import Containers
@@ -34,8 +33,8 @@ _PIECE = 1 << 16
 _LONGEST_ARGUMENT = 128 << 10  # the kernel's MAX_ARG_STRLEN
 # Of an image's configuration, what a step of its build runs with.
 _OF_IMAGE = ("Env", "User", "WorkingDir", "Shell")
-# Told what the command prints: 1 or 2 for the stream, text.
-Say = Callable[[int, str], object]
+# Told what the command prints: 1 or 2 for the stream, bytes that are cut anywhere.
+Say = Callable[[int, bytes], object]
 
 
 class CommandFailed(EngineError):
@@ -43,7 +42,7 @@ class CommandFailed(EngineError):
 
     def __init__(self, argv: Sequence[str], code: int) -> None:
         super().__init__(f"The command '{' '.join(argv)}' returned a non-zero code: {code}", status=500)
-        self.code = code
+        self.argv, self.code = tuple(argv), code
 
 
 @dataclass(frozen=True)
@@ -60,7 +59,7 @@ class Job:
     """What is to be run. image: the id of the one that it runs on. config: of the stage. env: NAME=value, besides the config's.
 
     host: its HostConfig. tmpfs: target → options. stubs: paths, deepest first, that are not in the image and are there only because
-    something is mounted at them.
+    something is mounted at them. secret: NAME=value, which no record has.
     """
 
     image: str
@@ -71,6 +70,7 @@ class Job:
     bound: tuple[Bound, ...] = ()
     tmpfs: Mapping[str, str] | None = None
     stubs: tuple[str, ...] = ()
+    secret: tuple[str, ...] = field(default=(), repr=False)
 
 
 @dataclass(frozen=True)
@@ -118,7 +118,7 @@ def _adopt(containers: Containers, container: Container, started: str, image: Im
 def _created(containers: Containers, job: Job) -> Container:
     if any(
         len(text.encode("utf-8", "surrogatepass")) >= _LONGEST_ARGUMENT
-        for text in (*job.argv, *job.env, *(job.config.get("Env") or ()))
+        for text in (*job.argv, *job.env, *job.secret, *(job.config.get("Env") or ()))
     ):
         raise EngineError(
             f"exec {job.argv[0][:200]}: argument list too long",
@@ -138,7 +138,9 @@ def _created(containers: Containers, job: Job) -> Container:
             "Tmpfs": dict(job.tmpfs or {}),
         },
     }
-    return containers.create(body, run={name: job.config.get(name) for name in _OF_IMAGE}).container
+    container = containers.create(body, run={name: job.config.get(name) for name in _OF_IMAGE}).container
+    container.secret = job.secret
+    return container
 
 
 def _run(containers: Containers, container: Container, say: Say, cancellation: Cancellation) -> int:
@@ -169,14 +171,9 @@ def _pass_on(attachment: Attachment, say: Say) -> None:
     if attachment.stream is None:
         return  # it ended before anybody could listen
     frames = Demultiplexer()
-    decoders = {stream: codecs.getincrementaldecoder("utf-8")("replace") for stream in (STDOUT, STDERR)}
     while data := attachment.stream.recv(_PIECE):
         for stream, payload in frames.feed(data):
-            if text := decoders[stream].decode(payload):
-                say(stream, text)
-    for stream, decoder in decoders.items():
-        if text := decoder.decode(b"", final=True):
-            say(stream, text)
+            say(stream, payload)
 
 
 def _remove_stubs(container: Container, stubs: Sequence[str]) -> None:

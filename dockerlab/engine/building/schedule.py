@@ -20,11 +20,17 @@ Work = Callable[[int, Tape], object]
 
 
 class Schedule:
-    """needs: for each stage that is to be built, in the order in which they are told, those that must be done before. folder: for tapes."""
+    """needs: for each stage that is to be built, in the order in which they are told, those that must be done before. folder: for tapes.
 
-    def __init__(self, needs: Mapping[int, Collection[int]], work: Work, cancellation: Cancellation, folder: Path) -> None:
+    tape: where all of them are told at once, as it happens; it is closed when they are done.
+    """
+
+    def __init__(
+        self, needs: Mapping[int, Collection[int]], work: Work, cancellation: Cancellation, folder: Path, tape: Tape | None = None
+    ) -> None:
         self._needs, self._work, self._cancellation = needs, work, cancellation
-        self._tapes = {index: Tape(folder) for index in needs}
+        self._tapes = {index: tape or Tape(folder) for index in needs}
+        self._left = len(needs) if tape else 0
         self._changed = threading.Condition()
         self._done: set[int] = set()
         self._running = 0
@@ -84,7 +90,11 @@ class Schedule:
         except BaseException as error:  # noqa: BLE001 - told by `messages`, in the thread of whoever reads
             self._fail(index, error)
         finally:
-            tape.close()
+            with self._changed:
+                self._left -= 1
+                is_last = self._left <= 0
+            if is_last:
+                tape.close()
 
     def _begin(self, index: int) -> None:
         """Waits until it is a stage's turn. One whose messages are read may always go on: others may be waiting for their reader."""

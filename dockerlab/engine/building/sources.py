@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Generator, Mapping
-from contextlib import closing, suppress
-from typing import IO, TYPE_CHECKING, Any
+from contextlib import AbstractContextManager, closing, suppress
+from typing import IO, Any
 
 from dockerlab.engine.building.cancellation import Cancellation
 from dockerlab.engine.rootfs import Snapshots
@@ -19,13 +19,12 @@ from dockerlab.engine.store import Image, Store
 from dockerlab.engine.store.tar import Entry
 from dockerlab.errors import NotFound
 
-if TYPE_CHECKING:
-    from dockerlab.engine.building.context import Context
-
 Message = Mapping[str, Any]
 # Brings an image of a registry into the store, and says how it goes on.
 Pull = Callable[[str, Cancellation], Generator[Message]]
 Tell = Callable[[Message], object]
+# Entered while an image is looked for; gives what takes the messages of a pull.
+Finding = Callable[[str, Tell], AbstractContextManager[Tell]]
 
 
 class Sources:
@@ -35,15 +34,17 @@ class Sources:
         self,
         store: Store,
         snapshots: Snapshots,
-        context: Context,
+        context: View,
         pull: Pull,
         cancellation: Cancellation,
         hold: Callable[[Image], object],
+        finding: Finding,
         *,
         always_pull: bool = False,
     ) -> None:
         self._store, self._snapshots, self.context = store, snapshots, context
         self._pull, self._cancellation, self._hold, self._always_pull = pull, cancellation, hold, always_pull
+        self._finding = finding
         self._lock = threading.Lock()
         self._images: dict[str, Image] = {}
         self._locks: dict[str, threading.Lock] = {}
@@ -54,7 +55,8 @@ class Sources:
             lock = self._locks.setdefault(name, threading.Lock())
         with lock:  # several stages may need it: it is brought once
             if name not in self._images:
-                self._images[name] = self._found(name, tell)
+                with self._finding(name, tell) as take:
+                    self._images[name] = self._found(name, take)
             return self._images[name]
 
     def _found(self, name: str, tell: Tell) -> Image:
@@ -74,6 +76,54 @@ class Sources:
     def root(self, image: Image | None) -> View:
         """An image's files. They are unpacked when somebody looks."""
         return _Root(self._store, self._snapshots, image) if image and image.layers else EMPTY
+
+
+class Later:
+    """A view that is there when somebody looks. load: brings it, once; what it raises is raised to all who look. Thread-safe."""
+
+    def __init__(self, load: Callable[[], View]) -> None:
+        self._load = load
+        self._lock = threading.Lock()
+        self._view: View | None = None
+        self._error: BaseException | None = None
+
+    def made(self) -> View:
+        """The view itself."""
+        with self._lock:
+            if self._error:
+                raise self._error
+            if self._view is None:
+                try:
+                    self._view = self._load()
+                except BaseException as error:
+                    self._error = error
+                    raise
+            return self._view
+
+    def lookup(self, path: str) -> Entry | None:
+        """See `View`."""
+        return self.made().lookup(path)
+
+    def names(self, path: str) -> list[str]:
+        """See `View`."""
+        return self.made().names(path)
+
+    def open(self, path: str) -> IO[bytes]:
+        """See `View`."""
+        return self.made().open(path)
+
+    def identity(self, path: str) -> object:
+        """See `View`."""
+        return self.made().identity(path)
+
+    def is_implied(self, path: str) -> bool:
+        """See `Archive`."""
+        return bool(getattr(self.made(), "is_implied", lambda _path: False)(path))
+
+    @property
+    def content(self) -> Callable[[str], bytes] | None:
+        """The digests of its files, where it has them."""
+        return getattr(self.made(), "content", None)
 
 
 class _Root:

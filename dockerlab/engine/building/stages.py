@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from types import MappingProxyType
@@ -22,19 +22,19 @@ from dockerlab.engine.building.schedule import Schedule
 from dockerlab.engine.building.state import Config, State
 from dockerlab.engine.building.steps import Steps, Tools
 from dockerlab.engine.containers.configuration import DEFAULT_PATH
-from dockerlab.engine.json_lines import line
 from dockerlab.engine.rootfs.reading import View
 from dockerlab.engine.store.documents import architecture
-from dockerlab.engine.store.values import short
 from dockerlab.errors import EngineError
 
 if TYPE_CHECKING:
     from dockerlab.engine.building.caches import Caches
     from dockerlab.engine.building.cancellation import Cancellation
     from dockerlab.engine.building.request import BuildRequest
+    from dockerlab.engine.building.secrets import Secrets
     from dockerlab.engine.building.sources import Sources
     from dockerlab.engine.building.state import Committer
     from dockerlab.engine.building.tape import Tape
+    from dockerlab.engine.building.telling import Telling
     from dockerlab.engine.containers import Containers
     from dockerlab.engine.store import Image
 
@@ -42,7 +42,8 @@ if TYPE_CHECKING:
 @dataclass(frozen=True)
 class Shared:
     """What the stages of a build have in common. hold: told of images that must not be removed meanwhile. plan_again: with images that
-    have been pulled since."""
+    have been pulled since. labels: of the request. secrets: of the build's session.
+    """
 
     containers: Containers
     request: BuildRequest
@@ -54,10 +55,13 @@ class Shared:
     cancellation: Cancellation
     hold: Callable[[Image], object]
     plan_again: Callable[[], Plan]
+    telling: Telling
+    labels: tuple[Label, ...]
+    secrets: Secrets | None = None
 
 
 class Stages:
-    """To be built once. Steps are numbered by their place among all instructions up to the target's last, told or not.
+    """To be built once.
 
     plan: the last one: ONBUILD instructions of an image that is only pulled by a stage may need more stages than were known of.
     """
@@ -68,70 +72,42 @@ class Stages:
         self._schedule: Schedule | None = None
         self._done: dict[int, State] = {}
         self._late: defaultdict[int, threading.Lock] = defaultdict(threading.Lock)  # stages that no plan had at first
-        self._labels = [_label(name, value) for name, value in sorted(shared.request.labels.items())]
-        counted: list[Command] = [*self._program.arguments]
-        for stage in self._program.stages[: self.plan.target + 1]:
-            counted += [stage.source, *stage.commands]
-        counted += self._labels
-        self._numbers = {id(command): number for number, command in enumerate(counted, start=1)}
 
-    def before(self) -> Iterator[bytes]:
-        """What is told first: the ARGs before the first stage."""
-        for command in self._program.arguments:
-            for text in self._header(command):
-                yield line({"stream": text})
-
-    def schedule(self) -> Schedule:
-        """The building of all that are needed."""
+    def schedule(self, tape: Tape | None = None) -> Schedule:
+        """The building of all that are needed. tape: where all of them tell what happens, at once."""
         shared = self._shared
         by_index = shared.plan.by_index()
         needs = {index: planned.needs for index, planned in by_index.items()}
         home = shared.containers.parts.home
-        self._schedule = Schedule(needs, lambda index, tape: self._build(by_index[index], tape), shared.cancellation, home.tmp)
+        self._schedule = Schedule(needs, lambda index, tape: self._build(by_index[index], tape), shared.cancellation, home.tmp, tape)
         return self._schedule
 
     def result(self) -> Image | None:
         """The target's image."""
         return self._done[self.plan.target].image
 
+    def base(self, name: str) -> Image:
+        """The image that goes by a name, brought where it is missing."""
+        return self._shared.sources.base(name, lambda message: None)
+
     def _build(self, planned: Planned, tape: Tape) -> None:
-        def tell(message: Mapping[str, Any]) -> None:
-            tape.write(line(message))
-
-        def say(text: str) -> None:
-            tell({"stream": text})
-
-        for text in self._header(planned.stage.source):
-            say(text)
-        state, triggers = self._begun(planned, tell)
+        teller = self._shared.telling.stage(planned, tape)
+        teller.begin(planned.stage.source, {})
+        state, triggers = self._begun(planned, teller.message)
         self._provide(planned, triggers, tape)
-        say(f" ---> {short(state.image.id) if state.image else ''}\n")
+        teller.end(state.image)
         expand = partial(self._expanded, state)
-        find = lambda command, name: self._files(command, name, tell)  # noqa: E731
-        steps = Steps(self._tools(), state, expand, find, say, self.plan.globals, tape.hurrying)
-        if triggers:
-            say(f"# Executing {len(triggers)} build trigger{'s' if len(triggers) > 1 else ''}\n")
-        for command in triggers:
-            self._carry_out(steps, command)
-        for command in (*planned.stage.commands, *(self._labels if planned.stage.index == self.plan.target else ())):
-            self._shared.cancellation.check()
-            for text in self._header(command):
-                say(text)
-            self._carry_out(steps, command)
-        self._done[planned.stage.index] = state
-        if state.image:
-            tell({"aux": {"ID": state.image.id}})
-
-    def _carry_out(self, steps: Steps, command: Command) -> None:
-        """What is wrong with an instruction, and shows only now, has its place too."""
-        with at(command.node, self._program.dockerfile):
+        find = lambda command, name: self._files(command, name, teller.message)  # noqa: E731
+        steps = Steps(self._tools(), state, expand, find, teller, self.plan.globals)
+        teller.triggers(triggers)
+        is_target = planned.stage.index == self.plan.target
+        for command in (*triggers, *planned.stage.commands, *(self._shared.labels if is_target else ())):
             steps.carry_out(command)
-
-    def _header(self, command: Command) -> tuple[str, str]:
-        return f"Step {self._numbers[id(command)]}/{len(self._numbers)} : {command.node.text.strip()}", "\n"
+        self._done[planned.stage.index] = state
+        teller.finished(state.image)
 
     def _expanded(self, state: State, command: Command) -> Command:
-        if any(command is label for label in self._labels):
+        if any(command is label for label in self._shared.labels):
             return command  # of the request: without variables and quotes
         return expanded(command, state.variables, self._program.dockerfile)
 
@@ -144,9 +120,7 @@ class Stages:
         if planned.is_scratch:
             return _state(None, {}), ()
         image = self._shared.sources.base(planned.base, tell)
-        texts = image.run.get("OnBuild") or ()
-        dockerfile = self._program.dockerfile
-        return _state(image, image.run), tuple(trigger(text, planned.stage.source, dockerfile) for text in texts)
+        return _state(image, image.run), planned.triggers or triggers_of(image, planned, self._program)
 
     def _provide(self, planned: Planned, triggers: Sequence[Command], tape: Tape) -> None:
         """Has the stages built that only the triggers need, of an image that was not here when the build was planned."""
@@ -186,7 +160,7 @@ class Stages:
 
     def _tools(self) -> Tools:
         shared = self._shared
-        mounting = Mounting(shared.containers.parts.home, shared.caches, shared.cancellation)
+        mounting = Mounting(shared.containers.parts.home, shared.caches, shared.cancellation, shared.secrets)
         return Tools(
             shared.containers,
             shared.request,
@@ -196,6 +170,7 @@ class Stages:
             shared.cancellation,
             shared.hold,
             self.plan.proxies,
+            self._program.dockerfile,
         )
 
 
@@ -216,6 +191,13 @@ def _check_platform(planned: Planned) -> None:
         raise EngineError(text, status=400, hint="Leave --platform out, or build on a machine of that kind.")
 
 
-def _label(name: str, value: str) -> Label:
+def triggers_of(image: Image, planned: Planned, program: Program) -> tuple[Command, ...]:
+    """The instructions that an image has for who builds on it."""
+    texts = image.run.get("OnBuild") or ()
+    return tuple(trigger(text, planned.stage.source, program.dockerfile) for text in texts)
+
+
+def label(name: str, value: str) -> Label:
+    """A label of the request as an instruction."""
     node = Node("LABEL", 0, 0, f"LABEL {name}={value}", (), f"{name}={value}")
     return Label(node, ((name, value),))

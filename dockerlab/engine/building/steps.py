@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from dockerlab.dockerfile.commands import Add, Arg, Cmd, Command, Copy, Entrypoint, Maintainer, Run, Workdir
-from dockerlab.dockerfile.refusal import Refused
+from dockerlab.dockerfile.refusal import Refused, at
 from dockerlab.engine import changes
 from dockerlab.engine.building import copying, history, running
 from dockerlab.engine.building.mounting import HALF_MADE, Mounting, refuse_taken, stubs
@@ -28,14 +28,14 @@ from dockerlab.engine.building.state import Committer, State, clamp, key_of
 from dockerlab.engine.rootfs.reading import View, resolve
 from dockerlab.engine.store.disk import full_disk_is_an_error
 from dockerlab.engine.store.tar import Entry, Writer
-from dockerlab.engine.store.values import short
 from dockerlab.errors import EngineError
-from dockerlab.wire.multiplex import STDERR
 
 if TYPE_CHECKING:
+    from dockerlab.dockerfile.parser import Dockerfile
     from dockerlab.engine.building.cancellation import Cancellation
     from dockerlab.engine.building.request import BuildRequest
     from dockerlab.engine.building.sources import Sources
+    from dockerlab.engine.building.telling import Teller
     from dockerlab.engine.containers import Containers
     from dockerlab.engine.store import Image
 
@@ -55,12 +55,13 @@ class Tools:
     cancellation: Cancellation
     hold: Callable[[Image], object]
     proxies: Mapping[str, str]
+    dockerfile: Dockerfile
 
 
 class Steps:
-    """expand: replaces the variables of an instruction. find: the files that a `--from` means. say: takes text of the stream.
+    """expand: replaces the variables of an instruction. find: the files that a `--from` means. teller: is told of each.
 
-    globals: what an ARG without a default may mean. hurrying: while it is entered, `say` does not wait for a reader.
+    globals: what an ARG without a default may mean.
     """
 
     def __init__(
@@ -69,18 +70,27 @@ class Steps:
         state: State,
         expand: Callable[[Command], Command],
         find: Callable[[Copy | Run, str], View],
-        say: Callable[[str], object],
+        teller: Teller,
         globals: Mapping[str, str],
-        hurrying: Callable[[], AbstractContextManager[object]] = nullcontext,
     ) -> None:
-        self._tools, self.state, self._globals, self._hurrying = tools, state, globals, hurrying
-        self._expand, self._find, self._say = expand, find, say
+        self._tools, self.state, self._globals = tools, state, globals
+        self._expand, self._find, self._teller = expand, find, teller
 
     # What each does
 
     def carry_out(self, command: Command) -> None:
         """Carries out an instruction. Raises EngineError, DockerfileError, Cancelled."""
-        self._tools.cancellation.check()
+        self._teller.begin(command, self.state.variables)
+        try:
+            self._tools.cancellation.check()
+            with at(command.node, self._tools.dockerfile):
+                self._carry_out(command)
+        except BaseException as error:
+            self._teller.failed(error)
+            raise
+        self._teller.end(self.state.image)
+
+    def _carry_out(self, command: Command) -> None:
         match command if isinstance(command, Arg) else self._expand(command):
             case Run() as run:
                 self._run(run)
@@ -92,8 +102,6 @@ class Steps:
                 self._arg(arg)
             case other:
                 self._configure(other)
-        if self.state.image:
-            self._say(f" ---> {short(self.state.image.id)}\n")
 
     def _configure(self, command: Command) -> None:
         state = self.state
@@ -213,41 +221,40 @@ class Steps:
         view = tools.sources.root(state.image)
         refuse_taken(view, command.mounts, state.workdir)
         with (
-            self._hurrying() if keeps else nullcontext(),
+            self._teller.hurrying() if keeps else nullcontext(),
             self._ground() as image,
             tools.mounting.ready(command.mounts, state.workdir, partial(self._find, command)) as mounted,
             self._file(what) as file,
         ):
             bound = (*mounted.bound, *file)
             targets = [*(one.target for one in bound if not one.target.startswith(f"{FOLDER}/")), *mounted.tmpfs]
+            proxies = (f"{name}={value}" for name, value in tools.proxies.items() if name not in state.environment)
             job = Job(
                 image.id,
                 what.argv,
                 state.config,
-                (*arguments, *(f"{name}={value}" for name, value in tools.proxies.items() if name not in state.environment)),
+                (*arguments, *proxies, *mounted.env),
                 {**tools.request.host, **({} if command.network == "default" else {"NetworkMode": command.network})},
                 bound,
                 mounted.tmpfs,
                 stubs(view, targets) if targets else (),
+                tuple(mounted.secret),
             )
             shown: list[str] = []
 
             def told(identifier: str) -> None:
-                shown.append(short(identifier))
-                self._say(f" ---> Running in {shown[0]}\n")
+                shown.append(identifier)
+                self._teller.running(identifier)
 
             try:
-                with running.run(tools.containers, job, told, self._print, tools.cancellation) as ran:
+                with running.run(tools.containers, job, told, self._teller.printed, tools.cancellation) as ran:
                     yield from self._clamped(ran.layer)
                     made = state.image
                     if made and tools.committer.epoch is None and len(made.layers) == len(image.layers) + 1:
                         ran.adopt(made)
             finally:
                 if shown:
-                    self._say(f" ---> Removed intermediate container {shown[0]}\n")
-
-    def _print(self, stream: int, text: str) -> None:
-        self._say(f"\x1b[91m{text}\x1b[0m" if stream == STDERR else text)
+                    self._teller.removed(shown[0])
 
     # What they have in common
 
@@ -266,9 +273,10 @@ class Steps:
             if found is None and tells_all:
                 found = tools.committer.restored(state, created_by, key)
             if found:
-                self._say(" ---> Using cache\n")
+                self._teller.cached()
                 state.image = found
                 return
+        self._teller.ran()
         with layer() as written:
             tools.cancellation.check()
             state.image = tools.committer.commit(state, created_by, key, written)

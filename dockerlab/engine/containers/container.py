@@ -117,6 +117,7 @@ class Container:
         self.restart_delay = 0.0
         self.is_kept = False  # restarted by a client: AutoRemove does not apply to this exit
         self.is_interrupted = False  # stopped by the engine's end
+        self.secret: tuple[str, ...] = ()  # variables of a build's step, in no record
         self._health: Mapping[str, Any] | None = None
         self._record = record
         self._is_behind = False  # the file: a change could not be written

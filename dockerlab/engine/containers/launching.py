@@ -84,6 +84,7 @@ def _run(
         network,
         resources.limits(container.record.host_config),
         links=tuple(linking.variables(parts, container)),
+        secret=container.secret,
     )
     running = parts.runtime.monitor(plan(container.record, around, [one for one, _ in opened]), on_event)
     try:

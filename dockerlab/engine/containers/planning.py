@@ -21,7 +21,7 @@ _NETWORK_FILES = ("hosts", "hostname", "resolv.conf")
 @dataclass(frozen=True)
 class Surroundings:
     """What a plan needs to know besides the record. directory: the container's own, on the host. has_files: the network's files are
-    there. links: variables that say where linked containers are."""
+    there. links: variables that say where linked containers are. secret: variables that no record has."""
 
     directory: str
     isolation: Isolation
@@ -29,6 +29,7 @@ class Surroundings:
     limits: Limits = field(default_factory=Limits)
     has_files: bool = True
     links: tuple[str, ...] = ()
+    secret: tuple[str, ...] = field(default=(), repr=False)
 
 
 def plan(record: Record, around: Surroundings, published: Iterable[Published] = ()) -> Plan:
@@ -40,7 +41,7 @@ def plan(record: Record, around: Surroundings, published: Iterable[Published] = 
         directory=around.directory,
         isolation=around.isolation,
         root=record.root,
-        process=_process(record, around.links),
+        process=_process(record, around.links, around.secret),
         mounts=(*_files(record, around), *_mounts(record)),
         hostname=str(record.config.get("Hostname") or ""),
         domainname=str(record.config.get("Domainname") or ""),
@@ -96,13 +97,13 @@ def environment(variables: Iterable[str], hostname: str, tty: bool) -> tuple[str
     return tuple(f"{name}={value}" for name, value in found.items())
 
 
-def _process(record: Record, links: Iterable[str]) -> Process:
+def _process(record: Record, links: Iterable[str], secret: Iterable[str]) -> Process:
     config, host = record.config, record.host_config
     size = host.get("ConsoleSize") or [0, 0]
     tty = bool(config.get("Tty"))
     return Process(
         argv=record.argv,
-        env=environment([*links, *(config.get("Env") or ())], str(config.get("Hostname") or ""), tty),
+        env=environment([*links, *(config.get("Env") or ()), *secret], str(config.get("Hostname") or ""), tty),
         cwd=str(config.get("WorkingDir") or "/"),
         make_cwd=bool(config.get("WorkingDir")),
         user=str(config.get("User") or ""),

@@ -1,0 +1,261 @@
+"""One build, driven: which of an engine's builders runs it, messages → events → record, reports while it runs, and what went wrong.
+
+BuildKit, with a session, wherever the engine has it (Docker Engine, dockerlab's own); else the classic builder, with the context as a
+tar (Podman; or DOCKER_BUILDKIT=0 asks for it, as with `docker build`). The record says which, and why.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import secrets
+import socket
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, field
+from typing import Any, Final, Protocol
+
+from dockerlab import embedded
+from dockerlab.builds import buildkit, classic
+from dockerlab.builds.context import DOCKERFILE, Context
+from dockerlab.builds.credentials import Credentials
+from dockerlab.builds.diagnosis import diagnose, refuse_heredocs
+from dockerlab.builds.exporting import Exporter, Output
+from dockerlab.builds.record import Build, Trace
+from dockerlab.builds.secrets import Secrets
+from dockerlab.builds.sending import CONTEXT, Sender
+from dockerlab.builds.sending import DOCKERFILE as DOCKERFILE_FOLDER
+from dockerlab.builds.session import Session, unavailable
+from dockerlab.builds.ssh import Agents
+from dockerlab.builds.tally import Tally, heavy
+from dockerlab.builds.walking import Walk
+from dockerlab.client import Client, engine_errors, gone
+from dockerlab.dockerfile import Dockerfile
+from dockerlab.dockerfile.program import program
+from dockerlab.errors import BuildError, DockerfileError, EngineError, UsageError
+from dockerlab.stream import streaming
+from dockerlab.wire.services import FILE_SYNC
+from dockerlab.wire.trace import Event, Lint
+
+BUILDKIT: Final = "buildkit"
+CLASSIC: Final = "classic"
+
+_TICK: Final = 0.1  # seconds between two reports: at most ten a second
+_DOING: Final = "build the image"
+_ASKED: Final = "DOCKER_BUILDKIT=0 asks for the classic builder"
+_NONE: Final = "the engine has no BuildKit sessions"
+_HAS: Final = "the engine has BuildKit"
+_OFF: Final = ("0", "false", "no")
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What is to be built. tags: familiar. args: None for one whose value is the Dockerfile's."""
+
+    dockerfile: Dockerfile
+    text: str
+    context: Context
+    tags: tuple[str, ...] = ()
+    args: Mapping[str, str | None] = field(default_factory=dict)
+    labels: Mapping[str, str | None] = field(default_factory=dict)
+    target: str = ""
+    no_cache: bool = False
+    pull: bool = False
+    platform: str = ""
+    cache_from: tuple[str, ...] = ()
+    secrets: Secrets = field(default_factory=lambda: Secrets({}))
+    agents: Agents = field(default_factory=lambda: Agents({}))
+    output: Output = field(default_factory=Output)
+
+    def parameters(self) -> dict[str, Any]:
+        """Of `POST /build`, for both builders."""
+        found = {
+            "dockerfile": DOCKERFILE,
+            "t": list(self.tags),
+            "buildargs": json.dumps(dict(self.args)) if self.args else "",
+            "labels": json.dumps(dict(self.labels)) if self.labels else "",
+            "target": self.target,
+            "nocache": self.no_cache,
+            "pull": self.pull,
+            "platform": self.platform,
+            "cachefrom": json.dumps(self.cache_from) if self.cache_from else "",
+            "rm": True,
+            "forcerm": True,
+        }
+        return {name: value for name, value in found.items() if value}
+
+
+class Adapter(Protocol):
+    """A builder's messages as events; see `classic` and `buildkit`."""
+
+    image_id: str | None
+    error: str | None
+    exit_code: int | None
+
+    def begin(self) -> Iterator[Event]: ...
+
+    def feed(self, message: Mapping[str, Any], now: float) -> Iterator[Event]: ...
+
+    def end(self, now: float) -> Iterator[Event]: ...
+
+
+@dataclass
+class _Way:
+    """How a build is sent. request: of `POST /build`, besides its parameters.
+
+    failed: what went wrong on our side, to be raised first. heavy: what is to be said of the context's size. problems: with credentials.
+    """
+
+    builder: str
+    reason: str
+    adapter: Adapter
+    parameters: Mapping[str, Any]
+    request: Mapping[str, Any]
+    tally: Tally
+    failed: Callable[[str], Exception | None] = lambda said: None
+    heavy: Callable[[], Lint | None] = lambda: None
+    problems: Callable[[], tuple[str, ...]] = tuple
+
+
+def run(client: Client, asked: Asked, progress: Callable[[Build], object]) -> Build:
+    """Builds. Raises BuildError, ContextError, UsageError, EngineError, EngineGone; an interrupt stops the build in the engine."""
+    with _way(client, asked) as way:
+        return _driven(client, asked, way, progress)
+
+
+@contextmanager
+def _way(client: Client, asked: Asked) -> Iterator[_Way]:
+    """The builder that is asked, with all that it needs while it builds."""
+    if os.environ.get("DOCKER_BUILDKIT", "").strip().lower() in _OFF:
+        yield _classic(client, asked, _ASKED)
+        return
+    tally = Tally()
+    sender = Sender({CONTEXT: asked.context.walk(), DOCKERFILE_FOLDER: Walk(None, {DOCKERFILE: asked.text.encode()})}, tally)
+    credentials, exporter = Credentials.found(os.environ), Exporter(asked.output)
+    services = {**credentials.services, **asked.secrets.services, **asked.agents.services, **exporter.services}
+    session = Session(client, {FILE_SYNC: sender.begin, **services}, name=_name(asked.context), key=_key(asked.context))
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(session)
+        except EngineError as error:
+            if not unavailable(error):
+                raise
+            way = _classic(client, asked, _NONE)
+        else:
+            parameters = {"version": "2", "remote": "client-session", "session": session.id, "buildid": secrets.token_hex(16)}
+            if asked.output.parameter:
+                parameters["outputs"] = asked.output.parameter
+            adapter = buildkit.Adapter(asked.dockerfile, _needed(asked))
+            way = _Way(
+                BUILDKIT,
+                _HAS,
+                adapter,
+                parameters,
+                {},
+                tally,
+                lambda said: sender.error or exporter.error or asked.output.refusal(said),
+                lambda: sender.heavy,
+                lambda: credentials.problems,
+            )
+        yield way
+
+
+def _classic(client: Client, asked: Asked, reason: str) -> _Way:
+    _check_classic(asked, reason)
+    if any(node.heredocs for node in asked.dockerfile.nodes):
+        with engine_errors("ask the engine what it is"):
+            is_own = embedded.is_own(client.version())
+        if not is_own:
+            refuse_heredocs(asked.dockerfile)
+    headers = {"Content-Type": "application/x-tar"}
+    api: Any = client.api
+    api._set_auth_headers(headers)
+    tally = Tally()
+    found = [*asked.context.found()]
+    tally.told(found)
+    said = heavy(found)
+    request = {"headers": headers, "data": asked.context.tar(asked.text, tally)}
+    return _Way(CLASSIC, reason, classic.Adapter(asked.dockerfile), {}, request, tally, heavy=lambda: said)
+
+
+def _check_classic(asked: Asked, reason: str) -> None:
+    """Raises UsageError for what only BuildKit can do."""
+    wants = {"--secret": asked.secrets, "--ssh": asked.agents, "--output": asked.output.parameter}
+    for flag, value in wants.items():
+        if value:
+            hint = "Leave the flag out, or use an engine with BuildKit: Docker Engine, or dockerlab's own (`%engine use embedded`)."
+            raise UsageError(f"{flag} needs BuildKit: {reason}", hint=hint)
+
+
+def _name(context: Context) -> str:
+    return context.directory.name if context.directory else "notebook"
+
+
+def _key(context: Context) -> str:
+    """The same for a folder on this machine from one build to the next; nothing of it can be read out of it."""
+    place = str(context.directory.resolve()) if context.directory else f"{os.getcwd()} (cells)"
+    return hashlib.sha256(f"{socket.gethostname()}\0{place}".encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def _needed(asked: Asked) -> frozenset[int] | None:
+    """The stages that the build needs; None where our parser does not understand the Dockerfile, which the engine may."""
+    with suppress(DockerfileError):
+        plan = program(asked.dockerfile).plan(asked.target, dict(asked.args))
+        return frozenset(planned.stage.index for planned in plan.stages)
+    return None
+
+
+def _driven(client: Client, asked: Asked, way: _Way, progress: Callable[[Build], object]) -> Build:
+    adapter, trace = way.adapter, Trace(asked.dockerfile, asked.tags, way.builder, way.reason, time.time())
+
+    def apply(events: Iterable[Event]) -> None:
+        for event in events:
+            trace.apply(event)
+
+    def look() -> None:
+        trace.sent = way.tally.sent
+        if said := way.heavy():
+            trace.apply(said)
+
+    apply(adapter.begin())
+    outcome = "failed"
+    try:
+        parameters = {**asked.parameters(), **way.parameters}
+        with streaming(client, "POST", "/build", doing=_DOING, params=parameters, **way.request) as stream:
+            reported = 0.0
+            for message in stream.messages(_TICK):
+                now = time.time()
+                if message:
+                    apply(adapter.feed(message, now))
+                if now - reported >= _TICK:
+                    look()
+                    progress(trace.snapshot(now))
+                    reported = now
+        apply(adapter.end(time.time()))
+        if adapter.error is None and adapter.image_id is None and asked.output.is_image:
+            raise gone(_DOING)
+        outcome = "failed" if adapter.error is not None else "done"
+    except KeyboardInterrupt:
+        outcome = "interrupted"
+        raise
+    except EngineError as error:
+        # Refused before the first step, as an HTTP answer.
+        said = getattr(error.__cause__, "explanation", None) or error.message
+        raise _why(str(said), None, asked, way, trace.snapshot(time.time(), "failed")) from error
+    finally:
+        look()
+        record = trace.snapshot(time.time(), outcome, adapter.image_id)
+        progress(record)
+    if adapter.error is not None:
+        raise _why(adapter.error, adapter.exit_code, asked, way, record)
+    return record
+
+
+def _why(said: str, exit_code: int | None, asked: Asked, way: _Way, record: Build) -> Exception:
+    """What went wrong: what we know of it ourselves comes before the engine's words."""
+    failed = way.failed(said) or diagnose(said, exit_code, asked.dockerfile, record, asked.context.paths())
+    if isinstance(failed, BuildError):
+        failed.evidence += way.problems()
+    return failed

@@ -1,0 +1,158 @@
+"""The files of a build context for an engine that asks for them: file sync's sender (see `dockerlab.wire.filesync`).
+
+    sender = Sender({CONTEXT: walk, DOCKERFILE: walk}, tally)
+    Session(client, {FILE_SYNC: sender.begin}, …)
+    sender.error         what could not be read, to be raised in place of the engine's words about it
+
+All files are told before the first one's bytes travel, so that there is a warning of a context that is too big before it is sent. A file
+that goes away, or gets shorter while it is sent, fails the build; of one that gets longer what was told is sent.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from hashlib import blake2b
+from typing import IO, Final
+from urllib.parse import unquote_plus
+
+from dockerlab.builds.reading import opened, read
+from dockerlab.builds.session import Exchange, Metadata, Refused, Service
+from dockerlab.builds.tally import Tally, hashing, heavy
+from dockerlab.builds.walking import Found, Walk
+from dockerlab.dockerfile.ignore import Ignore
+from dockerlab.errors import ContextError
+from dockerlab.wire import grpc
+from dockerlab.wire.filesync import ERR, FIN, FINISHED, REQ, STATS_END, Packet, data_packet, go_mode, packet, stat_packet
+from dockerlab.wire.protobuf import encode
+from dockerlab.wire.trace import Lint
+
+CONTEXT: Final = "context"
+DOCKERFILE: Final = "dockerfile"
+IGNORE: Final = ".dockerignore"
+
+_TELL: Final = 500  # files at a time
+_PIECE: Final = 1 << 15
+
+
+class Sender:
+    """walks: by the name that the engine gives a folder. tally: counts what is sent of the one called "context".
+
+    Used by the session's thread; `error` and `heavy`, what is to be said of a context that is too big, may be read by others.
+    """
+
+    def __init__(self, walks: Mapping[str, Walk], tally: Tally) -> None:
+        self._walks, self._tally = walks, tally
+        self.error: ContextError | None = None
+        self.heavy: Lint | None = None
+
+    def begin(self, exchange: Exchange, metadata: Metadata) -> Service:
+        """Serves FileSync/DiffCopy."""
+        options = {key: _values(key, metadata) for key in ("dir-name", "include-patterns", "exclude-patterns", "followpaths")}
+        name = next(iter(options["dir-name"]), "")
+        walk = self._walks.get(name)
+        if walk is None:
+            raise Refused(grpc.NOT_FOUND, f'no access allowed to dir "{name}"')
+        exclude = Ignore.of(options["exclude-patterns"]) if options["exclude-patterns"] else None
+        follow = options["followpaths"]
+        found = walk.selected(options["include-patterns"], exclude, follow)
+        return _Sending(self, exchange, found, is_counted=name == CONTEXT and follow != [IGNORE])
+
+    # What `_Sending` reports
+
+    def told(self, found: Sequence[Found]) -> None:
+        """All of a folder is told."""
+        self._tally.told(found)
+        self.heavy = heavy(found) or self.heavy
+
+    def took(self, file: Found, digest: bytes) -> None:
+        """A file has travelled."""
+        self._tally.took(file, digest)
+
+
+class _Sending:
+    """One call."""
+
+    def __init__(self, sender: Sender, exchange: Exchange, found: Iterator[Found], *, is_counted: bool) -> None:
+        self._sender, self._exchange, self._is_counted = sender, exchange, is_counted
+        self._found: Iterator[Found] | None = found
+        self._told: list[Found] = []
+        self._asked: deque[int] = deque()
+        self._current: tuple[int, Found, IO[bytes], int, blake2b] | None = None
+
+    def received(self, message: bytes) -> None:
+        got = packet(message)
+        if got.type == REQ:
+            if not 0 <= got.id < len(self._told) or not self._told[got.id].is_file:
+                raise Refused(grpc.INVALID_ARGUMENT, f"invalid file id {got.id}")
+            self._asked.append(got.id)
+        elif got.type == FIN:
+            self._exchange.send(FINISHED)
+            self._exchange.finish()
+        elif got.type == ERR:
+            raise Refused(grpc.UNKNOWN, f"error from receiver: {got.data.decode('utf-8', 'replace')}")
+
+    def ended(self) -> None:
+        """See `Service`: the engine sends FIN first."""
+
+    def more(self) -> bool:
+        try:
+            if self._found is not None:
+                self._tell(self._found)
+                return True
+            return self._send()
+        except OSError as error:
+            known = error if isinstance(error, ContextError) else ContextError(str(error))
+            self._sender.error = self._sender.error or known
+            self._exchange.send(encode(Packet(ERR, data=known.message.encode("utf-8", "replace"))))
+            raise known from error
+
+    def close(self) -> None:
+        """The call is over."""
+        if self._current:
+            self._current[2].close()
+        self._current = None
+
+    def _tell(self, found: Iterator[Found]) -> None:
+        messages = []
+        for file in found:
+            self._told.append(file)
+            path, link = os.fsencode(file.path), os.fsencode(file.link)
+            messages.append(stat_packet(path, go_mode(file.mode), file.size, file.time, link))
+            if len(messages) == _TELL:
+                break
+        else:
+            self._found = None
+            messages.append(STATS_END)
+            if self._is_counted:
+                self._sender.told(self._told)
+        self._exchange.send(*messages)
+
+    def _send(self) -> bool:
+        """Sends a piece of what was asked for. Whether there may be more."""
+        if self._current is None:
+            if not self._asked:
+                return False
+            number = self._asked.popleft()
+            file = self._told[number]
+            self._current = (number, file, opened(file), file.size, hashing())
+        number, file, stream, left, content = self._current
+        data = read(file, stream, min(left, _PIECE)) if left else b""
+        left -= len(data)
+        content.update(data)
+        # An empty file, and any file's end, is an empty piece.
+        self._exchange.send(*((data_packet(number, data),) if data else ()), *((data_packet(number),) if not left else ()))
+        self._current = (number, file, stream, left, content)
+        if not left:
+            self.close()
+            if self._is_counted:
+                self._sender.took(file, content.digest())
+        return bool(self._current or self._asked)
+
+
+def _values(key: str, metadata: Metadata) -> list[str]:
+    """What the engine asks for. Where it is not ASCII it is escaped, and another key says so."""
+    values = [*metadata.get(key, ())]
+    is_encoded = "1" in metadata.get(f"{key}-encoded", ()) or "true" in metadata.get(f"{key}-encoded", ())
+    return [unquote_plus(value, errors="surrogateescape") for value in values] if is_encoded else values

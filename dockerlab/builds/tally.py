@@ -1,0 +1,90 @@
+"""What an engine was told of a build context, and what it took of it.
+
+tally.told(files); tally.took(file, digest)  by whoever sends
+tally.sent → Sent                            `image.build.context`
+tally.found, tally.digests                   all that the engine was told of, and what is known of the content of what travelled
+heavy(files)                                 what is said of a context that is too big, before it is sent
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from hashlib import blake2b
+from typing import Final
+
+from dockerlab.builds.walking import Found
+from dockerlab.faces.human import size
+from dockerlab.wire.trace import Lint
+
+HEAVY: Final = 500_000_000  # bytes
+_LISTED: Final = 10
+_NAMED: Final = 3
+_DIGEST: Final = 16  # bytes
+
+
+@dataclass(frozen=True)
+class Sent:
+    """files: regular files that the engine was told of; size: their bytes. sent_files, sent_size: of those that travelled.
+
+    largest: the ten largest that travelled, as (path, size). BuildKit is told of what the Dockerfile's instructions name, and takes what it
+    has not; a classic builder is sent everything.
+    """
+
+    files: int = 0
+    size: int = 0
+    sent_files: int = 0
+    sent_size: int = 0
+    largest: tuple[tuple[str, int], ...] = ()
+
+
+class Tally:
+    """Counts for one build. Written by one thread; `sent` may be read by another."""
+
+    def __init__(self) -> None:
+        self._files = self._size = self._sent_files = self._sent_size = 0
+        self._largest: list[tuple[int, str]] = []
+        self.found: list[Found] = []
+        self.digests: dict[str, bytes] = {}
+
+    @property
+    def sent(self) -> Sent:
+        """So far."""
+        largest = tuple((path, count) for count, path in sorted(self._largest, key=lambda item: (-item[0], item[1])))
+        return Sent(self._files, self._size, self._sent_files, self._sent_size, largest)
+
+    def told(self, found: Sequence[Found]) -> None:
+        """An engine knows of these; folders and links do not count."""
+        self._files += sum(file.is_file for file in found)
+        self._size += sum(file.size for file in found)
+        self.found += found
+
+    def took(self, file: Found, digest: bytes) -> None:
+        """A file has travelled. digest: `hashing` of what was sent of it."""
+        self.digests[file.path] = digest
+        self._sent_files += 1
+        self._sent_size += file.size
+        push = heapq.heappushpop if len(self._largest) == _LISTED else heapq.heappush
+        push(self._largest, (file.size, file.path))
+
+
+def hashing() -> blake2b:
+    """Of a file's content."""
+    return blake2b(digest_size=_DIGEST)
+
+
+def heavy(files: Iterable[Found]) -> Lint | None:
+    """What is to be said of a context over 500 MB, with the folders that make it so; None for any other."""
+    folders: Counter[str] = Counter()
+    for file in files:
+        if not file.is_file:
+            continue
+        first, slash, _ = file.path.partition("/")
+        folders[first + slash] += file.size
+    if folders.total() <= HEAVY:
+        return None
+    biggest = ", ".join(f"{name} {size(total)}" for name, total in folders.most_common(_NAMED))
+    detail = "Name what the image does not need in .dockerignore; `image.build.context` says what was sent."
+    return Lint("", f"The build context has {size(folders.total())}: {biggest}", (detail,))

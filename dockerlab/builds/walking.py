@@ -1,0 +1,224 @@
+"""A walk through a build context, in the order and by the rules of file sync (tonistiigi/fsutil: walker.go, filter.go, followlinks.go).
+
+    for found in Walk(directory, files).selected(includes, exclude, follow): …      depth first, each folder's names as bytes
+
+`files` (path → content, a notebook's cells) lie over the folder, which may be none. Patterns are those of `.dockerignore`; a folder is
+told when something in it is. `follow` are the paths that COPY and ADD name: they are included, and so is what links on their way lead
+to. Sockets are left out. Nothing is opened; each file is looked at once.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Final
+
+from dockerlab.builds.reading import unreadable
+from dockerlab.dockerfile.ignore import Ignore
+
+_WILD: Final = frozenset("*?[\\")
+_MOST_LINKS: Final = 255
+_FILE_MODE: Final = stat.S_IFREG | 0o644
+_FOLDER_MODE: Final = stat.S_IFDIR | 0o755
+
+# Names → content, or what is in a folder.
+Over = dict[str, "bytes | Over"]
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """path: in the context. source: where its bytes are, content or a file's path. mode: st_mode. time: nanoseconds since the epoch.
+
+    size: in bytes, of what `is_file`. link: of a symbolic link. inode: 0 where there is none.
+    """
+
+    path: str
+    source: bytes | str
+    mode: int
+    size: int
+    time: int
+    link: str = ""
+    inode: int = 0
+
+    @property
+    def is_file(self) -> bool:
+        """Whether it has bytes that can be sent."""
+        return stat.S_ISREG(self.mode)
+
+
+class Walk:
+    """directory: a folder, or None. files: paths as `context.clean_path` gives them. Raises ContextError for what cannot be read."""
+
+    def __init__(self, directory: Path | None, files: Mapping[str, bytes]) -> None:
+        self._root = os.fspath(directory) if directory is not None else None
+        self._over: Over = {}
+        for path, content in files.items():
+            *folders, name = path.split("/")
+            at = self._over
+            for folder in folders:
+                inner = at.get(folder)
+                at[folder] = at = inner if isinstance(inner, dict) else {}
+            at[name] = content
+
+    def selected(self, includes: Sequence[str] = (), exclude: Ignore | None = None, follow: Sequence[str] = ()) -> Iterator[Found]:
+        """What is to be sent. includes: none for everything. Raises ContextError."""
+        if follow:
+            wanted = self._followed(follow)
+            includes = [*includes, *wanted] if wanted is not None else includes
+        include = Ignore.of(includes) if includes else None
+        yield from self._folder(self._root, self._over, "", include, exclude, [])
+
+    def _folder(
+        self, folder: str | None, over: Over, prefix: str, include: Ignore | None, exclude: Ignore | None, untold: list[Found]
+    ) -> Iterator[Found]:
+        """What is in a folder. untold: the folders above that are told only with something in them."""
+        entries = _entries(folder, prefix)
+        for name in _sorted({*entries, *over} if over else entries):
+            path = prefix + name
+            inner = over.get(name)
+            found = self._found(path, entries.get(name), inner)
+            if found is None:
+                continue
+            is_folder = stat.S_ISDIR(found.mode)
+            is_out = exclude is not None and exclude.excludes(path)
+            is_in = not is_out and (include is None or include.excludes(path))
+            if is_in:
+                yield from untold
+                untold.clear()
+                yield found
+            if not is_folder or not self._is_entered(path, is_in, is_out, include, exclude):
+                continue
+            above = untold if is_in else [*untold, found]
+            for inside in self._folder(
+                found.source if isinstance(found.source, str) else None,
+                inner if isinstance(inner, dict) else {},
+                f"{path}/",
+                include,
+                exclude,
+                above,
+            ):
+                yield inside
+                untold.clear()
+
+    @staticmethod
+    def _is_entered(path: str, is_in: bool, is_out: bool, include: Ignore | None, exclude: Ignore | None) -> bool:
+        if is_out:
+            return exclude is not None and exclude.may_hold_exceptions(path)
+        return is_in or include is None or include.may_match_inside(path)
+
+    def _found(self, path: str, entry: os.DirEntry[str] | None, over: bytes | Over | None) -> Found | None:
+        if isinstance(over, bytes):
+            return Found(path, over, _FILE_MODE, len(over), 0)
+        if entry is None:
+            return Found(path, b"", _FOLDER_MODE, 0, 0)
+        try:
+            status = entry.stat(follow_symlinks=False)
+            kind = stat.S_IFMT(status.st_mode)
+            if isinstance(over, dict) and kind != stat.S_IFDIR:
+                return Found(path, b"", _FOLDER_MODE, 0, 0)
+            if kind == stat.S_IFSOCK:
+                return None
+            link = os.readlink(entry.path) if kind == stat.S_IFLNK else ""
+        except FileNotFoundError:
+            return None  # it went away as we came by
+        except OSError as error:
+            raise unreadable(path, error) from error
+        if sys.platform == "win32":
+            # There is no executable bit there; Docker's own client sets it for everything.
+            return Found(path, entry.path, kind | 0o755, status.st_size, status.st_mtime_ns, link.replace("\\", "/"))
+        size = status.st_size if kind == stat.S_IFREG else 0
+        return Found(path, entry.path, status.st_mode, size, status.st_mtime_ns, link, status.st_ino)
+
+    # Links
+
+    def _followed(self, paths: Iterable[str]) -> list[str] | None:
+        """The paths, and what the links on their way lead to; None if one of them is the context itself."""
+        found: set[str] = set()
+        waiting = [_clean(path) for path in paths]
+        links = 0
+        while waiting:
+            path = waiting.pop()
+            if path in found:
+                continue
+            if not path:
+                return None
+            found.add(path)
+            parts = path.split("/")
+            for index, part in enumerate(parts):
+                folder = "/".join(parts[:index])
+                rest = parts[index + 1 :]
+                for name in self._named(folder, part):
+                    target = self._link(f"{folder}/{name}" if folder else name)
+                    if target is None:
+                        continue
+                    links += 1
+                    if links > _MOST_LINKS:
+                        break
+                    start = "" if target.startswith("/") else folder
+                    found.add(f"{folder}/{name}" if folder else name)
+                    waiting.append(_clean("/".join([start, target, *rest])))
+        return sorted(found)
+
+    def _named(self, folder: str, part: str) -> list[str]:
+        if not _WILD & set(part):
+            return [part]
+        return [name for name in self._names(folder) if fnmatchcase(name, part)]
+
+    def _names(self, folder: str) -> list[str]:
+        over = self._over_at(folder)
+        names = set(over) if isinstance(over, dict) else set()
+        if self._root is not None:
+            try:
+                names |= set(os.listdir(os.path.join(self._root, folder)))
+            except OSError:
+                return sorted(names)  # it is no folder; the walk tells what cannot be read
+        return sorted(names)
+
+    def _over_at(self, path: str) -> bytes | Over | None:
+        at: bytes | Over | None = self._over
+        for part in path.split("/") if path else ():
+            at = at.get(part) if isinstance(at, dict) else None
+        return at
+
+    def _link(self, path: str) -> str | None:
+        """Where a symbolic link leads to; None for what is none."""
+        if self._root is None or self._over_at(path) is not None:
+            return None
+        try:
+            return os.readlink(os.path.join(self._root, path)).replace(os.sep, "/")
+        except OSError:
+            return None  # no link, or not there
+
+
+def _entries(folder: str | None, prefix: str) -> dict[str, os.DirEntry[str]]:
+    if folder is None:
+        return {}
+    try:
+        with os.scandir(folder) as entries:
+            return {entry.name: entry for entry in entries}
+    except OSError as error:
+        raise unreadable(prefix.rstrip("/") or ".", error) from error
+
+
+def _sorted(names: Iterable[str]) -> list[str]:
+    """By their bytes: the same as by their characters, unless some are no UTF-8."""
+    found = list(names)
+    if "".join(found).isascii():
+        return sorted(found)
+    return sorted(found, key=os.fsencode)
+
+
+def _clean(path: str) -> str:
+    """Relative to the context, never above it; "" is the context itself."""
+    parts: list[str] = []
+    for part in path.split("/"):
+        if part == "..":
+            parts = parts[:-1]
+        elif part not in ("", "."):
+            parts.append(part)
+    return "/".join(parts)

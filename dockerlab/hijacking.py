@@ -1,0 +1,109 @@
+"""Connections to the engine that stop being HTTP: attach, exec, a build's session.
+
+    connection = opened(client)                                   docker-py's, and no other request's
+    response = ask(connection, client, "POST", "/session", headers=[("Connection", "Upgrade"), …])
+    read(65536)                                                   where `read = reader(response, upgraded=True)`
+    connection.sock.sendall(…)
+    end(connection)                                               from any thread: whoever reads or writes is woken
+
+The transport is docker-py's (a socket, a Windows pipe, TLS or ssh), opened anew and not put into its pool. Bytes that come along with the
+head of the answer are the first that are read.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import socket
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from typing import Any
+from urllib.parse import urlencode
+
+import requests
+
+from dockerlab.client import Client
+
+
+def opened(client: Client) -> Any:
+    """A new connection, without a time limit on reading. Raises ConnectionError."""
+    api: Any = client.api
+    url = api._url("/_ping")
+    adapter: Any = api.get_adapter(url)
+    request = requests.Request("GET", url).prepare()
+    pool = adapter.get_connection_with_tls_context(request, verify=api.verify, proxies={}, cert=api.cert)
+    connection = pool._new_conn()
+    connection.timeout = None
+    try:
+        connection.connect()
+    except OSError as error:  # a socket that is no longer there, too
+        raise ConnectionError(str(error)) from error
+    connection.sock.settimeout(None)
+    return connection
+
+
+def ask(
+    connection: Any,
+    client: Client,
+    method: str,
+    path: str,
+    params: Mapping[str, Any] | None = None,
+    body: bytes = b"",
+    headers: Iterable[tuple[str, str]] = (),
+) -> http.client.HTTPResponse:
+    """Sends a request and reads the head of its answer. headers: a name may come several times. Raises ConnectionError."""
+    query = f"?{urlencode(params)}" if params else ""
+    api: Any = client.api
+    connection.putrequest(method, f"/v{api._version}{path}{query}")
+    for name, value in (("Content-Length", str(len(body))), *api._general_configs.get("HttpHeaders", {}).items(), *headers):
+        connection.putheader(name, value)
+    connection.endheaders(body or None)
+    response = http.client.HTTPResponse(connection.sock, method=method)
+    try:
+        response.begin()
+    except http.client.HTTPException as error:
+        raise ConnectionError(str(error)) from error
+    return response
+
+
+def reader(response: http.client.HTTPResponse, *, upgraded: bool) -> Callable[[int], bytes]:
+    """Reads up to so many bytes, as soon as there are some. upgraded: what follows the head is no longer HTTP."""
+
+    def read(size: int) -> bytes:
+        # A response that nobody holds closes what it reads from.
+        return (response.fp if upgraded else response).read1(size)
+
+    return read
+
+
+def said(body: bytes) -> str:
+    """The message in an engine's error."""
+    text = body.decode("utf-8", "replace")
+    with suppress(ValueError, KeyError, TypeError):
+        text = str(json.loads(text)["message"])
+    return text
+
+
+def end_of_input(connection: Any) -> None:
+    """Closes our side for writing, the other stays open."""
+    sock = connection.sock
+    process = getattr(sock, "proc", None)
+    if process is not None:  # ssh, as a process
+        process.stdin.close()
+    elif isinstance(sock, socket.socket):
+        # Not SSLSocket.shutdown: that would end TLS for reading, too.
+        socket.socket.shutdown(sock, socket.SHUT_WR)
+    else:
+        sock.send(b"")  # an engine's named pipe is in message mode, where an empty message ends the input
+
+
+def end(connection: Any) -> None:
+    """Ends it, wherever it is. May be called twice, from any thread."""
+    sock = connection.sock
+    if isinstance(sock, socket.socket):
+        with suppress(OSError):
+            socket.socket.shutdown(sock, socket.SHUT_RDWR)
+    if process := getattr(sock, "proc", None):  # ssh: its close() does nothing once the input has ended
+        process.terminate()
+    with suppress(OSError):
+        connection.close()
