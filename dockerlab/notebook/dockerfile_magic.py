@@ -12,6 +12,7 @@ from dockerlab.errors import UsageError
 from dockerlab.notebook.arguments import HelpShown, Parser
 from dockerlab.notebook.expand import words
 from dockerlab.notebook.live import LiveDisplay
+from dockerlab.notebook.live_build import LiveBuild
 
 if TYPE_CHECKING:
     from dockerlab.images import Image
@@ -89,7 +90,7 @@ def magic(session: Session, line: str, cell: str | None) -> Image | None:
             "cache_from": arguments.cache_from,
             "secret": Secrets.of(arguments.secret, session.namespace),
             "ssh": arguments.ssh,
-            "progress": None if arguments.quiet else live.show,
+            "progress": None if arguments.quiet else LiveBuild(live).show,
             "client": session.client,
         }
         if arguments.output:
