@@ -14,7 +14,7 @@ import socket
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, Protocol
 
 from dockerlab import embedded
@@ -24,6 +24,7 @@ from dockerlab.builds.credentials import Credentials
 from dockerlab.builds.diagnosis import diagnose, refuse_heredocs
 from dockerlab.builds.exporting import Exporter, Output
 from dockerlab.builds.record import Build, Trace
+from dockerlab.builds.remembering import Remembering
 from dockerlab.builds.secrets import Secrets
 from dockerlab.builds.sending import CONTEXT, Sender
 from dockerlab.builds.sending import DOCKERFILE as DOCKERFILE_FOLDER
@@ -122,7 +123,7 @@ class _Way:
 def run(client: Client, asked: Asked, progress: Callable[[Build], object]) -> Build:
     """Builds. Raises BuildError, ContextError, UsageError, EngineError, EngineGone; an interrupt stops the build in the engine."""
     with _way(client, asked) as way:
-        return _driven(client, asked, way, progress)
+        return _driven(client, asked, way, progress, Remembering(client, asked, _key(asked.context)))
 
 
 @contextmanager
@@ -207,7 +208,7 @@ def _needed(asked: Asked) -> frozenset[int] | None:
     return None
 
 
-def _driven(client: Client, asked: Asked, way: _Way, progress: Callable[[Build], object]) -> Build:
+def _driven(client: Client, asked: Asked, way: _Way, progress: Callable[[Build], object], remembering: Remembering) -> Build:
     adapter, trace = way.adapter, Trace(asked.dockerfile, asked.tags, way.builder, way.reason, time.time())
 
     def apply(events: Iterable[Event]) -> None:
@@ -247,6 +248,7 @@ def _driven(client: Client, asked: Asked, way: _Way, progress: Callable[[Build],
     finally:
         look()
         record = trace.snapshot(time.time(), outcome, adapter.image_id)
+        record = replace(record, reasons=remembering.reasons(record, way.tally))
         progress(record)
     if adapter.error is not None:
         raise _why(adapter.error, adapter.exit_code, asked, way, record)

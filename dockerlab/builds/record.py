@@ -11,10 +11,12 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from dockerlab.builds.graph import Graph, graph
+from dockerlab.builds.reasons import Reason
 from dockerlab.builds.tally import Sent
 from dockerlab.dockerfile import Dockerfile
 from dockerlab.faces import build as faces
 from dockerlab.faces.human import plain
+from dockerlab.faces.reasons import Explanation
 from dockerlab.faces.shown import Shown
 from dockerlab.wire.trace import Event, Lint, Log, Status, Vertex
 
@@ -68,7 +70,7 @@ class Build(Shown):
     tags: as asked for. builder: which of the engine's builders ran it, "buildkit" or "classic". reason: why that one. moment, started,
     completed: seconds since the epoch. outcome: "running", "done", "failed" or "interrupted". image_id: of the result, else None.
     warnings: what the builder's linter says, and of a context that is too big. context: what was sent of it.
-    dockerfile: what was built.
+    dockerfile: what was built. reasons: why each step that ran did so, once the build is over.
     """
 
     tags: tuple[str, ...]
@@ -83,11 +85,17 @@ class Build(Shown):
     warnings: tuple[Lint, ...] = ()
     context: Sent = field(default_factory=Sent)
     dockerfile: Dockerfile = field(default=Dockerfile((), ()), repr=False)
+    reasons: tuple[Reason, ...] = ()
 
     @cached_property
     def graph(self) -> Graph:
         """What took what from where, and which chain of it made the build as long as it was."""
         return graph(self, self.dockerfile)
+
+    @property
+    def explanation(self) -> Explanation:
+        """The reasons, in a table."""
+        return Explanation(self)
 
     @property
     def log(self) -> str:

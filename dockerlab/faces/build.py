@@ -4,8 +4,8 @@
     1  FROM python:3.10       base    ◇ cached
     4  RUN pip install flask  layer   ◐ running  2.4 s  ▓▓▓▓░░
 
-The progress is what is seen first; under it, in drawers, the graph and the timeline. What the builder's linter says of a line stands
-beneath that line. The text face holds what is the same on every run and engine: line, instruction, effect, and whether it failed.
+The progress is what is seen first; under it, in drawers, the graph, the timeline and why steps ran. What the builder's linter says of
+a line stands beneath that line. The text face holds what is the same on every run and engine: line, instruction, effect, and whether it failed.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from dockerlab.faces import graph as graphs
-from dockerlab.faces import markup
+from dockerlab.faces import markup, reasons
 from dockerlab.faces.human import plain, seconds, shorten, size
 
 if TYPE_CHECKING:
@@ -82,13 +82,16 @@ def html(build: Build, graph: Graph | None = None, picture: str | None = None) -
 
 
 def _graph(build: Build, graph: Graph | None, picture: str | None) -> str:
-    if graph is None:
+    drawers = {"why it ran": reasons.html(build)} if build.reasons else {}
+    if graph is not None:
+        drawn = graphs.picture_html(graph, picture)
+        if build.outcome == "running":
+            return graphs.STYLE + drawn
+        drawers = {"graph": drawn, "timeline": graphs.timeline_html(graph), **drawers}
+    if not drawers:
         return ""
-    drawn = graphs.picture_html(graph, picture)
-    if build.outcome == "running":
-        return graphs.STYLE + drawn
     # The group's name differs from page to page: only drawers of the same group close each other.
-    return graphs.views({"graph": drawn, "timeline": graphs.timeline_html(graph)}, f"dockerlab-{build.started:.6f}")
+    return graphs.views(drawers, f"dockerlab-{build.started:.6f}")
 
 
 def _name(build: Build) -> str:
