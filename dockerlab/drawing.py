@@ -46,14 +46,14 @@ def svg(dot: str) -> str | None:
 
 
 def cleaned(drawn: bytes) -> str | None:
-    """Graphviz's SVG, rebuilt; its size is that of its view box, in pixels, and never wider than the page."""
+    """Graphviz's SVG, rebuilt; its size is that of its view box. A page may show it smaller, as long as it can be read."""
     root = ElementTree.fromstring(drawn)
     box = [float(number) for number in root.get("viewBox", "0 0 0 0").split()]
     made = "\n".join(_rebuilt(root))
     if len(box) != 4 or len(made) > _LONGEST:
         return None
     left, top, width, height = box
-    size = f'viewBox="{left:g} {top:g} {width:g} {height:g}" width="{width * 4 / 3:.0f}" height="{height * 4 / 3:.0f}"'
+    size = f'viewBox="{left:g} {top:g} {width:g} {height:g}" width="{width * 4 / 3:.0f}" height="{height * 4 / 3:.0f}" style="min-width:{width * 0.8:.0f}px"'
     return f'<svg {size} role="img" aria-label="graph">{made}</svg>'
 
 

@@ -202,8 +202,11 @@ def _vertices(build: Build, shape: _Shape) -> list[Vertex]:
         elif index in own:
             stage = shape.labels[shape.stage_of[index].index]
             implied = tuple(map(str, _implied(index, shape, own)))
-            told = step.vertex.inputs
-            inputs = _placed(index, told, implied, shape) if told and not is_classic else implied
+            told = tuple(one for one in step.vertex.inputs if one in steps)
+            inputs = tuple(_placed(index, told, implied, shape)) if told and not is_classic else implied
+            if len(told) < len(step.vertex.inputs):
+                # It names one that is told of later.
+                inputs = (*inputs, *implied)
             found.append(_vertex(step, build, step.effect, stage, inputs))
     return found if is_classic else _with_bases(found, steps, shape)
 

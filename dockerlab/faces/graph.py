@@ -39,6 +39,7 @@ _CSS = """
 @ .views{display:flex;flex-wrap:wrap;gap:0 18px;margin:6px 0}
 @ .views>details{display:contents}
 @ .views>details>summary{order:0;font-weight:600;padding:1px 0}
+@ .views>details[open]::details-content{display:contents}
 @ .views>details>.view{order:1;flex:0 0 100%;margin-top:6px}
 @ .picture{overflow:auto;max-height:640px}
 @ .picture svg{max-width:100%;height:auto;display:block}
@@ -243,7 +244,7 @@ def _node(box: Sequence[Vertex], graph: Graph, names: Mapping[str, str]) -> str:
     size += f", width={max(len(label), len(word)) * _EM * font / 72 + 0.35:.2f}"
     width = ", penwidth=3" if is_critical else ""
     return (
-        f'{names[first.digest]} [label="{_quoted(label)}\\l{_quoted(word)}\\l", tooltip="{_quoted(tooltip)}", '
+        f'{names[first.digest]} [label="{_quoted(label)}\\l{_quoted(word)}\\l", tooltip="{_quoted(tooltip, times=2)}", '
         f'class="{kinds}", color="{_COLOURS[state]}"{size}{width}];'
     )
 
@@ -312,6 +313,6 @@ def _is_drawn(vertex: Vertex) -> bool:
     return is_part or (bool(vertex.inputs) and vertex.seconds >= _SLOW)
 
 
-def _quoted(text: str) -> str:
-    """For a quoted string of DOT in which `\\l` and entities mean something."""
-    return text.replace("\\", "\\\\").replace('"', '\\"').replace("&", "&amp;")
+def _quoted(text: str, times: int = 1) -> str:
+    """For a quoted string of DOT in which `\\l` and entities mean something. times: how often Graphviz reads them; a tooltip's twice."""
+    return text.replace("\\", "\\" * 2**times).replace('"', '\\"').replace("&", "&amp;")
