@@ -5,7 +5,8 @@
     4  RUN pip install flask  layer   ◐ running  2.4 s  ▓▓▓▓░░
 
 The progress is what is seen first; under it, in drawers, the graph, the timeline and why steps ran. What the builder's linter says of
-a line stands beneath that line. The text face holds what is the same on every run and engine: line, instruction, effect, and whether it failed.
+a line stands beneath that line. The text face holds what is the same on every run and engine: line, instruction, effect, and whether it
+failed.
 """
 
 from __future__ import annotations
