@@ -35,7 +35,7 @@ ROOMS: dict[str, set[str]] = {
     "stream": {"errors", "client"},
     "hijacking": {"client"},
     "images": {*_PURE, "client", "stream"},
-    "builds": {*_PURE, *_CLIENT},
+    "builds": {*_PURE, *_CLIENT, "containers"},
     "containers": {*_PURE, *_CLIENT} - {"dockerfile"},
     "standins": {*_PURE, *_CLIENT, "builds", "containers"},
     "doctor": {*_PURE, *_CLIENT},

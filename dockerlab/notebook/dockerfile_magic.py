@@ -80,6 +80,7 @@ def magic(session: Session, line: str, cell: str | None) -> Image | None:
     try:
         image, record = _built(session, arguments, dockerfile, directory, is_cell=cell is not None)
     except BuildError as error:
+        session.failed = error
         if arguments.explain and isinstance(error.build, Build):
             _explain(session, error.build)
         raise
