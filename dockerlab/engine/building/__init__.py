@@ -9,7 +9,8 @@ Told as either of them tells it.
 
 - `request`, `scripts`, `history`: PURE. what is asked for; what is run; what the image's history says
 - `context`, `sources`: where files come from; `selecting`, `placing`, `copying`, `adding`: what COPY and ADD make of them
-- `running`, `mounting`, `caches`, `secrets`: RUN; `state`, `steps`: a stage, step by step, and the cache; `schedule`, `tape`: stages side by side
+- `running`, `mounting`, `caches`, `secrets`: RUN
+- `state`, `steps`: a stage, step by step, and the cache; `schedule`, `tape`: stages side by side
 
 - `telling`: the seam between what is done and what is said of it, with the classic stream; `vertices`, `tracing`: BuildKit's
 - `solving`: builds with a session, and all of version 2; `following`: PURE. which paths of a context they need
