@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from dockerlab.builds.record import Build, Step
 
 INTERNAL: Final = "internal"
+_MOST: Final = 2000  # lines of DOT text that are drawn: a page cannot hold more
 _WITH_VERTEX: Final = ("FROM", "RUN", "COPY", "ADD", "WORKDIR")
 _SCRATCH: Final = "scratch"
 _STAGE: Final = re.compile(r"\[(?:[a-z0-9]+/\S+ )?(?P<stage>[^\s\]]+) +\d+/\d+\] ")
@@ -103,8 +104,9 @@ class Graph(Shown):
 
     @cached_property
     def picture(self) -> str | None:
-        """The picture as SVG for a page of dockerlab's, drawn by Graphviz; None where it is not installed."""
-        return drawing.svg(self.dot)
+        """The picture as SVG for a page of dockerlab's; None where Graphviz is missing, or the graph is too large to be looked at."""
+        dot = self.dot
+        return drawing.svg(dot) if dot.count("\n") <= _MOST else None
 
     @cached_property
     def _depths(self) -> Mapping[str, int]:
@@ -191,9 +193,13 @@ def _vertices(build: Build, shape: _Shape) -> list[Vertex]:
     is_classic = build.builder == "classic"
     steps = {step.vertex.digest: step for step in build.steps}
     own = {index for index in shape.stage_of if str(index) in steps and (is_classic or shape.nodes[index].keyword in _WITH_VERTEX)}
+    # A base that another build has too may have the name that it has there.
+    foreign = {s.vertex.digest for s in build.steps if s.line is None and s.keyword == "FROM" and s.vertex.name.startswith("[")}
     found: list[Vertex] = []
     for step in build.steps:
         index = int(step.vertex.digest) if step.line is not None else None
+        if step.vertex.digest in foreign:
+            continue
         if index is None:
             named = _STAGE.match(step.vertex.name)
             stage = named["stage"].lower() if named and named["stage"].lower() in shape.labels else None
@@ -203,7 +209,7 @@ def _vertices(build: Build, shape: _Shape) -> list[Vertex]:
             stage = shape.labels[shape.stage_of[index].index]
             implied = tuple(map(str, _implied(index, shape, own)))
             told = tuple(one for one in step.vertex.inputs if one in steps)
-            inputs = tuple(_placed(index, told, implied, shape)) if told and not is_classic else implied
+            inputs = tuple(_placed(index, told, implied, shape, foreign)) if told and not is_classic else implied
             if len(told) < len(step.vertex.inputs):
                 # It names one that is told of later.
                 inputs = (*inputs, *implied)
@@ -235,14 +241,17 @@ def _implied(index: int, shape: _Shape, own: set[int]) -> Iterator[int]:
     yield from (shape.last(source, own) for source in shape.sources(index))
 
 
-def _placed(index: int, told: Sequence[str], implied: Sequence[str], shape: _Shape) -> Iterator[str]:
+def _placed(index: int, told: Sequence[str], implied: Sequence[str], shape: _Shape, foreign: set[str]) -> Iterator[str]:
     """The engine's inputs of an instruction; what it begins with is its stage's own FROM."""
     stage = shape.stage_of[index]
     begins = str(stage.nodes[0])
     has_base = False
     for one in told:
         other = shape.stage_of.get(int(one)) if one.isascii() and one.isdigit() else None
-        if other is None or one in implied:
+        if one in foreign:
+            has_base = True
+            yield begins
+        elif other is None or one in implied:
             has_base |= other is stage
             yield one
         else:
@@ -259,7 +268,7 @@ def _with_bases(found: Sequence[Vertex], steps: Mapping[str, Step], shape: _Shap
         for one in step.vertex.inputs:
             if one in steps and steps[one].keyword == "FROM" and step.line is not None:
                 real.setdefault(shape.labels[shape.stage_of[int(step.vertex.digest)].index], steps[one])
-    by_base = {shape.stage_of[int(step.vertex.digest)].base: step for step in real.values()}
+    by_base = {shape.stage_of[int(step.vertex.digest)].base: step for step in real.values() if step.line}
     done: list[Vertex] = []
     for vertex in found:
         if vertex.kind != "base" or vertex.line is None:

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
 from dockerlab.faces import markup
@@ -26,6 +27,7 @@ _LABEL: Final = 40
 _EM: Final = 0.56  # how wide a character is, of the font's size, in a wide font
 _BAR: Final = 40  # characters of the timeline
 _UNFOLDED, _FOLDED = 24, 100  # vertexes that are drawn each for itself, and with quiet chains folded
+_KEPT: Final = 60  # bars, and 2 lines of the tree for each, that a page holds
 _SLOW: Final = 0.5  # seconds from which on what the builder does around the Dockerfile is worth a box
 _COLOURS: Final = {
     "waiting": "#6b7078",
@@ -157,6 +159,11 @@ def timeline_html(graph: Graph) -> str:
     bars, whole = _bars(graph)
     if not bars:
         return '<p class="muted">Nothing took time.</p>'
+    note = "Bold: the critical path."
+    if len(bars) > _KEPT:
+        note += f" {len(bars) - _KEPT:,} shorter ones: print(image.build.graph.timeline)"
+        least = sorted(bar.vertex.seconds for bar in bars)[-_KEPT]
+        bars = [bar for bar in bars if bar.vertex.seconds >= least][:_KEPT]
     ticks = "".join(f"<span>{seconds(whole * share / 4)}</span>" for share in range(5))
     rows = [("", "", f'<span class="scale muted">{ticks}</span>', "")]
     for bar in bars:
@@ -173,7 +180,7 @@ def timeline_html(graph: Graph) -> str:
                 markup.state(vertex.state, seconds(vertex.seconds)),
             )
         )
-    return markup.table(("stage", "step", "", "time"), rows, numeric=(3,)) + '<p class="muted">Bold: the critical path.</p>'
+    return markup.table(("stage", "step", "", "time"), rows, numeric=(3,)) + f'<p class="muted">{note}</p>'
 
 
 # HTML
@@ -187,7 +194,10 @@ def html(graph: Graph, picture: str | None) -> str:
 
 def picture_html(graph: Graph, picture: str | None) -> str:
     """The picture, or the tree where there is none, and where a page throws pictures away. Its style is `STYLE`."""
-    return f'<div class="picture">{picture or ""}<pre>{markup.text(tree(graph))}</pre></div>'
+    lines = tree(graph).splitlines()
+    if len(lines) > 2 * _KEPT:
+        lines[2 * _KEPT :] = [f"… {len(lines) - 2 * _KEPT:,} more lines: print(image.build.graph)"]
+    return f'<div class="picture">{picture or ""}<pre>{markup.text(chr(10).join(lines))}</pre></div>'
 
 
 def views(named: Mapping[str, str], group: str) -> str:
@@ -250,21 +260,14 @@ def _node(box: Sequence[Vertex], graph: Graph, names: Mapping[str, str]) -> str:
 
 
 def _edges(graph: Graph, names: Mapping[str, str]) -> Iterator[str]:
-    critical = {vertex.digest for vertex in graph.critical_path}
+    steps = set(pairwise(vertex.digest for vertex in graph.critical_path))
     thick = dict[tuple[str, str], bool]()
     for source, target in graph.edges:
         if source in names and target in names and names[source] != names[target]:
             pair = names[source], names[target]
-            thick[pair] = thick.get(pair, False) or _follows(graph, source, target, critical)
+            thick[pair] = thick.get(pair, False) or (source, target) in steps
     for (source, target), is_thick in thick.items():
         yield f"{source} -> {target}" + (' [penwidth=3, color="#1f2328", class="critical"];' if is_thick else ";")
-
-
-def _follows(graph: Graph, source: str, target: str, critical: set[str]) -> bool:
-    if source not in critical or target not in critical:
-        return False
-    path = [vertex.digest for vertex in graph.critical_path]
-    return path.index(target) == path.index(source) + 1
 
 
 def _worst(box: Sequence[Vertex]) -> str:
@@ -274,7 +277,8 @@ def _worst(box: Sequence[Vertex]) -> str:
 
 def _boxes(graph: Graph) -> list[list[Vertex]]:
     """What is drawn: vertexes, or chains of quiet ones, or whole stages."""
-    drawn = [vertex for vertex in graph.vertices if _is_drawn(vertex)]
+    linked = {digest for edge in graph.edges for digest in edge}
+    drawn = [vertex for vertex in graph.vertices if _is_drawn(vertex, linked)]
     if len(drawn) <= _UNFOLDED:
         return [[vertex] for vertex in drawn]
     users: dict[str, int] = {}
@@ -307,10 +311,10 @@ def _is_quiet(vertex: Vertex) -> bool:
     return not vertex.is_critical and vertex.state in ("cached", "done", "waiting")
 
 
-def _is_drawn(vertex: Vertex) -> bool:
+def _is_drawn(vertex: Vertex, linked: set[str]) -> bool:
     """What the builder does around the Dockerfile is drawn where files come from it, where it ends, and where it is slow."""
-    is_part = vertex.stage is not None or vertex.text.startswith(("load build context", "exporting to "))
-    return is_part or (bool(vertex.inputs) and vertex.seconds >= _SLOW)
+    is_part = vertex.stage is not None or vertex.text.startswith(("FROM ", "load build context", "exporting to "))
+    return is_part or (vertex.digest in linked and vertex.seconds >= _SLOW)
 
 
 def _quoted(text: str, times: int = 1) -> str:

@@ -122,6 +122,24 @@ def test_a_vertex_whose_inputs_are_not_told_yet_hangs_on_what_the_dockerfile_imp
     assert {vertex.digest: vertex.state for vertex in graph.vertices}["8"] == "waiting"
 
 
+def test_a_base_may_have_the_name_that_it_has_in_another_build() -> None:
+    told = {**TOLD, "base": ("[1/3] FROM docker.io/library/busybox:latest", (), 0.6, 0.6)}
+    graph = by_buildkit(told=told).graph
+    assert inputs(graph) == inputs(by_buildkit().graph)
+    assert [vertex.started for vertex in graph.vertices if vertex.kind == "base"] == [100.6] * 3
+
+
+def test_an_image_that_copy_names_is_a_vertex_of_its_own() -> None:
+    told = {
+        "base": ("[1/2] FROM docker.io/library/busybox:latest", (), 0.0, 0.0),
+        "tool": ("FROM docker.io/library/alpine:latest", (), 0.0, 1.0),
+        "copy": ("[2/2] COPY --from=alpine /x /x", ("base", "tool"), 1.0, 2.0),
+    }
+    graph = by_buildkit("FROM busybox\nCOPY --from=alpine /x /x\n", told).graph
+    assert inputs(graph) == {"0": (), "1": ("0", "tool"), "tool": ()}
+    assert "FROM docker.io/library/alpine:latest" in graph.dot
+
+
 def test_a_shared_base_is_what_it_is_in_every_stage() -> None:
     graph = by_buildkit().graph
     bases = [vertex for vertex in graph.vertices if vertex.kind == "base"]

@@ -77,6 +77,17 @@ def test_a_large_graph_folds() -> None:
     assert len(re.findall(r"^ +n\d+ \[", by_classic(many).graph.dot, re.MULTILINE)) == 200
 
 
+def test_a_page_of_a_large_build_holds_what_took_longest() -> None:
+    graph = by_classic("".join(f"FROM a AS s{i}\nRUN x\n" for i in range(1000))).graph
+    html = graph._repr_html_()
+    assert graph.picture is None
+    assert html.count('class="lane') == 60
+    assert "1,940 shorter ones: print(image.build.graph.timeline)" in html
+    assert "more lines: print(image.build.graph)" in html
+    assert len(html) < 60_000
+    assert len(graph.timeline.splitlines()) == 2001
+
+
 def test_hostile_text_is_text_in_dot_and_in_the_page() -> None:
     build = by_classic(f"FROM a AS <b>x\n{HOSTILE}\nFROM b\nCOPY --from=<b>x /a /\n")
     graph = build.graph
