@@ -4,6 +4,7 @@
 
     dockerlab.connect()            a docker-py client to the engine that answers
     dockerlab.build(text, …)       an Image, from a Dockerfile
+    dockerlab.debug(error)         a Container of the state before the step of a build that failed
     dockerlab.run(image, …)        a Container, from an image
     dockerlab.containers, .images  the other verbs: ps, logs, exec, …; pull, tag, history, …
     dockerlab.prepare(name, …)     base images: found, pulled, or made from this machine's files
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
     from dockerlab import containers, doctor, errors, images
     from dockerlab.builds import Build, build
+    from dockerlab.builds.debugging import debug
     from dockerlab.client import Client, connect, use
     from dockerlab.containers import Container, run
     from dockerlab.images import Image
@@ -38,6 +40,7 @@ _HOMES = {
     "build": "dockerlab.builds",
     "connect": "dockerlab.client",
     "containers": "",
+    "debug": "dockerlab.builds.debugging",
     "doctor": "",
     "errors": "",
     "export": "dockerlab.builds",
@@ -55,6 +58,7 @@ __all__ = [
     "build",
     "connect",
     "containers",
+    "debug",
     "doctor",
     "errors",
     "export",

@@ -26,6 +26,7 @@ import sys
 from collections.abc import Iterator, Mapping, MutableMapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -94,6 +95,14 @@ class Client(docker.DockerClient):
         )
         self.endpoint = endpoint
         self.api.timeout = ANSWER_SECONDS
+
+    @cached_property
+    def identity(self) -> str:
+        """Names the engine, the same from one process to the next. Podman makes up a new id for every answer: there it is the address."""
+        with engine_errors("ask the engine what it is"):
+            parts = self.version().get("Components") or ()
+            is_podman = any(part.get("Name") == "Podman Engine" for part in parts)
+            return self.endpoint.url if is_podman else str(self.info().get("ID") or self.endpoint.url)
 
 
 def connect(target: str | None = None) -> Client:

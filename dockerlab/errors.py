@@ -160,7 +160,10 @@ class BuildError(DockerlabError):
 
     line: 1-based first line of the failing instruction, or None. instruction: its text. exit_code: of its command, or None.
     log: the whole log of the failing step. build: the record of the build up to there (`dockerlab.builds.Build`), or None.
+    asked: what was to be built (`dockerlab.builds.driving.Asked`), for `dockerlab.debug`, or None.
     """
+
+    asked: object | None = None
 
     def __init__(
         self,

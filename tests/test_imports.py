@@ -19,7 +19,7 @@ PACKAGE = ROOT / "dockerlab"
 
 # Rooms that each room may import, besides itself.
 _PURE = {"errors", "reference", "dockerfile", "image", "wire", "faces"}
-_CLIENT = {"embedded", "client", "engines", "hijacking", "stream", "images"}
+_CLIENT = {"drawing", "embedded", "client", "engines", "hijacking", "stream", "images"}
 _VERBS = {"builds", "containers", "standins"}
 ROOMS: dict[str, set[str]] = {
     "errors": set(),
@@ -28,13 +28,14 @@ ROOMS: dict[str, set[str]] = {
     "image": {"errors", "reference", "dockerfile"},
     "wire": {"errors"},
     "faces": {"errors", "reference", "dockerfile", "image", "wire"},
+    "drawing": set(),
     "embedded": {"errors"},
     "client": {"errors", "embedded"},
     "engines": {"errors", "embedded", "client", "faces"},
     "stream": {"errors", "client"},
     "hijacking": {"client"},
     "images": {*_PURE, "client", "stream"},
-    "builds": {*_PURE, *_CLIENT},
+    "builds": {*_PURE, *_CLIENT, "containers"},
     "containers": {*_PURE, *_CLIENT} - {"dockerfile"},
     "standins": {*_PURE, *_CLIENT, "builds", "containers"},
     "doctor": {*_PURE, *_CLIENT},

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from itertools import islice
 
 from dockerlab import reference
+from dockerlab.builds.cutting import point
 from dockerlab.builds.record import Build, Step
 from dockerlab.dockerfile import INSTRUCTIONS, Dockerfile, Node, excerpt, nearest, stages
 from dockerlab.dockerfile.program import program
@@ -57,7 +58,8 @@ _EXIT_HINTS = {
     127: "127: the shell did not find a program of that name. Is it installed in an earlier line, and spelt right?",
     137: "137: killed, usually for want of memory.",
 }
-_SILENT_HINT = "Try the command by hand in the state before it: build the lines above, then `%%container run` the image."
+_SILENT_HINT = "Is it the right command? It failed without a word."
+_OFFER = "`%container debug` starts a container in the state before this line, to try it by hand."
 
 
 def refuse_heredocs(dockerfile: Dockerfile) -> None:
@@ -109,6 +111,8 @@ def diagnose(
             "The output above tells what the command did not like; the whole of it is error.log." if step.output else _SILENT_HINT
         )
         hint = _EXIT_HINTS.get(exit_code, usual)
+        if node.keyword == "RUN" and point(dockerfile, node.line):
+            hint = f"{hint}\n{_OFFER}"
         tail = step.output[-_TAIL:] or ("(it printed nothing)",)
         return _error(
             f"line {step.line}: {program} ended with exit code {exit_code}", node, 0, dockerfile, build, step, tail, hint, exit_code

@@ -14,7 +14,7 @@ import socket
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, Protocol
 
 from dockerlab import embedded
@@ -24,6 +24,7 @@ from dockerlab.builds.credentials import Credentials
 from dockerlab.builds.diagnosis import diagnose, refuse_heredocs
 from dockerlab.builds.exporting import Exporter, Output
 from dockerlab.builds.record import Build, Trace
+from dockerlab.builds.remembering import Remembering
 from dockerlab.builds.secrets import Secrets
 from dockerlab.builds.sending import CONTEXT, Sender
 from dockerlab.builds.sending import DOCKERFILE as DOCKERFILE_FOLDER
@@ -119,10 +120,14 @@ class _Way:
     problems: Callable[[], tuple[str, ...]] = tuple
 
 
-def run(client: Client, asked: Asked, progress: Callable[[Build], object]) -> Build:
-    """Builds. Raises BuildError, ContextError, UsageError, EngineError, EngineGone; an interrupt stops the build in the engine."""
+def run(client: Client, asked: Asked, progress: Callable[[Build], object], *, remember: bool = True) -> Build:
+    """Builds. remember: whether it is what the next build is compared with.
+
+    Raises BuildError, ContextError, UsageError, EngineError, EngineGone; an interrupt stops the build in the engine.
+    """
     with _way(client, asked) as way:
-        return _driven(client, asked, way, progress)
+        remembering = Remembering(client, asked, _key(asked.context)) if remember else None
+        return _driven(client, asked, way, progress, remembering)
 
 
 @contextmanager
@@ -207,7 +212,7 @@ def _needed(asked: Asked) -> frozenset[int] | None:
     return None
 
 
-def _driven(client: Client, asked: Asked, way: _Way, progress: Callable[[Build], object]) -> Build:
+def _driven(client: Client, asked: Asked, way: _Way, progress: Callable[[Build], object], remembering: Remembering | None) -> Build:
     adapter, trace = way.adapter, Trace(asked.dockerfile, asked.tags, way.builder, way.reason, time.time())
 
     def apply(events: Iterable[Event]) -> None:
@@ -247,6 +252,8 @@ def _driven(client: Client, asked: Asked, way: _Way, progress: Callable[[Build],
     finally:
         look()
         record = trace.snapshot(time.time(), outcome, adapter.image_id)
+        if remembering:
+            record = replace(record, reasons=remembering.reasons(record, way.tally))
         progress(record)
     if adapter.error is not None:
         raise _why(adapter.error, adapter.exit_code, asked, way, record)
@@ -258,4 +265,5 @@ def _why(said: str, exit_code: int | None, asked: Asked, way: _Way, record: Buil
     failed = way.failed(said) or diagnose(said, exit_code, asked.dockerfile, record, asked.context.paths())
     if isinstance(failed, BuildError):
         failed.evidence += way.problems()
+        failed.asked = asked
     return failed

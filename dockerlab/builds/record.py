@@ -8,11 +8,15 @@ from __future__ import annotations
 
 import codecs
 from dataclasses import dataclass, field
+from functools import cached_property
 
+from dockerlab.builds.graph import Graph, graph
+from dockerlab.builds.reasons import Reason
 from dockerlab.builds.tally import Sent
 from dockerlab.dockerfile import Dockerfile
 from dockerlab.faces import build as faces
 from dockerlab.faces.human import plain
+from dockerlab.faces.reasons import Explanation
 from dockerlab.faces.shown import Shown
 from dockerlab.wire.trace import Event, Lint, Log, Status, Vertex
 
@@ -66,6 +70,7 @@ class Build(Shown):
     tags: as asked for. builder: which of the engine's builders ran it, "buildkit" or "classic". reason: why that one. moment, started,
     completed: seconds since the epoch. outcome: "running", "done", "failed" or "interrupted". image_id: of the result, else None.
     warnings: what the builder's linter says, and of a context that is too big. context: what was sent of it.
+    dockerfile: what was built. reasons: why each step that ran did so, once the build is over.
     """
 
     tags: tuple[str, ...]
@@ -79,6 +84,18 @@ class Build(Shown):
     image_id: str | None = None
     warnings: tuple[Lint, ...] = ()
     context: Sent = field(default_factory=Sent)
+    dockerfile: Dockerfile = field(default=Dockerfile((), ()), repr=False)
+    reasons: tuple[Reason, ...] = ()
+
+    @cached_property
+    def graph(self) -> Graph:
+        """What took what from where, and which chain of it made the build as long as it was."""
+        return graph(self, self.dockerfile)
+
+    @property
+    def explanation(self) -> Explanation:
+        """The reasons, in a table."""
+        return Explanation(self)
 
     @property
     def log(self) -> str:
@@ -104,7 +121,7 @@ class Build(Shown):
         return faces.table(self)
 
     def _html(self) -> str:
-        return faces.html(self)
+        return faces.html(self, *((self.graph, self.graph.picture) if self.outcome != "running" else ()))
 
 
 @dataclass
@@ -137,6 +154,7 @@ class Trace:
     """Folds a build's events into its record. sent: to be set as the context travels. Not for several threads at once."""
 
     def __init__(self, dockerfile: Dockerfile, tags: tuple[str, ...], builder: str, reason: str, started: float) -> None:
+        self._dockerfile = dockerfile
         self._nodes = {str(i): node for i, node in enumerate(dockerfile.nodes)}
         self._rows: dict[str, _Row] = {}
         self._lints: list[Lint] = []
@@ -165,7 +183,7 @@ class Trace:
         completed = None if outcome == "running" else now
         lints = tuple(self._lints)
         what = (self._tags, steps, self._builder, self._reason)
-        return Build(*what, self._started, now, completed, outcome, image_id, lints, self.sent)
+        return Build(*what, self._started, now, completed, outcome, image_id, lints, self.sent, self._dockerfile)
 
     def _add(self, vertex: Vertex) -> _Row:
         node = self._nodes.get(vertex.digest)

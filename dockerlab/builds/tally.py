@@ -47,6 +47,7 @@ class Tally:
         self._files = self._size = self._sent_files = self._sent_size = 0
         self._largest: list[tuple[int, str]] = []
         self.found: list[Found] = []
+        self.is_told = False
         self.digests: dict[str, bytes] = {}
 
     @property
@@ -60,6 +61,7 @@ class Tally:
         self._files += sum(file.is_file for file in found)
         self._size += sum(file.size for file in found)
         self.found += found
+        self.is_told = True
 
     def took(self, file: Found, digest: bytes) -> None:
         """A file has travelled. digest: `hashing` of what was sent of it."""

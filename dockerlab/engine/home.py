@@ -3,6 +3,7 @@
 <root>/oci-layout, index.json, blobs/, images.json     images
 <root>/layers/, trees/                                  unpacked layers
 <root>/containers/<id>/, volumes/<name>/, networks/     what was made of them
+<root>/caches/, contexts/                               what builds keep for the next: of RUN --mount=type=cache, of sessions' folders
 <root>/tmp/                                             everything half-written
 <root>/reserve                                          room for the records of what is removed when the disk is full
 <runtime>/engine.sock, <runtime>/m/<id>                 the engine's socket, and one for each container's monitor

@@ -4,24 +4,32 @@
     1  FROM python:3.10       base    ◇ cached
     4  RUN pip install flask  layer   ◐ running  2.4 s  ▓▓▓▓░░
 
-The text face holds what is the same on every run and engine: line, instruction, effect, and whether it failed.
+The progress is what is seen first; under it, in drawers, the graph, the timeline and why steps ran. What the builder's linter says of
+a line stands beneath that line. The text face holds what is the same on every run and engine: line, instruction, effect, and whether it
+failed.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from dockerlab.faces import markup
-from dockerlab.faces.human import seconds, shorten, size
+from dockerlab.faces import graph as graphs
+from dockerlab.faces import markup, reasons
+from dockerlab.faces.human import plain, seconds, shorten, size
 
 if TYPE_CHECKING:
+    from dockerlab.builds.graph import Graph
     from dockerlab.builds.record import Build, Step
+    from dockerlab.wire.trace import Lint
 
 _RUNNING_LINES = 8
 _KEPT_LINES = 60
 _WIDTH = 72
+_COLUMNS = 6
 _TIMED = ("done", "running", "failed")
+_PLACE = re.compile(r" \(lines? [\d, -]+\)$")
 _OUTCOMES = {"failed": "failed", "interrupted": "interrupted"}
 
 
@@ -33,13 +41,17 @@ def text(build: Build) -> str:
 
 
 def table(build: Build) -> str:
-    """Everything: states and times too."""
+    """Everything: states, times and warnings too."""
     rows = []
     for step in build.steps:
         state, word = _state(step, build)
         time = seconds(step.seconds(build.moment)) if step.state in _TIMED else ""
         rows.append((str(step.line or ""), shorten(step.text, _WIDTH), step.effect, f"{markup.STATES[state][0]} {word}", time))
-    return "\n".join([f"{_name(build)}   {facts(build)}", markup.columns(rows, gap=2)]).rstrip()
+    lines = [f"{_name(build)}   {facts(build)}"]
+    for step, row in zip(build.steps, markup.columns(rows, gap=2).splitlines(), strict=True):
+        lines += [row, *(f"    ⚠ {said}" for said in map(_said, _warnings(step, build)))]
+    lines += [f"⚠ {said}" for said in map(_said, _elsewhere(build))]
+    return "\n".join(lines).rstrip()
 
 
 def facts(build: Build, gap: str = "   ") -> str:
@@ -55,13 +67,32 @@ def facts(build: Build, gap: str = "   ") -> str:
     return gap.join(part for part in parts if part)
 
 
-def html(build: Build) -> str:
-    """The static HTML: also what the live display shows at each moment."""
+def html(build: Build, graph: Graph | None = None, picture: str | None = None) -> str:
+    """The static HTML: also what the live display shows at each moment. graph, picture: what is to be seen of the graph, if anything.
+
+    While it runs, the picture stands open: a page that is drawn anew ten times a second closes what was opened.
+    """
     longest = max((step.seconds(build.moment) for step in build.steps), default=0.0)
     rows = [_row(step, build, longest) for step in build.steps if step.line is not None or build.outcome == "running"]
     view = markup.table(("", "instruction", "adds", "", "time", ""), rows, numeric=(0, 4), wrap=(1,))
     head = markup.head(markup.text(_name(build)), markup.volatile(markup.text(facts(build, " · "))))
-    return markup.page(head, view, markup.volatile(_running(build)), markup.volatile(_logs(build)))
+    below = "".join(f'<div class="muted">{_warning(lint)}</div>' for lint in _elsewhere(build))
+    return markup.page(
+        head, view, markup.volatile(below + _running(build)), markup.volatile(_graph(build, graph, picture) + _logs(build))
+    )
+
+
+def _graph(build: Build, graph: Graph | None, picture: str | None) -> str:
+    drawers = {"why it ran": reasons.html(build)} if build.reasons else {}
+    if graph is not None:
+        drawn = graphs.picture_html(graph, picture)
+        if build.outcome == "running":
+            return graphs.STYLE + drawn
+        drawers = {"graph": drawn, "timeline": graphs.timeline_html(graph), **drawers}
+    if not drawers:
+        return ""
+    # The group's name differs from page to page: only drawers of the same group close each other.
+    return graphs.views(drawers, f"dockerlab-{build.started:.6f}")
 
 
 def _name(build: Build) -> str:
@@ -99,8 +130,32 @@ def _row(step: Step, build: Build, longest: float) -> tuple[str, ...]:
         f'<span class="muted">{step.effect}</span>',
         shown if state == "failed" else markup.volatile(shown),
         markup.volatile(time),
-        markup.volatile(scale),
+        markup.volatile(scale + "".join(markup.below(_warning(lint), _COLUMNS) for lint in _warnings(step, build))),
     )
+
+
+def _warnings(step: Step, build: Build) -> list[Lint]:
+    """What the linter says of a step's lines."""
+    if step.line is None:
+        return []
+    last = step.end_line or step.line
+    return [lint for lint in build.warnings if lint.lines and step.line <= lint.lines[0] <= last]
+
+
+def _elsewhere(build: Build) -> list[Lint]:
+    """Warnings that speak of no instruction."""
+    shown = {lint for step in build.steps for lint in _warnings(step, build)}
+    return [lint for lint in build.warnings if lint not in shown]
+
+
+def _said(lint: Lint) -> str:
+    return plain(" ".join(_PLACE.sub("", lint.text).split())) + (f"   {plain(lint.url)}" if lint.url else "")
+
+
+def _warning(lint: Lint) -> str:
+    said = f"⚠ {_PLACE.sub('', lint.text)}"
+    more = f" {markup.link(lint.url, 'why')}" if lint.url.startswith(("https://", "http://")) else ""
+    return f'<span class="muted" title="{markup.text(" ".join(lint.detail))}">{markup.text(said)}</span>{more}'
 
 
 def _running(build: Build) -> str:

@@ -101,6 +101,21 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[str]], numeric: Sequen
     return f"<table><thead><tr>{header}</tr></thead><tbody>{body}</tbody></table>"
 
 
+def below(markup: str, columns: int) -> str:
+    """At the end of a row's last cell: closes the row, and opens another beneath, with room for `markup` from the second column on.
+
+    For what may stand there or not without a trace outside volatile marks.
+    """
+    return f'</td></tr><tr><td></td><td class="wrap" colspan="{columns - 1}">{markup}'
+
+
+def link(url: str, shown: str) -> str:
+    """A link to a page of the web; of any other address the text alone."""
+    if not url.startswith(("https://", "http://")):
+        return text(shown)
+    return f'<a href="{text(url)}" target="_blank" rel="noopener noreferrer">{text(shown)}</a>'
+
+
 def page(*parts: str) -> str:
     """The parts of one view, with the style that they need."""
     return f'{STYLE}<div class="dockerlab">{"".join(parts)}</div>'

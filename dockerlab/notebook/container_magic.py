@@ -13,10 +13,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 from dockerlab import containers
+from dockerlab.builds.debugging import NAME, debug
 from dockerlab.errors import UsageError
 from dockerlab.notebook.arguments import HelpShown, Parser, parse_verb
 from dockerlab.notebook.expand import words
 from dockerlab.notebook.live import LiveDisplay
+from dockerlab.notebook.live_build import LiveBuild
 
 if TYPE_CHECKING:
     from dockerlab.notebook.session import Session
@@ -192,6 +194,20 @@ def _exec(session: Session, a: Namespace) -> None:
     )
 
 
+def _debug_flags(parser: Parser) -> None:
+    parser.add_argument("--name", default=NAME, metavar="NAME", help="the container's name; %(default)s unless given")
+    parser.add_argument("-u", "--user", metavar="USER[:GROUP]", help="in place of the one whom the step runs as, such as root")
+
+
+def _debug(session: Session, a: Namespace) -> object:
+    if session.failed is None:
+        raise UsageError(
+            "no build has failed in this notebook", hint="It is for the %%dockerfile cell that failed: run that one first."
+        )
+    with LiveDisplay(session, keep=False) as live:
+        return debug(session.failed, name=a.name, user=a.user, progress=LiveBuild(live).show, client=session.client)
+
+
 def _ps_flags(parser: Parser) -> None:
     parser.add_argument("-a", "--all", action="store_true", help="those that do not run, too")
 
@@ -270,6 +286,7 @@ def _any(parser: Parser) -> None:
 
 VERBS: tuple[Verb, ...] = (
     Verb("run", "Starts a container from an image.", _run_flags, _run),
+    Verb("debug", "Starts a container of the state before the step that failed in the last build.", _debug_flags, _debug),
     Verb("ps", "Lists the containers that run.", _ps_flags, lambda s, a: containers.ps(all=a.all, client=s.client)),
     Verb(
         "logs",

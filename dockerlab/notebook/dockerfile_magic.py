@@ -6,12 +6,13 @@ from argparse import Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dockerlab.builds import build, export
+from dockerlab.builds import Build, build, export
 from dockerlab.builds.secrets import Secrets
-from dockerlab.errors import UsageError
+from dockerlab.errors import BuildError, UsageError
 from dockerlab.notebook.arguments import HelpShown, Parser
 from dockerlab.notebook.expand import words
 from dockerlab.notebook.live import LiveDisplay
+from dockerlab.notebook.live_build import LiveBuild
 
 if TYPE_CHECKING:
     from dockerlab.images import Image
@@ -59,6 +60,7 @@ def parsers() -> dict[str, Parser]:
         "-o", "--output", metavar="DEST", help="the result's files in place of an image: a folder, or type=tar,dest=FILE"
     )
     parser.add_argument("--context", metavar="DIR", help="a folder as build context; the cells of %%context lie over it")
+    parser.add_argument("--explain", action="store_true", help="say of each step that ran, and was not cached, why")
     parser.add_argument("-q", "--quiet", action="store_true", help="show no progress")
     parser.add_argument("--var", metavar="NAME", help="the notebook variable that the image is bound to")
     return {"": parser}
@@ -75,10 +77,28 @@ def magic(session: Session, line: str, cell: str | None) -> Image | None:
             f"--var '{arguments.var}' is not a name that a variable can have", hint="Letters, digits and _, as in --var image."
         )
     dockerfile, directory = _source(arguments, cell)
+    try:
+        image, record = _built(session, arguments, dockerfile, directory, is_cell=cell is not None)
+    except BuildError as error:
+        session.failed = error
+        if arguments.explain and isinstance(error.build, Build):
+            _explain(session, error.build)
+        raise
+    if arguments.explain and record:
+        _explain(session, record)
+    if arguments.var and image:
+        session.namespace[arguments.var] = image
+    return image
+
+
+def _built(
+    session: Session, arguments: Namespace, dockerfile: str | Path, directory: str | None, *, is_cell: bool
+) -> tuple[Image | None, Build | None]:
+    """The image, if one is made, and the record of the build."""
     with LiveDisplay(session) as live:
         options: dict[str, Any] = {
             "context": directory,
-            "files": session.files if cell is not None else None,
+            "files": session.files if is_cell else None,
             "tag": arguments.tag,
             "build_arg": arguments.build_arg,
             "target": arguments.target,
@@ -89,16 +109,18 @@ def magic(session: Session, line: str, cell: str | None) -> Image | None:
             "cache_from": arguments.cache_from,
             "secret": Secrets.of(arguments.secret, session.namespace),
             "ssh": arguments.ssh,
-            "progress": None if arguments.quiet else live.show,
+            "progress": None if arguments.quiet else LiveBuild(live).show,
             "client": session.client,
         }
         if arguments.output:
-            export(dockerfile, arguments.output, **options)
-            return None
+            return None, export(dockerfile, arguments.output, **options)
         image = build(dockerfile, **options)
-    if arguments.var:
-        session.namespace[arguments.var] = image
-    return image
+    return image, image.build
+
+
+def _explain(session: Session, record: Build) -> None:
+    with LiveDisplay(session) as shown:
+        shown.show(record.explanation)
 
 
 def _source(arguments: Namespace, cell: str | None) -> tuple[str | Path, str | None]:

@@ -34,6 +34,11 @@ class LiveDisplay:
         self._handle: DisplayHandle | None = None
         self._latest: Shown | None = None
 
+    @property
+    def shows_html(self) -> bool:
+        """Whether what is shown while work goes on is a page's."""
+        return self._session.is_live and not self._is_terminal
+
     def show(self, value: Shown) -> None:
         self._latest = value
         if not self._session.is_live:

@@ -12,6 +12,7 @@ from dockerlab.client import Client, connect
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
+    from dockerlab.errors import BuildError
     from dockerlab.notebook.names import Names
 
 # What decides which engine is meant; when one of them changes, the next magic connects anew.
@@ -19,11 +20,15 @@ _ENGINE_VARIABLES = ("DOCKER_HOST", "DOCKER_CONTEXT", "DOCKER_CONFIG", "DOCKER_T
 
 
 class Session:
-    """shell: the IPython shell. files: the notebook's build context, path → content; replaced, never changed in place."""
+    """shell: the IPython shell. files: the notebook's build context, path → content; replaced, never changed in place.
+
+    failed: of the last build that failed in a cell, for `%container debug`.
+    """
 
     def __init__(self, shell: InteractiveShell) -> None:
         self.shell = shell
         self.files: dict[str, bytes] = {}
+        self.failed: BuildError | None = None
         self._client: Client | None = None
         self._connected_for: tuple[str | None, ...] = ()
         self._connecting = threading.Lock()  # <TAB> connects from a thread of its own

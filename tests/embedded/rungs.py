@@ -35,7 +35,7 @@ from tests.embedded.containing import Client
 SOMEBODY = 1000
 RUNGS = ("root", "user", "supervised")
 SECONDS = 30.0
-_NEEDED = ("anyio", "certifi", "h11", "httpcore", "httpx", "idna", "typing_extensions", "zstandard")
+_NEEDED = ("anyio", "certifi", "h11", "h2", "hpack", "httpcore", "httpx", "hyperframe", "idna", "typing_extensions", "zstandard")
 
 
 def eventually(condition: Callable[[], object], why: str = "") -> None:

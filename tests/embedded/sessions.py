@@ -24,10 +24,8 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
-import docker
-
 from dockerlab.builds.session import Exchange, Metadata, Refused, Session, Unary
-from dockerlab.client import Client
+from dockerlab.client import Client, Endpoint
 from dockerlab.dockerfile.ignore import Ignore
 from dockerlab.wire import control, filesync, grpc, services, trace
 from dockerlab.wire.protobuf import decode, encode
@@ -48,11 +46,13 @@ class File:
 
     def stat(self, path: str) -> filesync.Stat:
         kind = stat.S_IFLNK if self.link else stat.S_IFDIR if self.data is None else stat.S_IFREG
-        return filesync.Stat(path, filesync.go_mode(kind | self.mode), size=len(self.data or b""), mod_time=self.time, linkname=self.link)
+        return filesync.Stat(
+            path, filesync.go_mode(kind | self.mode), size=len(self.data or b""), mod_time=self.time, linkname=self.link
+        )
 
 
 def _order(path: str) -> list[bytes]:
-    return [part.encode() for part in path.split("/")]
+    return [part.encode("utf-8", "surrogateescape") for part in path.split("/")]
 
 
 def _is_related(path: str, wanted: str) -> bool:
@@ -264,7 +264,7 @@ def build(path: Path, body: bytes = b"", /, each: Callable[[trace.Event], object
 @contextmanager
 def client(path: Path) -> Iterator[Client]:
     """docker-py, at an engine's socket."""
-    found = docker.DockerClient(f"unix://{path}", version="1.44")
+    found = Client(Endpoint(f"unix://{path}", "a test"))
     try:
         yield found
     finally:

@@ -1,5 +1,7 @@
 """Building images: a Dockerfile and a context to an image, with the semantics of Docker's classic builder and BuildKit's instructions.
 
+Told as either of them tells it.
+
     builder = Builder(containers, pull)
     build = builder.begin(request, body)       reads the context; raises for what is wrong with the request or the Dockerfile
     for piece in build.messages(): …           JSON lines, as they come; the last but one says what the image is, or what failed
@@ -7,7 +9,11 @@
 
 - `request`, `scripts`, `history`: PURE. what is asked for; what is run; what the image's history says
 - `context`, `sources`: where files come from; `selecting`, `placing`, `copying`, `adding`: what COPY and ADD make of them
-- `running`, `mounting`, `caches`: RUN; `state`, `steps`: a stage, step by step, and the cache; `schedule`, `tape`: stages side by side
+- `running`, `mounting`, `caches`, `secrets`: RUN
+- `state`, `steps`: a stage, step by step, and the cache; `schedule`, `tape`: stages side by side
+
+- `telling`: the seam between what is done and what is said of it, with the classic stream; `vertices`, `tracing`: BuildKit's
+- `solving`: builds with a session, and all of version 2; `following`: PURE. which paths of a context they need
 
 Every step makes an image of the store, which is the cache, too. Nothing that is half-made is ever an image; what is needed meanwhile is
 in the home's `tmp`.

@@ -17,7 +17,7 @@ from dockerlab.dockerfile.commands import Add, Arg, Command, Copy, Env, Run
 from dockerlab.dockerfile.expansion import expanded
 from dockerlab.dockerfile.parser import Dockerfile
 from dockerlab.dockerfile.planning import Plan, Planned
-from dockerlab.engine.building.vertices import takes_context
+from dockerlab.engine.building.vertices import REMOTE, takes_context
 from dockerlab.errors import DockerfileError
 
 # Of a stage on an image: its variables, and the commands that it brings.
@@ -87,7 +87,8 @@ class _Stage:
 
 def _sources(command: Command) -> Iterator[str]:
     if isinstance(command, Copy | Add):
-        yield from command.sources
+        is_add = isinstance(command, Add)
+        yield from (source for source in command.sources if not (is_add and REMOTE.match(source)))
     if isinstance(command, Run):
         yield from (mount.source for mount in command.mounts if mount.type in ("bind", "cache") and not mount.from_)
 

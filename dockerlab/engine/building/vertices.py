@@ -31,7 +31,7 @@ from dockerlab.wire.trace import Vertex
 CONTEXT: Final = "[internal] load build context"
 EXPORT: Final = "exporting to image"
 _COUNTED: Final = (Run, Copy, Add, Workdir)
-_REMOTE: Final = re.compile(r"(?:https?|git|ssh)://|git@")
+REMOTE: Final = re.compile(r"(?:https?|git|ssh)://|git@")
 
 
 def digest(*what: object) -> str:
@@ -202,7 +202,7 @@ def takes_context(command: Command) -> bool:
         case Copy(from_="", sources=sources):
             return bool(sources)
         case Add(sources=sources):
-            return any(not _REMOTE.match(source) for source in sources)
+            return any(not REMOTE.match(source) for source in sources)
         case Run(mounts=mounts):
             return any(
                 mount.type in ("bind", "cache") and not mount.from_ and (mount.type == "bind" or mount.source) for mount in mounts

@@ -169,7 +169,7 @@ class Draft:
         self._files: dict[str, int] = {}  # descriptors of packs
         self._scratch: Path | None = None
         self._new = os.urandom(8).hex()
-        self._end = 0
+        self._end = self._written = 0
         self._budget = Budget(self._home.tmp)
         self._read()
 
@@ -227,11 +227,14 @@ class Draft:
                 done = os.pwrite(self._files[self._new], left, offset)
                 offset += done
                 left = left[done:]
+            self._written = offset
 
     def ended(self, offset: int) -> None:
         """The new pack ends here."""
-        with full_disk_is_an_error():
-            os.ftruncate(self._files[self._new], offset)
+        if offset > self._written:  # a hole at its end
+            with full_disk_is_an_error():
+                os.ftruncate(self._files[self._new], offset)
+            self._written = offset
         self._end = offset
 
     def commit(self, files: Mapping[str, Known]) -> None:

@@ -28,7 +28,7 @@ Metadata = Mapping[str, Sequence[str]]
 _PIECE: Final = 1 << 16
 _ENOUGH: Final = 1 << 18  # bytes of a call that wait to be sent: who sends more waits
 _TAKEN_FROM: Final = 1 << 16  # bytes that are left in a queue when there is room for more
-_MOST_UNSENT: Final = 16 << 20  # a client that makes the engine answer, and reads nothing of it, is none
+_MOST_UNSENT: Final = 2 << 20  # a client that makes the engine answer, and reads nothing of it, is none
 
 
 class SessionEnded(EngineError):

@@ -171,7 +171,10 @@ class _Receiver:
             for message in messages:
                 self._came += len(message)
                 try:
-                    self._take(filesync.packet(message))
+                    if (piece := _piece(message)) is not None and not self._is_over:
+                        self._data(*piece)
+                    else:
+                        self._take(filesync.packet(message))
                 except MalformedError as error:
                     raise LyingClient(error.message) from error
             self._ask()
@@ -337,3 +340,30 @@ class _Receiver:
                 one.told = ()
                 fields = {"mode": one.entry.mode, "mtime": one.entry.mtime, "size": found.size if found else 0}
                 one.entry = Entry(one.entry.path, "file", xattrs=one.entry.xattrs, **fields)
+
+
+def _piece(message: bytes) -> tuple[int, bytes] | None:
+    """A DATA packet as it is mostly written: its number and bytes; None for all others. Several times as fast as reading any message."""
+    if not message.startswith(b"\x08\x02\x18"):
+        return None
+    number, at = _varint(message, 3)
+    if at == len(message):
+        return number, b""
+    if at < 0 or message[at] != 0x22:
+        return None
+    size, at = _varint(message, at + 1)
+    return (number, message[at:]) if 0 < at == len(message) - size else None
+
+
+def _varint(data: bytes, at: int) -> tuple[int, int]:
+    """A number of at most 28 bits, and where it ends; -1 where it is none."""
+    found = 0
+    for shift in (0, 7, 14, 21):
+        if at >= len(data):
+            break
+        byte = data[at]
+        at += 1
+        found |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            return found, at
+    return 0, -1

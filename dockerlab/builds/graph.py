@@ -1,0 +1,367 @@
+"""A build's graph: what takes what from where, and which chain of it made the build as long as it was. Pure: a record in, values out.
+
+    build.graph.vertices          Vertex: text, stage, state, seconds, log, inputs
+    build.graph.edges             (from, to), by digest
+    build.graph.critical_path     the chain of vertexes that takes the longest: nothing else can make the build shorter
+    build.graph.dot               the picture, for Graphviz
+
+An instruction's digest is its index in the Dockerfile, as in the record. Where the engine tells a vertex's inputs (BuildKit), they are
+its edges, with two additions that make the picture the Dockerfile's own: a FROM stands in its stage although stages with one base share
+a vertex, and the steps around a build (the context, the export) hang on what they serve. Instructions without a vertex (ENV, CMD, …)
+are no part of that graph. A classic builder tells no inputs: the edges are those that the Dockerfile implies, from the instruction
+before, the stage in FROM, and those of `COPY --from` and `RUN --mount=from=`; and since it runs one step after the other, its critical
+path is what would remain if stages ran side by side.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Final
+
+from dockerlab import drawing
+from dockerlab.builds import wording
+from dockerlab.dockerfile import Dockerfile, Node, Stage, stages
+from dockerlab.faces import graph as faces
+from dockerlab.faces.shown import Shown
+
+if TYPE_CHECKING:
+    from dockerlab.builds.record import Build, Step
+
+INTERNAL: Final = "internal"
+_MOST: Final = 2000  # lines of DOT text that are drawn: a page cannot hold more
+_WITH_VERTEX: Final = ("FROM", "RUN", "COPY", "ADD", "WORKDIR")
+_SCRATCH: Final = "scratch"
+_STAGE: Final = re.compile(r"\[(?:[a-z0-9]+/\S+ )?(?P<stage>[^\s\]]+) +\d+/\d+\] ")
+_METADATA: Final = re.compile(r"\[internal\] load metadata for (\S+)")
+_DEFINITION: Final = "[internal] load build definition"
+_IGNORE: Final = "[internal] load .dockerignore"
+_CONTEXT: Final = "[internal] load build context"
+_EXPORT: Final = "exporting to "
+
+
+@dataclass(frozen=True)
+class Vertex:
+    """A vertex of the graph. `dockerlab.wire.trace.Vertex` is what was reported of it; this is what became of it.
+
+    digest: an instruction's index in the Dockerfile; of others what the engine calls them. text: the instruction on one line.
+    kind: "base", "layer" or "config", what the instruction adds; "internal" for the builder's own. stage: its name, or `stage-0`; None
+    for the builder's own. line: 1-based, or None. inputs: digests. state: waiting, running, cached, done, failed or stopped, which an
+    interrupt did. started, completed: seconds since the epoch by the engine's clock, None for what is no work of its own. seconds: how
+    long it took, or takes by now. log: the lines that it printed. is_critical: whether it is on the critical path.
+    """
+
+    digest: str
+    text: str
+    kind: str
+    stage: str | None
+    line: int | None
+    inputs: tuple[str, ...]
+    state: str
+    started: float | None
+    completed: float | None
+    seconds: float
+    log: tuple[str, ...] = ()
+    is_critical: bool = False
+
+
+@dataclass(frozen=True, repr=False)
+class Graph(Shown):
+    """The graph of a build at one moment. vertices: in the Dockerfile's order. stages: as in `Vertex.stage`. moment: as in `Build`.
+
+    takes: stage → the stages that it takes something from, as the Dockerfile says. is_over: whether the build has ended.
+    """
+
+    name: str
+    vertices: tuple[Vertex, ...]
+    stages: tuple[str, ...]
+    takes: Mapping[str, tuple[str, ...]]
+    moment: float
+    is_over: bool
+
+    @property
+    def edges(self) -> tuple[tuple[str, str], ...]:
+        """(from, to): the second needs the first."""
+        return tuple((source, vertex.digest) for vertex in self.vertices for source in vertex.inputs)
+
+    @property
+    def critical_path(self) -> tuple[Vertex, ...]:
+        """The chain that takes the longest, from its beginning; empty where nothing took time."""
+        chain = [vertex for vertex in self.vertices if vertex.is_critical]
+        return tuple(sorted(chain, key=lambda vertex: self._depths[vertex.digest]))
+
+    @property
+    def dot(self) -> str:
+        """The picture as DOT text: `dot -Tpng`."""
+        return faces.dot(self)
+
+    @property
+    def timeline(self) -> str:
+        """Plain text: one bar a vertex, in the order in which they began."""
+        return faces.timeline(self)
+
+    @cached_property
+    def picture(self) -> str | None:
+        """The picture as SVG for a page of dockerlab's; None where Graphviz is missing, or the graph is too large to be looked at."""
+        dot = self.dot
+        return drawing.svg(dot) if dot.count("\n") <= _MOST else None
+
+    @cached_property
+    def _depths(self) -> Mapping[str, int]:
+        depths: dict[str, int] = {}
+        for vertex in _in_order(self.vertices):
+            depths[vertex.digest] = 1 + max((depths.get(source, 0) for source in vertex.inputs), default=0)
+        return depths
+
+    def _text(self) -> str:
+        return faces.text(self)
+
+    def _table(self) -> str:
+        return faces.tree(self)
+
+    def _html(self) -> str:
+        return faces.html(self, self.picture)
+
+
+def graph(build: Build, dockerfile: Dockerfile) -> Graph:
+    """The graph of a build of that Dockerfile."""
+    shape = _Shape(dockerfile)
+    is_over = build.outcome != "running"
+    found = _vertices(build, shape)
+    if build.outcome == "done":
+        # A stage that nothing needed was no part of the build.
+        seen = {vertex.stage for vertex in found if vertex.state != "waiting"}
+        found = [vertex for vertex in found if vertex.stage in seen]
+    found = _without_strangers(_with_internal(found, shape))
+    critical = _critical(found)
+    vertices = tuple(replace(vertex, is_critical=vertex.digest in critical) for vertex in found)
+    present = {vertex.stage for vertex in vertices}
+    names = tuple(label for label in shape.labels if label in present)
+    name = ", ".join(build.tags) or "image without a tag"
+    return Graph(name, vertices, names, shape.takes(), build.moment, is_over)
+
+
+class _Shape:
+    """What a Dockerfile says of who takes from whom. A stage is its index here, an instruction too."""
+
+    def __init__(self, dockerfile: Dockerfile) -> None:
+        self.nodes = dockerfile.nodes
+        self.stages = stages(dockerfile)
+        self.labels = [stage.name or f"stage-{stage.index}" for stage in self.stages]
+        self.stage_of = {index: stage for stage in self.stages for index in stage.nodes}
+
+    def base(self, stage: Stage) -> int | None:
+        """The earlier stage that FROM names; of two of one name the later."""
+        return next((s.index for s in reversed(self.stages[: stage.index]) if s.name == stage.base.lower()), None)
+
+    def sources(self, index: int) -> tuple[int, ...]:
+        """The stages that an instruction takes files from."""
+        found = (self._named(name, self.stage_of[index].index) for name in _froms(self.nodes[index]))
+        return tuple(dict.fromkeys(stage for stage in found if stage is not None))
+
+    def last(self, stage: int, with_vertex: set[int]) -> int:
+        """The last instruction of a stage that has a vertex."""
+        return next(index for index in reversed(self.stages[stage].nodes) if index in with_vertex)
+
+    def takes(self) -> dict[str, tuple[str, ...]]:
+        found = dict[str, tuple[str, ...]]()
+        for stage in self.stages:
+            base = self.base(stage)
+            taken = [*([] if base is None else [base]), *(s for index in stage.nodes for s in self.sources(index))]
+            found[self.labels[stage.index]] = tuple(dict.fromkeys(self.labels[one] for one in taken))
+        return found
+
+    def _named(self, name: str, stage: int) -> int | None:
+        if name.isascii() and name.isdigit() and len(name) < 6:
+            return int(name) if int(name) < stage else None
+        return next((s.index for s in reversed(self.stages[:stage]) if s.name == name.lower()), None)
+
+
+def _froms(node: Node) -> Iterator[str]:
+    for flag in node.flags:
+        name, _, value = flag.removeprefix("--").partition("=")
+        if name == "from":
+            yield value
+        elif name == "mount":
+            yield from (part.partition("=")[2] for part in value.split(",") if part.startswith("from="))
+
+
+def _vertices(build: Build, shape: _Shape) -> list[Vertex]:
+    """The steps as vertexes, with the edges between instructions."""
+    is_classic = build.builder == "classic"
+    steps = {step.vertex.digest: step for step in build.steps}
+    own = {index for index in shape.stage_of if str(index) in steps and (is_classic or shape.nodes[index].keyword in _WITH_VERTEX)}
+    # A base that another build has too may have the name that it has there.
+    foreign = {s.vertex.digest for s in build.steps if s.line is None and s.keyword == "FROM" and s.vertex.name.startswith("[")}
+    found: list[Vertex] = []
+    for step in build.steps:
+        index = int(step.vertex.digest) if step.line is not None else None
+        if step.vertex.digest in foreign:
+            continue
+        if index is None:
+            named = _STAGE.match(step.vertex.name)
+            stage = named["stage"].lower() if named and named["stage"].lower() in shape.labels else None
+            kind = step.effect if stage else INTERNAL
+            found.append(_vertex(step, build, kind, stage, step.vertex.inputs))
+        elif index in own:
+            stage = shape.labels[shape.stage_of[index].index]
+            implied = tuple(map(str, _implied(index, shape, own)))
+            told = tuple(one for one in step.vertex.inputs if one in steps)
+            inputs = tuple(_placed(index, told, implied, shape, foreign)) if told and not is_classic else implied
+            if len(told) < len(step.vertex.inputs):
+                # It names one that is told of later.
+                inputs = (*inputs, *implied)
+            found.append(_vertex(step, build, step.effect, stage, inputs))
+    return found if is_classic else _with_bases(found, steps, shape)
+
+
+def _vertex(step: Step, build: Build, kind: str, stage: str | None, inputs: Iterable[str]) -> Vertex:
+    reported, state = step.vertex, step.state
+    if state == "running" and build.outcome != "running":
+        state = "stopped"
+    is_timed = state in ("running", "done", "failed", "stopped")
+    seconds = step.seconds(build.moment) if is_timed else 0.0
+    return Vertex(
+        reported.digest, step.text, kind, stage, step.line, tuple(dict.fromkeys(inputs)), state,
+        reported.started, reported.completed, seconds, step.output,
+    )  # fmt: skip
+
+
+def _implied(index: int, shape: _Shape, own: set[int]) -> Iterator[int]:
+    """What the Dockerfile says that an instruction needs."""
+    stage = shape.stage_of[index]
+    if index == stage.nodes[0]:
+        base = shape.base(stage)
+        if base is not None:
+            yield shape.last(base, own)
+        return
+    yield max(other for other in stage.nodes if other < index and other in own)
+    yield from (shape.last(source, own) for source in shape.sources(index))
+
+
+def _placed(index: int, told: Sequence[str], implied: Sequence[str], shape: _Shape, foreign: set[str]) -> Iterator[str]:
+    """The engine's inputs of an instruction; what it begins with is its stage's own FROM."""
+    stage = shape.stage_of[index]
+    begins = str(stage.nodes[0])
+    has_base = False
+    for one in told:
+        other = shape.stage_of.get(int(one)) if one.isascii() and one.isdigit() else None
+        if one in foreign:
+            has_base = True
+            yield begins
+        elif other is None or one in implied:
+            has_base |= other is stage
+            yield one
+        else:
+            has_base = True
+            yield one if other is stage else begins
+    if implied[0] == begins and not has_base and int(begins) != index:
+        yield begins
+
+
+def _with_bases(found: Sequence[Vertex], steps: Mapping[str, Step], shape: _Shape) -> list[Vertex]:
+    """BuildKit: a FROM of an image that others name too shares their vertex; one of a stage, or of scratch, is no work."""
+    real: dict[str, Step] = {}
+    for step in steps.values():
+        for one in step.vertex.inputs:
+            if one in steps and steps[one].keyword == "FROM" and step.line is not None:
+                real.setdefault(shape.labels[shape.stage_of[int(step.vertex.digest)].index], steps[one])
+    by_base = {shape.stage_of[int(step.vertex.digest)].base: step for step in real.values() if step.line}
+    done: list[Vertex] = []
+    for vertex in found:
+        if vertex.kind != "base" or vertex.line is None:
+            done.append(vertex)
+            continue
+        stage = shape.stage_of[int(vertex.digest)]
+        shared = real.get(str(vertex.stage)) or by_base.get(stage.base)
+        if stage.base.lower() == _SCRATCH or shape.base(stage) is not None:
+            vertex = replace(vertex, started=None, completed=None, seconds=0.0)
+        elif shared is not None and shared.vertex.digest != vertex.digest and not vertex.inputs and vertex.state != "failed":
+            reported = shared.vertex
+            took = 0.0 if reported.started is None else max(0.0, (reported.completed or reported.started) - reported.started)
+            took = took if shared.state == "done" else 0.0
+            vertex = replace(
+                vertex, state=shared.state, started=reported.started, completed=reported.completed, seconds=took
+            )  # fmt: skip
+        done.append(vertex)
+    return done
+
+
+def _with_internal(found: Sequence[Vertex], shape: _Shape) -> list[Vertex]:
+    """The builder's own steps hang on what they serve."""
+    names = {vertex.digest: vertex.text for vertex in found if vertex.kind == INTERNAL}
+
+    def of(start: str) -> list[str]:
+        # A record's text has lost the "[internal] " of the name.
+        return [digest for digest, text in names.items() if text.startswith(start.removeprefix("[internal] "))]
+
+    images: dict[str, list[str]] = {}
+    for digest, text in names.items():
+        if match := _METADATA.fullmatch(f"[internal] {text}"):
+            images.setdefault(wording.canonical(match[1]), []).append(digest)
+    used = {source for vertex in found for source in vertex.inputs}
+    sinks = [v.digest for v in found if v.stage and v.digest not in used and v.state != "waiting"]
+    definition, ignore = of(_DEFINITION), of(_IGNORE)
+    exports = set(of(_EXPORT))
+    first_images = {digest for digests in images.values() for digest in digests}
+    done = []
+    for vertex in found:
+        more: list[str] = []
+        if vertex.kind == "base" and vertex.line is not None and not vertex.inputs:
+            more = images.get(wording.canonical(shape.stage_of[int(vertex.digest)].base), [])
+        elif vertex.digest in first_images or vertex.digest in ignore:
+            more = definition
+        elif vertex.kind == INTERNAL and vertex.text.startswith(_CONTEXT.removeprefix("[internal] ")):
+            more = ignore
+        elif vertex.digest in exports and not vertex.inputs:
+            more = sinks
+        done.append(replace(vertex, inputs=tuple(dict.fromkeys((*vertex.inputs, *more)))))
+    return done
+
+
+def _without_strangers(found: Sequence[Vertex]) -> list[Vertex]:
+    """Edges from vertexes that are not there, or from itself, go."""
+    known = {vertex.digest for vertex in found}
+    return [
+        replace(vertex, inputs=tuple(one for one in vertex.inputs if one in known and one != vertex.digest)) for vertex in found
+    ]
+
+
+def _in_order(found: Sequence[Vertex]) -> Iterator[Vertex]:
+    """Each after its inputs. What an engine tells may be anything: of a circle, the first comes first."""
+    by_digest = {vertex.digest: vertex for vertex in found}
+    given: set[str] = set()
+    for start in found:
+        waiting = [(start, iter(start.inputs))]
+        entered = {start.digest}
+        while waiting and start.digest not in given:
+            vertex, rest = waiting[-1]
+            following = next((one for one in rest if one in by_digest and one not in given and one not in entered), None)
+            if following is None:
+                waiting.pop()
+                if vertex.digest not in given:
+                    given.add(vertex.digest)
+                    yield vertex
+            else:
+                entered.add(following)
+                waiting.append((by_digest[following], iter(by_digest[following].inputs)))
+
+
+def _critical(found: Sequence[Vertex]) -> set[str]:
+    """The chain whose seconds add up to most."""
+    length: dict[str, float] = {}
+    before: dict[str, str | None] = {}
+    for vertex in _in_order(found):
+        longest = max((one for one in vertex.inputs if one in length), key=lambda one: length[one], default=None)
+        before[vertex.digest] = longest
+        length[vertex.digest] = vertex.seconds + (length[longest] if longest is not None else 0.0)
+    at = max(length, key=lambda one: length[one], default=None)
+    chain: set[str] = set()
+    if at is None or length[at] == 0:
+        return chain
+    while at is not None:
+        chain.add(at)
+        at = before[at]
+    return chain

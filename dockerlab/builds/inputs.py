@@ -1,0 +1,334 @@
+"""What the steps of a build hang on, as values: of this build, and remembered of the one before. Pure.
+
+    found = stages(dockerfile, {"WHO": "you"}, digest=salted(salt))      the stages that the build needs, FROM first in each
+    found[0].instructions[2].values                                      names of the variables that it sees → digests of their values
+    difference(old_files, new_files).of(instruction)                     what of it a COPY, ADD or RUN --mount=type=bind takes
+
+No value of a variable is kept in clear: only digests, with a salt. The text of an instruction is kept as it is written in the Dockerfile,
+without what looks like a secret (`TOKEN=…`), for the lines that are shown when it changes.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from hashlib import blake2b
+from typing import Final
+
+from dockerlab.dockerfile import Dockerfile, Ignore, Node
+from dockerlab.dockerfile.commands import Add, Arg, Command, Copy, Env, Run, Transfer
+from dockerlab.dockerfile.expansion import expanded
+from dockerlab.dockerfile.planning import SCRATCH, Plan, Planned
+from dockerlab.dockerfile.program import program
+from dockerlab.errors import ContextError
+
+Digest = Callable[[str], str]
+
+UNSET: Final = ""
+_LONGEST: Final = 4000  # characters of an instruction that are kept
+_MOST_LINKS: Final = 40
+_REMOTE: Final = re.compile(r"^(?:https?|git|ssh)://|^git@|\.git(?:#|$)")
+_NAMES_OF_SECRETS: Final = r"[\w.-]*(?:passw|pword|secret|token|credential|auth(?!or)|key(?=\b|_))[\w.-]*"
+_SECRET: Final = re.compile(rf"(?i)({_NAMES_OF_SECRETS}=|--?{_NAMES_OF_SECRETS}\s+)(?![\"']?\$)(\"[^\"]*\"|'[^']*'|[^\s\"']+)")
+_OLD_FORM: Final = re.compile(rf"(?i)(\s*ENV\s+{_NAMES_OF_SECRETS}\s+)(?!\$)(\S.*)")
+_USERINFO: Final = re.compile(r"(://)[^/\s@]+@")
+_WILD: Final = re.compile(r"[*?\[\\]")
+
+
+@dataclass(frozen=True, slots=True)
+class Instruction:
+    """text: its lines as written, heredocs too. line: 1-based. digest: of what it says with variables replaced.
+
+    values: the variables that it sees → digests; UNSET for one that has no value. sources, exclude: patterns of the context's files that
+    it takes. stages: indexes of those that it copies from. images: those that it is based on or copies from. is_remote: whether it
+    takes what an address gives. is_trigger: whether the base image brought it (ONBUILD). state: as of `Step`, once it is known.
+    """
+
+    keyword: str
+    text: str
+    line: int
+    digest: str = ""
+    values: Mapping[str, str] = field(default_factory=dict)
+    sources: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    stages: tuple[int, ...] = ()
+    images: tuple[str, ...] = ()
+    is_remote: bool = False
+    is_trigger: bool = False
+    state: str = "waiting"
+
+    @property
+    def words(self) -> str:
+        """The text on one line, by which an instruction is found again."""
+        return " ".join(self.text.replace("\\\n", " ").split())
+
+    @property
+    def has_run(self) -> bool:
+        """Whether it was worked on, and not taken from the cache."""
+        return self.state in ("done", "running", "failed")
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """index: in the Dockerfile. name: after AS, or "". base_stage: the one it begins from, None for an image. instructions: FROM first."""
+
+    index: int
+    name: str
+    base_stage: int | None
+    instructions: tuple[Instruction, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """One file, folder or link of a context. digest: of the content, "" where it is not known; of a link: `→` and where it leads to.
+
+    time: nanoseconds since the epoch. inode: 0 where there is none.
+    """
+
+    size: int
+    time: int
+    inode: int
+    mode: int
+    digest: str = ""
+
+    def looks_like(self, other: File) -> bool:
+        """Whether it is the same as far as can be told without its content."""
+        return (self.size, self.time, self.inode, self.mode) == (other.size, other.time, other.inode, other.mode)
+
+    def differs(self, other: File) -> bool:
+        """Whether the image would be another one: a file's time does not count."""
+        if self.digest and other.digest:
+            return (self.mode, self.digest) != (other.mode, other.digest)
+        return not self.looks_like(other)
+
+
+Files = Mapping[str, File]
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """Paths of a context, sorted; a folder's ends with a slash. links: paths of links → where they lead to, in both builds."""
+
+    added: tuple[str, ...] = ()
+    modified: tuple[str, ...] = ()
+    removed: tuple[str, ...] = ()
+    links: Mapping[str, str] = field(default_factory=dict)
+
+    def __bool__(self) -> bool:
+        return bool(self.added or self.modified or self.removed)
+
+    def of(self, instruction: Instruction) -> Changes:
+        """What of it an instruction takes. Folders are left out where files say it."""
+        if not self or not instruction.sources:
+            return Changes()
+        takes = _taking([_followed(source, self.links) for source in instruction.sources], instruction.exclude)
+        found = [[path for path in paths if takes(path.rstrip("/"))] for paths in (self.added, self.modified, self.removed)]
+        if any(not path.endswith("/") for paths in found for path in paths):
+            found = [[path for path in paths if not path.endswith("/")] for paths in found]
+        added, modified, removed = map(tuple, found)
+        return Changes(added, modified, removed)
+
+
+def difference(old: Files, new: Files) -> Changes:
+    """What changed from one build's context to the next one's."""
+    modified = [path for path, file in new.items() if path in old and file is not old[path] and file.differs(old[path])]
+    links = {path: file.digest[1:] for files in (old, new) for path, file in files.items() if file.digest.startswith("→")}
+    return Changes(tuple(sorted(new.keys() - old.keys())), tuple(sorted(modified)), tuple(sorted(old.keys() - new.keys())), links)
+
+
+def salted(salt: str) -> Digest:
+    """Digests that tell nothing to who does not have the salt."""
+
+    def digest(text: str) -> str:
+        return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16, key=salt.encode()[:64]).hexdigest()
+
+    return digest
+
+
+def stages(
+    dockerfile: Dockerfile,
+    args: Mapping[str, str | None],
+    *,
+    digest: Digest,
+    target: str = "",
+    platform: str = "",
+    on_build: Callable[[str], Sequence[str]] = lambda base: (),
+) -> tuple[Stage, ...]:
+    """The stages that a build needs. on_build: as of `Program.plan`. Raises DockerfileError for what our parser does not understand."""
+    plan = program(dockerfile).plan(target, args, target_platform=platform, on_build=on_build)
+    given = {name: value for name, value in args.items() if value is not None}
+    scopes: dict[int, _Scope] = {}
+    found = []
+    for planned in plan.stages:
+        start = scopes.get(planned.base_stage) if planned.base_stage is not None else None
+        scope = scopes[planned.stage.index] = start.copy() if start else _Scope({}, {})
+        reading = _Reading(dockerfile, plan, given, scope, digest)
+        first = reading.first(planned)
+        triggers = [reading.read(command, is_trigger=True) for command in planned.triggers]
+        rest = [reading.read(command) for command in planned.stage.commands]
+        found.append(Stage(planned.stage.index, planned.stage.name, planned.base_stage, (first, *triggers, *rest)))
+    return tuple(found)
+
+
+class _Watched(dict[str, str]):
+    """Variables that know which of them were asked for, whether they are set or not."""
+
+    def __init__(self, values: Mapping[str, str]) -> None:
+        super().__init__(values)
+        self.asked: set[str] = set()
+
+    def get(self, key: str, default: str | None = None) -> str | None:  # type: ignore[override]
+        self.asked.add(key)
+        return super().get(key, default)
+
+
+@dataclass(slots=True)
+class _Scope:
+    """Variables of a stage so far: those of ARG, None for one without a value, and those of ENV."""
+
+    arguments: dict[str, str | None]
+    environment: dict[str, str]
+
+    def copy(self) -> _Scope:
+        return _Scope({**self.arguments}, {**self.environment})
+
+    @property
+    def values(self) -> dict[str, str]:
+        return {**{name: value for name, value in self.arguments.items() if value is not None}, **self.environment}
+
+
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """The instructions of one stage, one after the other."""
+
+    dockerfile: Dockerfile
+    plan: Plan
+    given: Mapping[str, str]
+    scope: _Scope
+    digest: Digest
+
+    def first(self, planned: Planned) -> Instruction:
+        source = planned.stage.source
+        values = _Watched(self.plan.globals)
+        expanded_base = f"{planned.base}\0{planned.platform}"
+        names = {name for name in self.plan.globals if re.search(rf"\$\{{?{re.escape(name)}\b", f"{source.base} {source.platform}")}
+        images = () if planned.base_stage is not None or planned.is_scratch else (planned.base,)
+        return Instruction(
+            source.node.keyword,
+            _text(source.node, self.dockerfile),
+            source.node.line,
+            self.digest(expanded_base),
+            {name: self.digest(values[name]) for name in names},
+            images=images,
+        )
+
+    def read(self, command: Command, *, is_trigger: bool = False) -> Instruction:
+        values = self.scope.values
+        watched = _Watched(values)
+        said = expanded(command, watched, self.dockerfile)
+        if isinstance(said, Arg):
+            for name, default in said.pairs:
+                self.scope.arguments[name] = self.given.get(name, default if default is not None else self.plan.globals.get(name))
+                watched.asked.add(name)
+            values = self.scope.values
+        elif isinstance(said, Env):
+            self.scope.environment.update(said.pairs)
+        seen = {*watched.asked, *self.scope.arguments, *self.scope.environment} if isinstance(said, Run) else watched.asked
+        node = command.node
+        found = Instruction(
+            node.keyword,
+            without_secrets(f"ONBUILD {node.text}") if is_trigger else _text(node, self.dockerfile),
+            node.line,
+            self.digest(repr(replace(said, node=_NOWHERE))),
+            {name: self.digest(values[name]) if name in values else UNSET for name in seen},
+            is_trigger=is_trigger,
+        )
+        return _with_sources(found, said, self.plan)
+
+
+_NOWHERE: Final = Node("", 0, 0, "", (), "")
+
+
+def _with_sources(instruction: Instruction, command: Command, plan: Plan) -> Instruction:
+    sources: list[str] = []
+    named: list[str] = []
+    is_remote = False
+    match command:
+        case Copy(from_=str(name)) if name:
+            named.append(name)
+        case Transfer():
+            local = [source for source in command.sources if not (isinstance(command, Add) and _REMOTE.search(source))]
+            is_remote = len(local) < len(command.sources)
+            sources += local
+        case Run():
+            for mount in command.mounts:
+                if mount.from_:
+                    named.append(mount.from_)
+                elif mount.type == "bind":
+                    sources.append(mount.source or ".")
+    needs = [(name, plan.source(command, name)) for name in named if isinstance(command, Copy | Run)]
+    return replace(
+        instruction,
+        sources=tuple(sources),
+        exclude=command.exclude if isinstance(command, Transfer) else (),
+        stages=tuple(index for _, index in needs if index is not None),
+        images=tuple(name for name, index in needs if index is None and name != SCRATCH),
+        is_remote=is_remote,
+    )
+
+
+def _text(node: Node, dockerfile: Dockerfile) -> str:
+    return without_secrets("\n".join(dockerfile.source[node.line - 1 : node.end_line]))[:_LONGEST]
+
+
+def without_secrets(text: str) -> str:
+    """An instruction's text without what looks like the value of a secret."""
+    text = "\n".join(_OLD_FORM.sub(r"\1…", line) if "=" not in line else line for line in text.split("\n"))
+    return _USERINFO.sub(r"\1…@", _SECRET.sub(r"\1…", text))
+
+
+# Which paths an instruction takes
+
+
+def _taking(sources: Sequence[str], exclude: Sequence[str]) -> Callable[[str], bool]:
+    folders = [source for source in sources if not _WILD.search(source)]
+    wild, left_out = _patterns([source for source in sources if _WILD.search(source)]), _patterns(exclude)
+
+    def takes(path: str) -> bool:
+        is_in = any(not folder or path == folder or path.startswith(f"{folder}/") for folder in folders) or wild.excludes(path)
+        return is_in and not left_out.excludes(path)
+
+    return takes
+
+
+def _patterns(texts: Sequence[str]) -> Ignore:
+    with suppress(ContextError):
+        return Ignore.of(texts)
+    return Ignore.of(())
+
+
+def _followed(source: str, links: Mapping[str, str]) -> str:
+    """A source's path in the context, "" for all of it; where it goes through links, what they lead to."""
+    path = _clean(source)
+    for _ in range(_MOST_LINKS):
+        parts = path.split("/")
+        for end in range(1, len(parts) + 1):
+            if target := links.get("/".join(parts[:end])):
+                start = [] if target.startswith("/") else parts[: end - 1]
+                path = _clean("/".join([*start, target, *parts[end:]]))
+                break
+        else:
+            return path
+    return path
+
+
+def _clean(path: str) -> str:
+    parts: list[str] = []
+    for part in path.split("/"):
+        if part == "..":
+            parts = parts[:-1]
+        elif part not in ("", "."):
+            parts.append(part)
+    return "/".join(parts)

@@ -1,0 +1,206 @@
+"""Why the steps of a build ran, from what is kept of the build before; and what is kept of this one.
+
+    remembering = Remembering(client, asked, place)     before: the base images, as they are now
+    remembering.reasons(record, tally)                  after: a reason for each step that ran; this build is kept for the next
+
+Nothing here raises, and nothing holds a build up: what cannot be told leaves it without reasons. The files of the context are those that
+the engine was told of; what travelled was digested on its way, what is unchanged has its digest from before, and the rest is read now.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+import stat
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from hashlib import blake2b
+from typing import TYPE_CHECKING, Any, Final
+
+from dockerlab.builds import wording
+from dockerlab.builds.inputs import Changes, Digest, File, Files, Stage, difference, salted, stages
+from dockerlab.builds.memory import MOST_FILES, Memory, Past, Slots, folder
+from dockerlab.builds.reading import opened
+from dockerlab.builds.reasons import Inputs, Reason, reasons
+from dockerlab.builds.record import Build
+from dockerlab.builds.tally import Tally, hashing
+from dockerlab.builds.walking import Found
+from dockerlab.client import Client
+
+if TYPE_CHECKING:
+    from dockerlab.builds.driving import Asked
+
+_RECENT: Final = 2_000_000_000  # nanoseconds: a file system may not tell two changes apart that are less than this apart
+_READING: Final = 1.0  # seconds that a build may be held up by reading files; what remains is read after a later one
+_CHUNK: Final = 1 << 20
+_UNSTABLE: Final = "~"
+_PINNED: Final = re.compile(r"\] FROM (\S+?)(?:@(sha256:[0-9a-f]{64}))")
+
+
+class Remembering:
+    """Of one build. place: names the context."""
+
+    def __init__(self, client: Client, asked: Asked, place: str) -> None:
+        self._client, self._asked, self._place = client, asked, place
+        self._images: dict[str, tuple[str, ...]] = {}
+        self._triggers: dict[str, list[str]] = {}
+        self._started = time.time_ns()
+        with suppress(Exception):
+            self._stages(salted(""))  # which looks at the base images
+
+    def reasons(self, record: Build, tally: Tally) -> tuple[Reason, ...]:
+        """Of the build as it ended."""
+        with suppress(Exception):
+            return self._reasons(record, tally)
+        return ()
+
+    def _reasons(self, record: Build, tally: Tally) -> tuple[Reason, ...]:
+        asked = self._asked
+        memory = Memory(folder(os.environ, sys.platform))
+        words = (one.words for stage in self._stages(salted("")) for one in stage.instructions if not one.is_trigger)
+        slots = Slots.of(self._client.identity, asked.tags, f"{self._place} {asked.target}", words)
+        past = memory.recall(slots)
+        salt = past.salt if past else secrets.token_hex(16)
+        found = _with_states(self._stages(salted(salt)), record)
+        now = Inputs(record.builder, asked.platform, found, self._identified(found, record))
+        # The files, and how they differ from those before.
+        mark = _mark(tally.found) if tally.is_told and len(tally.found) <= MOST_FILES else ""
+        files, changes, moment = None, None, self._started
+        if past and past.mark == mark:
+            changes, moment = Changes() if mark else None, past.moment
+        elif mark:
+            old = memory.files(past) if past else None
+            files = _files(tally, old or {}, past.moment if past else 0)
+            changes = difference(old, files) if old is not None else None
+        told = reasons(
+            now, past.inputs if past else None, changes, name=asked.tags[0] if asked.tags else "", no_cache=asked.no_cache
+        )
+        if record.outcome == "done" or any(one.state in ("done", "cached") for stage in found for one in stage.instructions[1:]):
+            if files and max((file.time for file in files.values()), default=0) > moment - _RECENT:
+                mark = _UNSTABLE + mark
+            with suppress(OSError):
+                memory.keep(
+                    slots, Past(self._with_others(now, past), salt, mark, moment, record.image_id, past.stem if past else ""), files
+                )
+        return told
+
+    def _stages(self, digest: Digest) -> tuple[Stage, ...]:
+        asked = self._asked
+        return stages(
+            asked.dockerfile, asked.args, digest=digest, target=asked.target, platform=asked.platform, on_build=self._on_build
+        )
+
+    def _with_others(self, now: Inputs, past: Past | None) -> Inputs:
+        """With the stages that only another target needs, as they are remembered."""
+        if past is None or not self._asked.target:
+            return now
+        known = {stage.index for stage in now.stages}
+        count = sum(node.keyword == "FROM" for node in self._asked.dockerfile.nodes)
+        others = [stage for stage in past.inputs.stages if stage.index not in known and stage.index < count]
+        return replace(now, stages=tuple(sorted([*now.stages, *others], key=lambda stage: stage.index)))
+
+    # Images
+
+    def _on_build(self, base: str) -> Sequence[str]:
+        if base not in self._triggers:
+            self._images[base], self._triggers[base] = self._look(base)
+        return self._triggers[base]
+
+    def _look(self, name: str) -> tuple[tuple[str, ...], list[str]]:
+        """An image's ids, and what it says with ONBUILD; none for one that the engine does not have."""
+        with suppress(Exception):
+            api: Any = self._client.api
+            found: Mapping[str, Any] = api.inspect_image(name)
+            digests = [str(one).rpartition("@")[2] for one in found.get("RepoDigests") or ()]
+            triggers = (found.get("Config") or {}).get("OnBuild") or ()
+            return (str(found["Id"]), *digests), [str(one) for one in triggers]
+        return (), []
+
+    def _identified(self, found: Sequence[Stage], record: Build) -> dict[str, tuple[str, ...]]:
+        """The ids of the images that the build took."""
+        pinned = {wording.canonical(match[1]): match[2] for step in record.steps if (match := _PINNED.search(step.vertex.name))}
+        names = {name for stage in found for one in stage.instructions for name in one.images}
+        ids = {}
+        for name in names:
+            if self._asked.pull or not self._images.get(name):
+                # It was not there before, and may have been pulled by now.
+                self._images[name] = self._look(name)[0]
+            more = pinned.get(wording.canonical(name))
+            ids[name] = (*self._images[name], *((more,) if more else ()))
+        return {name: known for name, known in ids.items() if known}
+
+
+def _with_states(found: Sequence[Stage], record: Build) -> tuple[Stage, ...]:
+    states = {step.line: step.state for step in record.steps if step.line is not None}
+    return tuple(
+        replace(
+            stage,
+            instructions=tuple(
+                one if one.is_trigger else replace(one, state=states.get(one.line, one.state)) for one in stage.instructions
+            ),
+        )
+        for stage in found
+    )
+
+
+# Files
+
+
+def _mark(found: Sequence[Found]) -> str:
+    """The same for a context in which nothing was touched."""
+    rows = [
+        f"{one.path}\0{one.mode}\0{_content(one.source)}\n"
+        if isinstance(one.source, bytes)
+        else f"{one.path}\0{one.size}\0{one.time}\0{one.inode}\0{one.mode}\0{one.link}\n"
+        for one in found
+    ]
+    return blake2b("".join(rows).encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+
+
+def _content(data: bytes) -> str:
+    hashed = hashing()
+    hashed.update(data)
+    return hashed.hexdigest()
+
+
+def _files(tally: Tally, old: Files, moment: int) -> dict[str, File]:
+    """What the engine was told of, with what is known of its content. old: as it was seen at that moment."""
+    return dict(_each(tally, old, moment - _RECENT, time.monotonic() + _READING))
+
+
+def _each(tally: Tally, old: Files, sure: int, until: float) -> Iterator[tuple[str, File]]:
+    digests = tally.digests
+    for one in tally.found:
+        path = f"{one.path}/" if stat.S_ISDIR(one.mode) else one.path
+        if not one.is_file:
+            # Of a folder neither time nor inode count.
+            yield path, File(0, 0, 0, one.mode, f"→{one.link}" if one.link else "-")
+            continue
+        file = File(one.size, one.time, one.inode, one.mode)
+        before = old.get(path)
+        if isinstance(one.source, bytes):
+            digest = _content(one.source)
+        elif sent := digests.get(one.path):
+            digest = sent.hex()
+        elif before and before.digest and one.time < sure and file.looks_like(before):
+            yield path, before
+            continue
+        else:
+            digest = _read(one) if time.monotonic() < until else ""
+        yield path, replace(file, digest=digest)
+
+
+def _read(one: Found) -> str:
+    """The digest of a file that did not travel; "" where it has changed since, or cannot be read."""
+    hashed = hashing()
+    with suppress(OSError), opened(one) as stream:
+        while data := stream.read(_CHUNK):
+            hashed.update(data)
+        status = os.fstat(stream.fileno())
+        if (status.st_size, status.st_mtime_ns) == (one.size, one.time):
+            return hashed.hexdigest()
+    return ""

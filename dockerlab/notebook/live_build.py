@@ -1,0 +1,69 @@
+"""A build's live display: its progress as often as it is reported, and, for several stages, its graph at most twice a second.
+
+One stage is a chain, which the rows of the progress show already. Drawing is another program's work, and waited for; so it is done more
+rarely the longer it takes, and not at all for a large graph.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Final
+
+from dockerlab import drawing
+from dockerlab.faces import build as faces
+from dockerlab.faces.shown import Shown
+
+if TYPE_CHECKING:
+    from dockerlab.builds import Build
+    from dockerlab.builds.graph import Graph
+    from dockerlab.notebook.live import LiveDisplay
+
+_PAUSE: Final = 0.5  # seconds between two pictures
+_SHARE: Final = 0.05  # of the time that drawing may take
+_MOST: Final = 60  # vertexes of a graph that is drawn while it changes
+
+
+class LiveBuild:
+    """`show` is a build's `progress`."""
+
+    def __init__(self, live: LiveDisplay) -> None:
+        self._live = live
+        self._can_draw = live.shows_html and drawing.program() is not None
+        self._due = 0.0
+        self._drawn: tuple[Graph, str] | None = None
+
+    def show(self, build: Build) -> None:
+        """The build as it is now; one that has ended is its own, final face."""
+        if build.outcome == "running" and self._can_draw:
+            self._draw(build)
+            if self._drawn is not None:
+                self._live.show(_WithGraph(build, *self._drawn))
+                return
+        self._live.show(build)
+
+    def _draw(self, build: Build) -> None:
+        began = time.monotonic()
+        if began < self._due:
+            return
+        graph = build.graph
+        self._can_draw = len(graph.stages) > 1 and len(graph.vertices) <= _MOST
+        if self._can_draw and (picture := graph.picture) is not None:
+            self._drawn = graph, picture
+        now = time.monotonic()
+        self._due = now + max(_PAUSE, (now - began) / _SHARE)
+
+
+class _WithGraph(Shown):
+    """A running build, under it the graph as it was a moment ago."""
+
+    def __init__(self, build: Build, graph: Graph, picture: str) -> None:
+        self._build, self._graph, self._picture = build, graph, picture
+
+    def _text(self) -> str:
+        return repr(self._build)
+
+    def _table(self) -> str:
+        return str(self._build)
+
+    def _html(self) -> str:
+        return faces.html(self._build, self._graph, self._picture)
