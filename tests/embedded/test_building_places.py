@@ -24,7 +24,7 @@ DEVICES, PROC = "devices", "/proc"
         ("VOLUME /a $none", "VOLUME specified can not be an empty string", "VOLUME"),
         ("ENV A=1 $none=2", "invalid environment variable: =2", "=2"),
         ("RUN --security=insecure true", "granting entitlement security.insecure is not allowed by this engine", "--security"),
-        ("RUN --mount=type=secret,id=s,required true", "secret s: not found", "--mount"),
+        ("RUN --mount=type=secret,id=s,required true", "secret s: not found", "id=s"),
         ("RUN --mount=type=bind,target=/dev true", OWN.format('"/dev"', DEVICES), "/dev"),
         (
             "RUN --mount=type=cache,target=dev/../dev/null true",
