@@ -22,10 +22,12 @@ help:
 lab: $(LAB)
 	$(RUN) -m jupyterlab $$([ "$$(id -u)" != 0 ] || echo --allow-root) notebooks/ $(ARGS)
 
+# Compiled once, as an installation is: tests start hundreds of processes, and PYTHONDONTWRITEBYTECODE may be set here.
 test: $(TEST)
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
 	$(RUN) -m mypy
+	$(RUN) -m compileall -q dockerlab
 	$(RUN) -m pytest $(ARGS)
 
 # Some of them are dockerlab's own.

@@ -10,12 +10,13 @@ import os
 import signal
 from collections import Counter, defaultdict
 from collections.abc import Generator, Iterator
+from contextlib import closing
 from typing import cast
 
 import pytest
 
 from dockerlab import standins
-from dockerlab.client import Client
+from dockerlab.client import Client, connect
 from dockerlab.errors import NoEngine
 from tests.engines import MISSING, Engine, find
 
@@ -68,11 +69,20 @@ def engine(request: pytest.FixtureRequest) -> Engine:
     return engine
 
 
-@pytest.fixture
-def client(engine: Engine) -> Iterator[Client]:
-    """A client to the engine under test, which is also the one that `connect()` finds, here and in child processes."""
-    with engine.configured() as client:
+@pytest.fixture(scope="session")
+def _connected(engine: Engine) -> Iterator[Client]:
+    """One for all tests: to ask for its version is a good part of what a test takes."""
+    with engine.chosen():
+        client = connect()
+    with closing(client):
         yield client
+
+
+@pytest.fixture
+def client(engine: Engine, _connected: Client) -> Iterator[Client]:
+    """A client to the engine under test, which is also the one that `connect()` finds, here and in child processes."""
+    with engine.chosen():
+        yield _connected
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -32,15 +32,20 @@ class Engine:
     is_main: bool = False
 
     @contextmanager
-    def configured(self) -> Iterator[Client]:
-        """Makes it the engine of this process and its children, and gives a client to it."""
+    def chosen(self) -> Iterator[None]:
+        """Makes it the engine of this process and its children."""
         with pytest.MonkeyPatch.context() as patch:
             if self.url:
                 patch.setenv("DOCKER_HOST", self.url)
                 for name in ("DOCKER_CONTEXT", "DOCKER_TLS_VERIFY", "DOCKER_CERT_PATH"):
                     patch.delenv(name, raising=False)
-            with closing(connect()) as client:
-                yield client
+            yield
+
+    @contextmanager
+    def configured(self) -> Iterator[Client]:
+        """The same, and gives a client to it."""
+        with self.chosen(), closing(connect()) as client:
+            yield client
 
 
 def find(environ: Mapping[str, str], started: Path = STARTED) -> tuple[Engine, ...]:

@@ -123,8 +123,11 @@ enter() {
 start_podman() {
   # Podman asks for more open files than a container's root may have here; without this no container starts.
   printf '[containers]\ndefault_ulimits = []\n' >"$STATE/podman.conf"
+  # Each `version` and `info` asks dpkg what its programs are packages of, a second in all, and every client begins with one: here it
+  # finds a dpkg that cannot be run. Mounts of the machine still reach its mount namespace, its own stay there.
   CONTAINERS_CONF=$STATE/podman.conf \
-  daemon podman --root "$STATE/podman" --runroot "$RUN/podman" system service --time=0 "unix://$(socket podman)" \
+  daemon unshare --mount --propagation slave sh -c 'mount --bind /dev/null /usr/bin/dpkg && exec "$@"' sh \
+    podman --root "$STATE/podman" --runroot "$RUN/podman" system service --time=0 "unix://$(socket podman)" \
     </dev/null >"$STATE/podman.log" 2>&1 &
   echo $! >"$RUN/podman.pid"
 }

@@ -10,6 +10,8 @@ What runs in its containers is found by a mark in the environment, wherever it h
 
 from __future__ import annotations
 
+import atexit
+import compileall
 import importlib.metadata
 import os
 import shutil
@@ -22,6 +24,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from fnmatch import fnmatch
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -229,7 +232,7 @@ def engine(rung: str, root: Path | None = None, **more: str) -> Iterator[OwnEngi
     with tempfile.TemporaryDirectory(prefix="dl-", ignore_cleanup_errors=True) as name:
         folder = Path(name)
         folder.chmod(0o755)
-        python, path = _interpreter(folder, uid)
+        python, path = _interpreter(uid)
         home = Home(root or folder / "root", folder / "run")
         for place in (home.root, home.runtime):
             place.mkdir()
@@ -256,11 +259,10 @@ def engine(rung: str, root: Path | None = None, **more: str) -> Iterator[OwnEngi
             eventually(lambda: not own.ours())
 
 
-def _interpreter(folder: Path, uid: int) -> tuple[str, str]:
+def _interpreter(uid: int) -> tuple[str, str]:
     """A Python that this user may run, and where it finds the engine: this one if it may, else the system's with copies of the files."""
-    source = Path(dockerlab.__file__).parent
     if uid == os.getuid():
-        return sys.executable, str(source.parent)
+        return sys.executable, str(Path(dockerlab.__file__).parents[1])
     found = shutil.which("python3", path="/usr/bin")
     version = "import sys; print(sys.implementation.cache_tag)"
     if (
@@ -269,12 +271,25 @@ def _interpreter(folder: Path, uid: int) -> tuple[str, str]:
         != sys.implementation.cache_tag
     ):
         pytest.skip("no Python of this version that every user may run")
-    site = folder / "site"
-    shutil.copytree(source, site / "dockerlab", ignore=shutil.ignore_patterns("__pycache__", "static"))
+    return found, str(_copies())
+
+
+@cache
+def _copies() -> Path:
+    """The engine's files and what it needs, compiled as in an installation, for all engines of a run. Nobody but us may write there."""
+    site = Path(tempfile.mkdtemp(prefix="dl-site-"))
+    atexit.register(_remove, site, os.getpid())
+    shutil.copytree(Path(dockerlab.__file__).parent, site / "dockerlab", ignore=shutil.ignore_patterns("__pycache__", "static"))
     for name in _NEEDED:
         for file in importlib.metadata.files(name) or ():
             if ".." not in file.parts and "__pycache__" not in file.parts:
                 (site / file).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy(str(file.locate()), site / file)
+    compileall.compile_dir(site, quiet=2)
     subprocess.run(["chmod", "-R", "a+rX", str(site)], check=True)
-    return found, str(site)
+    return site
+
+
+def _remove(folder: Path, pid: int) -> None:
+    if os.getpid() == pid:  # no process that was forked off meanwhile
+        shutil.rmtree(folder)

@@ -20,7 +20,7 @@ from tests.embedded.registries import docker_registry, put
 from tests.embedded.rungs import OwnEngine, eventually
 from tests.embedded.serving import Reply, Talk
 
-POINTS = 8  # at which the engine is killed, on each rung
+BUILD_POINTS, OTHER_POINTS = 5, 3  # at which the engine is killed, on each rung; each rung has points of its own
 
 
 @pytest.fixture
@@ -49,6 +49,10 @@ COPY --from=two /log /log
 """
 
 
+def points(own: OwnEngine) -> random.Random:
+    return random.Random(f"{own.uid} {'supervised' in str(own.environment)}")
+
+
 def killed(own: OwnEngine, work: Callable[[], object], delay: float) -> None:
     """Kills the engine that long after `work` has begun, and starts the next."""
     thread = threading.Thread(target=broken_off, args=(work,))
@@ -70,10 +74,10 @@ def broken_off(work: Callable[[], object]) -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_killed_at_random_points_of_a_build(own: OwnEngine) -> None:
-    rng, started = random.Random(4), time.monotonic()
+    rng, started = points(own), time.monotonic()
     assert build(own.client, EVERYTHING, FILES, nocache=True).image
     took = time.monotonic() - started
-    for _ in range(POINTS):
+    for _ in range(BUILD_POINTS):
         own.client.post("/images/prune")
         delay = rng.uniform(0, took)
         killed(own, partial(build, own.client, EVERYTHING, FILES, tag="killed:1", nocache=rng.random() < 0.5), delay)
@@ -104,17 +108,17 @@ def pull(own: OwnEngine, address: str) -> Reply:
 @pytest.mark.timeout(300)
 def test_killed_at_random_points_of_a_pull_and_of_a_push(own: OwnEngine, registry: str) -> None:
     put(registry, "app", "1", IMAGE)
-    rng, started = random.Random(5), time.monotonic()
+    rng, started = points(own), time.monotonic()
     assert b'"error"' not in pull(own, registry).body
     took = time.monotonic() - started
     assert own.client.ask("DELETE", f"/images/{registry}/app:1").status == 200
     before = whole(own)
-    for _ in range(POINTS // 2):
+    for _ in range(OTHER_POINTS):
         killed(own, lambda: pull(own, registry), rng.uniform(0, took))
         assert len(whole(own) - before) <= 1
         own.client.ask("DELETE", f"/images/{registry}/app:1")
     assert b'"error"' not in pull(own, registry).body
-    for number in range(POINTS // 2):
+    for number in range(OTHER_POINTS):
         assert own.client.post(f"/images/{registry}/app:1/tag", repo=f"{registry}/pushed{number}", tag="1").status == 201
         push = partial(own.client.post, f"/images/{registry}/pushed{number}/push", tag="1")
         killed(own, push, rng.uniform(0, took))

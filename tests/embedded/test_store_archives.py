@@ -7,6 +7,7 @@ import io
 import json
 import lzma
 import os
+import struct
 import tarfile
 from pathlib import Path
 
@@ -325,15 +326,19 @@ class TestLies:
         import resource
         import zlib
 
-        packer = zlib.compressobj(9, zlib.DEFLATED, 31)
-        head = layer(("zeros", b"", {}))[:512]
         info = tarfile.TarInfo("zeros")
         info.size = 1 << 30
-        head = info.tobuf(tarfile.USTAR_FORMAT)
-        pieces = [packer.compress(head)]
-        pieces += [packer.compress(bytes(1 << 20)) for _ in range(1 << 10)]
-        pieces += [packer.compress(bytes(1024)), packer.flush()]
-        bomb = b"".join(pieces)
+        packer = zlib.compressobj(9, zlib.DEFLATED, -15)
+        head = packer.compress(info.tobuf(tarfile.USTAR_FORMAT)) + packer.flush(zlib.Z_FULL_FLUSH)
+        megabyte = packer.compress(bytes(1 << 20)) + packer.flush(zlib.Z_FULL_FLUSH)
+        # What follows a full flush knows nothing of what comes before it, so that one megabyte stands for all.
+        stream = head + megabyte * (1 << 10) + packer.compress(bytes(1024)) + packer.flush()
+        checksum = zlib.crc32(info.tobuf(tarfile.USTAR_FORMAT))
+        for _ in range(1 << 10):
+            checksum = zlib.crc32(bytes(1 << 20), checksum)
+        trailer = struct.pack("<II", zlib.crc32(bytes(1024), checksum), (info.size + 512 + 1024) & 0xFFFFFFFF)
+        bomb = b"\x1f\x8b\x08" + bytes(6) + b"\xff" + stream + trailer
+        assert zlib.decompressobj(31).decompress(bomb, 512) == info.tobuf(tarfile.USTAR_FORMAT)
         assert len(bomb) < 2 << 20
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         with pytest.raises(EngineError, match="invalid diffID"):

@@ -199,9 +199,12 @@ def test_who_waits_for_no_child_is_refused_another(container: Container) -> None
     assert inside(container, attempt, pids=30) == [29, "EAGAIN", 1, 5, 0]
 
 
+# Both run as each user: half as often as one of them would have to.
+
+
 def test_many_short_lives_are_not_too_many(container: Container) -> None:
     def attempt() -> int:
-        for _ in range(300):
+        for _ in range(150):
             if not (pid := os.fork()):
                 os._exit(0)
             os.waitpid(pid, 0)
@@ -216,7 +219,7 @@ def test_many_short_lives_are_not_too_many(container: Container) -> None:
 
 def test_a_child_of_one_that_is_killed_as_it_forks_is_not_left_behind(container: Container) -> None:
     def attempt() -> int:
-        for _ in range(200):
+        for _ in range(100):
             if not (forking := os.fork()):
                 while True:
                     if not os.fork():

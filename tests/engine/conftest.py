@@ -32,12 +32,18 @@ def nothing_is_left(client: Client, request: pytest.FixtureRequest) -> Iterator[
 
 
 @pytest.fixture(autouse=True)
-def what_it_needs(engine: Engine, request: pytest.FixtureRequest) -> None:
+def what_it_needs(engine: Engine, lacking: dict[str, str], request: pytest.FixtureRequest) -> None:
     """Skips a test that is marked `needs` on an engine that lacks just that."""
     for mark in request.node.iter_markers("needs"):
-        with engine.configured() as client:
-            if reason := _lacks(client).get(mark.args[0]):
-                pytest.skip(f"{engine.name}: {reason}")
+        if reason := lacking.get(mark.args[0]):
+            pytest.skip(f"{engine.name}: {reason}")
+
+
+@pytest.fixture(scope="session")
+def lacking(engine: Engine) -> dict[str, str]:
+    """Which parts the engine under test does not have, and why."""
+    with engine.configured() as client:
+        return _lacks(client)
 
 
 def _lacks(client: Client) -> dict[str, str]:

@@ -26,10 +26,11 @@ def label(prefix: str) -> dict[str, str]:
 def remove(client: Client, prefix: str) -> None:
     """Removes the containers, networks, volumes and images whose names begin so, and the containers that are labelled so."""
     api = client.api
-    named = api.containers(all=True, filters={"name": prefix})
-    for container in [*named, *api.containers(all=True, filters={"label": f"dockerlab-test={prefix}"})]:
-        with _gone():
-            api.remove_container(container["Id"], force=True, v=True)
+    for container in api.containers(all=True):
+        is_named = any(name.rpartition("/")[2].startswith(prefix) for name in container["Names"] or [])
+        if is_named or (container["Labels"] or {}).get("dockerlab-test") == prefix:
+            with _gone():
+                api.remove_container(container["Id"], force=True, v=True)
     for network in api.networks():
         if network["Name"].startswith(prefix):
             with _gone():
@@ -46,5 +47,5 @@ def remove(client: Client, prefix: str) -> None:
 
 
 def _gone() -> contextlib.suppress:
-    """It was found under two filters; or it is being removed just now, as --rm does it."""
+    """It is being removed just now, as --rm does it."""
     return contextlib.suppress(APIError)

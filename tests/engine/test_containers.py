@@ -6,7 +6,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import pytest
@@ -40,15 +40,25 @@ def name(suffix: str) -> str:
 
 
 @contextmanager
-def interrupted(seconds: float) -> Iterator[None]:
-    timer = threading.Timer(seconds, os.kill, (os.getpid(), signal.SIGINT))
-    timer.start()
+def interrupted(seconds: float, after: Callable[[], object] = lambda: True) -> Iterator[None]:
+    """Interrupts the block that long after something has come to be."""
+    over = threading.Event()
+
+    def interrupt() -> None:
+        deadline = time.monotonic() + 20
+        while not after() and time.monotonic() < deadline and not over.wait(0.05):
+            pass
+        if not over.wait(seconds):
+            os.kill(os.getpid(), signal.SIGINT)
+
+    thread = threading.Thread(target=interrupt)
+    thread.start()
     try:
         with pytest.raises(KeyboardInterrupt):
             yield
     finally:
-        timer.cancel()
-        timer.join()
+        over.set()
+        thread.join()
 
 
 @contextmanager
@@ -146,7 +156,7 @@ def test_without_rm_the_container_stays(client: Client) -> None:
 def test_an_interrupt_stops_a_silent_command(client: Client, rm: bool) -> None:
     taken = name("interrupt")
     begun = time.monotonic()
-    with interrupted(1.5):
+    with interrupted(0.3, after=lambda: client.api.containers(filters={"name": taken, "status": "running"})):
         containers.run(IMAGE, ["sleep", "60"], name=taken, rm=rm, client=client)
     assert time.monotonic() - begun < 8
     assert exists(client, taken) is not rm
@@ -157,10 +167,10 @@ def test_an_interrupt_stops_a_silent_command(client: Client, rm: bool) -> None:
 
 def test_an_interrupt_lets_the_command_say_its_last_word(client: Client) -> None:
     kept = Kept()
-    with interrupted(1.5):
-        command = ["sh", "-c", "trap 'echo bye; exit 0' INT; while :; do sleep 0.1; done"]
+    with interrupted(0.1, after=lambda: kept.of(1)):
+        command = ["sh", "-c", "trap 'echo bye; exit 0' INT; echo ready; while :; do sleep 0.1; done"]
         containers.run(IMAGE, command, rm=True, output=kept, client=client)
-    assert kept.of(1) == b"bye\n"
+    assert kept.of(1) == b"ready\nbye\n"
 
 
 def test_an_output_that_raises_leaves_nothing(client: Client) -> None:

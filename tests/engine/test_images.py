@@ -245,7 +245,7 @@ def serve(client: Client) -> Iterator[Serve]:
                 pass
 
         servers.append(ThreadingHTTPServer(("127.0.0.1", 0), Handler))
-        threading.Thread(target=servers[-1].serve_forever, daemon=True).start()
+        threading.Thread(target=servers[-1].serve_forever, args=(0.02,), daemon=True).start()
         return f"127.0.0.1:{servers[-1].server_port}"
 
     if not client.endpoint.is_local:

@@ -9,7 +9,7 @@ import nbformat
 import pytest
 
 from dockerlab.errors import UsageError
-from dockerlab.testing.notebooks import check
+from dockerlab.testing.notebooks import Checked, check
 
 # What a cell shows, as the source of a cell and as the output that was saved.
 SHOW = """
@@ -39,34 +39,38 @@ def printed(text: str) -> Any:
     return nbformat.v4.new_output("stream", name="stdout", text=text)
 
 
+AGAIN = SHOW.format(instruction="RUN make", seconds="7.5")
+
+
 @pytest.mark.slow
-def test_another_time_holds_and_another_instruction_does_not(tmp_path: Path) -> None:
-    again = SHOW.format(instruction="RUN make", seconds="7.5")
-    checked = check(notebook(tmp_path, cell(again, shown("RUN make", "2.4")), cell("print('a')", printed("a\n"))))
+def test_another_time_holds_whatever_the_project_around_a_notebook_configures(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "pytest.ini").write_text("[pytest]\naddopts = --no-such-flag\n", encoding="utf-8")
+    monkeypatch.setenv("PYTEST_ADDOPTS", "--no-such-flag")
+    checked = check(notebook(tmp_path, cell(AGAIN, shown("RUN make", "2.4")), cell("print('a')", printed("a\n"))))
     assert checked.holds, checked.report
     assert (checked.cells, checked.passed, checked.failed, checked.skipped) == (2, 2, 0, 0)
     assert str(checked) == "lesson.ipynb: 2 of 2 cells give what was saved"
 
-    checked = check(notebook(tmp_path, cell(again, shown("RUN mak", "2.4")), cell("print('a')", printed("a\n"))))
+
+@pytest.mark.slow
+def test_another_instruction_fails_and_a_cell_that_was_not_compared_is_told(tmp_path: Path) -> None:
+    cells = cell(AGAIN, shown("RUN mak", "2.4")), cell("print('a')", printed("a\n"))
+    more = cell("1/0", tags=("nbval-skip",)), cell("print('a')", count=None)
+    checked = check(notebook(tmp_path, *cells, *more))
+    assert (checked.cells, checked.passed, checked.failed, checked.skipped, checked.unsaved) == (4, 2, 1, 1, 1)
     assert not checked.holds
-    assert (checked.passed, checked.failed) == (1, 1)
     assert "RUN mak" in checked.report
-    assert str(checked) == "lesson.ipynb: 1 of 2 cells give what was saved, 1 failed"
+    assert str(checked) == "lesson.ipynb: 2 of 4 cells give what was saved, 1 failed, 1 skipped, 1 saved unrun"
 
 
-@pytest.mark.slow
-def test_a_cell_that_was_not_compared_does_not_hold(tmp_path: Path) -> None:
-    checked = check(notebook(tmp_path, cell("1/0", tags=("nbval-skip",)), cell("print('a')", count=None)))
-    assert (checked.cells, checked.passed, checked.skipped, checked.unsaved) == (2, 1, 1, 1)
-    assert not checked.holds
-    assert str(checked) == "lesson.ipynb: 1 of 2 cells give what was saved, 1 skipped, 1 saved unrun"
-
-
-@pytest.mark.slow
-def test_the_project_around_a_notebook_does_not_configure_its_check(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "pytest.ini").write_text("[pytest]\naddopts = --no-such-flag\n", encoding="utf-8")
-    monkeypatch.setenv("PYTEST_ADDOPTS", "--no-such-flag")
-    assert check(notebook(tmp_path, cell("print('a')", printed("a\n")))).holds
+@pytest.mark.parametrize(
+    ("cells", "unsaved", "passed", "failed", "skipped"), [(0, 0, 0, 0, 0), (2, 1, 2, 0, 0), (2, 0, 1, 1, 0), (2, 0, 1, 0, 1)]
+)
+def test_one_cell_is_enough_that_it_does_not_hold(cells: int, unsaved: int, passed: int, failed: int, skipped: int) -> None:
+    assert Checked(Path("x"), 2, 0, 2, 0, 0, "").holds
+    assert not Checked(Path("x"), cells, unsaved, passed, failed, skipped, "").holds
 
 
 @pytest.mark.parametrize("content", [None, "no JSON", "{}", '{"cells": [1]}'])
