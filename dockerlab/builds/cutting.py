@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from dockerlab.dockerfile import Dockerfile, Node, Stage, parse, stages
-from dockerlab.dockerfile.commands import Arg, Command, Env, Run, Shell
+from dockerlab.dockerfile.commands import Arg, Command, Env, From, Run, Shell
 from dockerlab.dockerfile.expansion import expanded
 from dockerlab.dockerfile.planning import SCRATCH, Planned
 from dockerlab.dockerfile.program import program
@@ -108,11 +108,18 @@ def point(dockerfile: Dockerfile, line: int) -> Point | None:
 
 
 def arguments(
-    text: str, args: Mapping[str, str | None], environment: Mapping[str, str], *, build_platform: str, platform: str = ""
+    text: str,
+    args: Mapping[str, str | None],
+    environment: Mapping[str, str],
+    *,
+    build_platform: str,
+    platform: str = "",
+    are_inherited: bool = True,
 ) -> dict[str, str]:
     """The variables that a RUN at the end of a Dockerfile sees, and that no ENV hides: ARGs with a value, and proxies.
 
-    args: of the build. environment: of the image that it makes. What an ARG of the base image's ONBUILD says is not known here.
+    args: of the build. environment: of the image that it makes. are_inherited: whether a stage has the ARGs of the one that it begins
+    from, as in BuildKit. What an ARG of the base image's ONBUILD says is not known here.
 
     Raises DockerfileError for what our parser does not understand.
     """
@@ -125,6 +132,8 @@ def arguments(
     variables = {name: value for name, value in environment.items() if name not in own}
     found: dict[str, str] = {}
     for command in commands:
+        if isinstance(command, From) and not are_inherited:
+            found.clear()
         if not isinstance(command, Arg | Env):
             continue
         said = expanded(command, {**found, **variables}, dockerfile)
@@ -156,10 +165,10 @@ def reading_input(words: Sequence[str]) -> tuple[str, ...]:
 
 
 def _chain(several: Sequence[Planned], index: int) -> list[Command]:
-    """The commands of a stage, after those of the stages that it begins from."""
+    """The commands of a stage, its FROM first, after those of the stages that it begins from."""
     planned = next(one for one in several if one.stage.index == index)
     before = [] if planned.base_stage is None else _chain(several, planned.base_stage)
-    return [*before, *planned.commands]
+    return [*before, planned.stage.source, *planned.commands]
 
 
 def _has_files(dockerfile: Dockerfile, found: Sequence[Stage], stage: Stage, end: int) -> bool:

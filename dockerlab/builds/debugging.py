@@ -19,12 +19,12 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any, Final
 
-from dockerlab import containers, images
+from dockerlab import containers, embedded, images
 from dockerlab.builds.cutting import SHELL, Point, arguments, point, reading_input, shell
-from dockerlab.builds.driving import Asked, run
+from dockerlab.builds.driving import BUILDKIT, Asked, run
 from dockerlab.builds.exporting import Output
 from dockerlab.builds.record import Build
-from dockerlab.client import Client, connect
+from dockerlab.client import Client, connect, engine_errors
 from dockerlab.containers import Container
 from dockerlab.dockerfile import parse
 from dockerlab.errors import BuildError, CommandError, Conflict, DockerfileError, NotFound, UsageError
@@ -83,7 +83,7 @@ def debug(
     record = run(client, cut, progress or (lambda build: None), remember=False)
     assert record.image_id, "a build that is done has an image"
     image = images.get(record.image_id, client=client)
-    words, variables = _surroundings(text, cut, image)
+    words, variables = _surroundings(text, cut, image, _inherits(client, record))
     options: dict[str, Any] = {
         "name": name,
         "replace": is_ours,
@@ -136,7 +136,13 @@ def _owner() -> str:
     return hashlib.sha256(f"{socket.gethostname()}\0{os.getcwd()}".encode("utf-8", "surrogateescape")).hexdigest()[:16]
 
 
-def _surroundings(text: str, asked: Asked, image: Image) -> tuple[tuple[str, ...], Mapping[str, str]]:
+def _inherits(client: Client, record: Build) -> bool:
+    """Whether a stage has the ARGs of the one that it begins from: not in the classic builders of others."""
+    with engine_errors("ask the engine what it is"):
+        return record.builder == BUILDKIT or embedded.is_own(client.version())
+
+
+def _surroundings(text: str, asked: Asked, image: Image, are_inherited: bool) -> tuple[tuple[str, ...], Mapping[str, str]]:
     """The step's shell, and the variables that it sees besides the image's."""
     config = image.attrs.get("Config") or {}
     own = dict(item.partition("=")[::2] for item in config.get("Env") or ())
@@ -144,7 +150,7 @@ def _surroundings(text: str, asked: Asked, image: Image) -> tuple[tuple[str, ...
     words, variables = tuple(config.get("Shell") or ()), {}
     with suppress(DockerfileError):  # the engine understood it, which is what counts
         words = words or shell(text)
-        variables = arguments(text, asked.args, own, build_platform=platform, platform=asked.platform)
+        variables = arguments(text, asked.args, own, build_platform=platform, platform=asked.platform, are_inherited=are_inherited)
     return words or SHELL, variables
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import secrets
 import socket
 import time
@@ -35,7 +36,7 @@ from dockerlab.builds.walking import Walk
 from dockerlab.client import Client, engine_errors, gone
 from dockerlab.dockerfile import Dockerfile
 from dockerlab.dockerfile.program import program
-from dockerlab.errors import BuildError, DockerfileError, EngineError, UsageError
+from dockerlab.errors import BuildError, DockerfileError, EngineError, EngineGone, UsageError
 from dockerlab.stream import streaming
 from dockerlab.wire.services import FILE_SYNC
 from dockerlab.wire.trace import Event, Lint
@@ -48,6 +49,7 @@ _DOING: Final = "build the image"
 _ASKED: Final = "DOCKER_BUILDKIT=0 asks for the classic builder"
 _NONE: Final = "the engine has no BuildKit sessions"
 _HAS: Final = "the engine has BuildKit"
+_NO_SESSION: Final = re.compile(r"\bEOF\b|Unavailable|Canceled|session|transport|connection|broken pipe", re.IGNORECASE)
 _OFF: Final = ("0", "false", "no")
 
 
@@ -160,11 +162,25 @@ def _way(client: Client, asked: Asked) -> Iterator[_Way]:
                 parameters,
                 {},
                 tally,
-                lambda said: sender.error or exporter.error or asked.output.refusal(said),
+                lambda said: (
+                    sender.error or sender.refusal(said) or exporter.error or asked.output.refusal(said) or _lost(session, said)
+                ),
                 lambda: sender.heavy,
                 lambda: credentials.problems,
             )
         yield way
+
+
+def _lost(session: Session, said: str) -> EngineGone | None:
+    """What a build fails of whose session has ended; None where it failed of something else."""
+    if not session.is_lost or not _NO_SESSION.search(said):
+        return None
+    hint = "Is the engine still running? `%engine` asks it. If it is: build again."
+    return EngineGone(
+        "the build's session with the engine broke off",
+        evidence=[f"the engine says: {line}" for line in said.splitlines()[:1]],
+        hint=hint,
+    )
 
 
 def _classic(client: Client, asked: Asked, reason: str) -> _Way:

@@ -74,7 +74,7 @@ class Remembering:
             changes, moment = Changes() if mark else None, past.moment
         elif mark:
             old = memory.files(past) if past else None
-            files = _files(tally, old or {}, past.moment if past else 0)
+            files = _files(tally, old or {}, past.moment if past else 0, 0 if record.outcome == "interrupted" else _READING)
             changes = difference(old, files) if old is not None else None
         told = reasons(
             now, past.inputs if past else None, changes, name=asked.tags[0] if asked.tags else "", no_cache=asked.no_cache
@@ -167,9 +167,9 @@ def _content(data: bytes) -> str:
     return hashed.hexdigest()
 
 
-def _files(tally: Tally, old: Files, moment: int) -> dict[str, File]:
-    """What the engine was told of, with what is known of its content. old: as it was seen at that moment."""
-    return dict(_each(tally, old, moment - _RECENT, time.monotonic() + _READING))
+def _files(tally: Tally, old: Files, moment: int, seconds: float) -> dict[str, File]:
+    """What the engine was told of, with what is known of its content. old: as it was seen at that moment. seconds: for reading."""
+    return dict(_each(tally, old, moment - _RECENT, time.monotonic() + seconds))
 
 
 def _each(tally: Tally, old: Files, sure: int, until: float) -> Iterator[tuple[str, File]]:
@@ -190,16 +190,20 @@ def _each(tally: Tally, old: Files, sure: int, until: float) -> Iterator[tuple[s
             yield path, before
             continue
         else:
-            digest = _read(one) if time.monotonic() < until else ""
+            digest = _read(one, until)
         yield path, replace(file, digest=digest)
 
 
-def _read(one: Found) -> str:
-    """The digest of a file that did not travel; "" where it has changed since, or cannot be read."""
+def _read(one: Found, until: float) -> str:
+    """The digest of a file that did not travel; "" where it has changed since, cannot be read, or takes too long."""
     hashed = hashing()
+    if time.monotonic() >= until:
+        return ""
     with suppress(OSError), opened(one) as stream:
         while data := stream.read(_CHUNK):
             hashed.update(data)
+            if time.monotonic() >= until:
+                return ""
         status = os.fstat(stream.fileno())
         if (status.st_size, status.st_mtime_ns) == (one.size, one.time):
             return hashed.hexdigest()

@@ -22,7 +22,7 @@ from dockerlab.builds.session import Exchange, Metadata, Refused, Service
 from dockerlab.builds.tally import Tally, hashing, heavy
 from dockerlab.builds.walking import Found, Walk
 from dockerlab.dockerfile.ignore import Ignore
-from dockerlab.errors import ContextError
+from dockerlab.errors import ContextError, printable
 from dockerlab.wire import grpc
 from dockerlab.wire.filesync import ERR, FIN, FINISHED, REQ, STATS_END, Packet, data_packet, go_mode, packet, stat_packet
 from dockerlab.wire.protobuf import encode
@@ -34,6 +34,7 @@ IGNORE: Final = ".dockerignore"
 
 _TELL: Final = 500  # files at a time
 _PIECE: Final = 1 << 15
+_NO_TEXT: Final = "invalid UTF-8"  # what gRPC for Go says
 
 
 class Sender:
@@ -45,6 +46,7 @@ class Sender:
     def __init__(self, walks: Mapping[str, Walk], tally: Tally) -> None:
         self._walks, self._tally = walks, tally
         self.error: ContextError | None = None
+        self._odd = ""
         self.heavy: Lint | None = None
 
     def begin(self, exchange: Exchange, metadata: Metadata) -> Service:
@@ -59,7 +61,21 @@ class Sender:
         found = walk.selected(options["include-patterns"], exclude, follow)
         return _Sending(self, exchange, found, is_counted=name == CONTEXT and follow != [IGNORE])
 
+    def refusal(self, said: str) -> ContextError | None:
+        """Why a build failed whose engine takes no names but UTF-8 (from 28 on); None if it is not for that."""
+        if not self._odd or _NO_TEXT not in said:
+            return None
+        shown = printable(self._odd)
+        return ContextError(
+            f"the name of '{shown}' in the build context is not UTF-8, and this engine takes no other",
+            hint="Rename it, or keep it out with a line in .dockerignore that has * or ? for those characters.",
+        )
+
     # What `_Sending` reports
+
+    def odd(self, path: str) -> None:
+        """A path, or where a link leads to, that is not UTF-8."""
+        self._odd = self._odd or path
 
     def told(self, found: Sequence[Found]) -> None:
         """All of a folder is told."""
@@ -119,6 +135,8 @@ class _Sending:
         for file in found:
             self._told.append(file)
             path, link = os.fsencode(file.path), os.fsencode(file.link)
+            if not _is_text(path) or not _is_text(link):
+                self._sender.odd(file.path)
             messages.append(stat_packet(path, go_mode(file.mode), file.size, file.time, link))
             if len(messages) == _TELL:
                 break
@@ -149,6 +167,14 @@ class _Sending:
             if self._is_counted:
                 self._sender.took(file, content.digest())
         return bool(self._current or self._asked)
+
+
+def _is_text(name: bytes) -> bool:
+    try:
+        name.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _values(key: str, metadata: Metadata) -> list[str]:

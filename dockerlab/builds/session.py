@@ -115,6 +115,8 @@ class _Call:
 class Session:
     """key: the same for a folder on this machine from one build to the next, so that only what changed travels.
 
+    is_lost: whether the connection ended before the block did; read by any thread.
+
     Raises EngineError, EngineGone when it is entered and the engine has none.
     """
 
@@ -125,6 +127,7 @@ class Session:
         self._calls: dict[int, _Call] = {}
         self._connection: Any = None
         self._is_closed = threading.Event()
+        self.is_lost = False
 
     def __enter__(self) -> Session:
         read = self._connected()
@@ -175,6 +178,7 @@ class Session:
         except _ERRORS:
             pass  # the end of the connection: the build's own stream tells why
         finally:
+            self.is_lost = not self._is_closed.is_set()
             hijacking.end(self._connection)
             for call in self._calls.values():
                 self._end(call)

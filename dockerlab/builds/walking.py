@@ -4,7 +4,7 @@
 
 `files` (path → content, a notebook's cells) lie over the folder, which may be none. Patterns are those of `.dockerignore`; a folder is
 told when something in it is. `follow` are the paths that COPY and ADD name: they are included, and so is what links on their way lead
-to. Sockets are left out. Nothing is opened; each file is looked at once.
+to. Sockets and devices are left out, as in a tar. Nothing is opened; each file is looked at once.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ from dockerlab.builds.reading import unreadable
 from dockerlab.dockerfile.ignore import Ignore
 
 _WILD: Final = frozenset("*?[\\")
-_MOST_LINKS: Final = 255
+_MOST_LINKS: Final = 255  # on one way
+_LEFT_OUT: Final = (stat.S_IFSOCK, stat.S_IFCHR, stat.S_IFBLK)
 _FILE_MODE: Final = stat.S_IFREG | 0o644
 _FOLDER_MODE: Final = stat.S_IFDIR | 0o755
 
@@ -121,7 +122,7 @@ class Walk:
             kind = stat.S_IFMT(status.st_mode)
             if isinstance(over, dict) and kind != stat.S_IFDIR:
                 return Found(path, b"", _FOLDER_MODE, 0, 0)
-            if kind == stat.S_IFSOCK:
+            if kind in _LEFT_OUT:
                 return None
             link = os.readlink(entry.path) if kind == stat.S_IFLNK else ""
         except FileNotFoundError:
@@ -139,29 +140,27 @@ class Walk:
     def _followed(self, paths: Iterable[str]) -> list[str] | None:
         """The paths, and what the links on their way lead to; None if one of them is the context itself."""
         found: set[str] = set()
-        waiting = [_clean(path) for path in paths]
-        links = 0
+        waiting = [(_clean(path), 0) for path in paths]
         while waiting:
-            path = waiting.pop()
+            path, links = waiting.pop()
             if path in found:
                 continue
             if not path:
                 return None
             found.add(path)
             parts = path.split("/")
-            for index, part in enumerate(parts):
+            for index, part in enumerate(parts if links < _MOST_LINKS else ()):
                 folder = "/".join(parts[:index])
                 rest = parts[index + 1 :]
-                for name in self._named(folder, part):
-                    target = self._link(f"{folder}/{name}" if folder else name)
-                    if target is None:
-                        continue
-                    links += 1
-                    if links > _MOST_LINKS:
-                        break
-                    start = "" if target.startswith("/") else folder
-                    found.add(f"{folder}/{name}" if folder else name)
-                    waiting.append(_clean("/".join([start, target, *rest])))
+                names = self._named(folder, part)
+                targets = {name: self._link(f"{folder}/{name}" if folder else name) for name in names}
+                for name, target in targets.items():
+                    if target is not None:
+                        start = "" if target.startswith("/") else folder
+                        found.add(f"{folder}/{name}" if folder else name)
+                        waiting.append((_clean("/".join([start, target, *rest])), links + 1))
+                if targets.get(part) is not None:
+                    break  # the rest of the way is behind the link
         return sorted(found)
 
     def _named(self, folder: str, part: str) -> list[str]:

@@ -24,7 +24,13 @@ if TYPE_CHECKING:
     from dockerlab.builds.graph import Graph, Vertex
 
 _LABEL: Final = 40
-_EM: Final = 0.56  # how wide a character is, of the font's size, in a wide font
+_TOOLTIP: Final = 1000
+# How wide a character is in a wide sans-serif font, of its size; others are as wide as high.
+_WIDTHS: Final = {
+    **dict.fromkeys(" !'()*,-./:;I[\\]`fijlrt{|}", 0.42),
+    **dict.fromkeys('"$0123456789?J^_abcdeghknopqsuvxyz', 0.64),
+    **dict.fromkeys("#&+<=>ABCDEFGHKLNOPQRSTUVXYZw~", 0.84),
+}
 _BAR: Final = 40  # characters of the timeline
 _UNFOLDED, _FOLDED = 24, 100  # vertexes that are drawn each for itself, and with quiet chains folded
 _KEPT: Final = 60  # bars, and 2 lines of the tree for each, that a page holds
@@ -245,18 +251,24 @@ def _node(box: Sequence[Vertex], graph: Graph, names: Mapping[str, str]) -> str:
         last = box[-1]
         label = f"{len(box)} steps" + (f", lines {first.line} to {last.line}" if first.line and last.line else "")
         word = f"{markup.STATES[state][0]} {markup.STATES[state][1]}" + (f" {seconds(took)}" if took else "")
-    tooltip = "; ".join(_plain(vertex.text) for vertex in box[:20]) + ("; …" if len(box) > 20 else "")
+    tooltip = shorten("; ".join(_plain(vertex.text) for vertex in box), _TOOLTIP)
+    label = shorten(label, _LABEL)
+    # A picture that a page takes apart leaves its texts behind: none of them twice.
+    more = f', tooltip="{_quoted(tooltip, times=2)}"' if tooltip != label else ""
     kinds = f"{state} critical" if is_critical else state
     font = 9 if first.stage is None else 11
     size = ', fontsize=9, height=0.35, margin="0.1,0.04"' if first.stage is None else ""
-    label = shorten(label, _LABEL)
     # Graphviz measures one font; a page may have a wider one in its place.
-    size += f", width={max(len(label), len(word)) * _EM * font / 72 + 0.35:.2f}"
+    size += f", width={max(map(_width, (label, word))) * font / 72 + 0.35:.2f}"
     width = ", penwidth=3" if is_critical else ""
     return (
-        f'{names[first.digest]} [label="{_quoted(label)}\\l{_quoted(word)}\\l", tooltip="{_quoted(tooltip, times=2)}", '
+        f'{names[first.digest]} [label="{_quoted(label)}\\l{_quoted(word)}\\l"{more}, '
         f'class="{kinds}", color="{_COLOURS[state]}"{size}{width}];'
     )
+
+
+def _width(text: str) -> float:
+    return sum(_WIDTHS.get(character, 1.0) for character in text)
 
 
 def _edges(graph: Graph, names: Mapping[str, str]) -> Iterator[str]:

@@ -150,7 +150,8 @@ def report(found: Iterable[trace.Event]) -> bytes:
 
 
 def _seconds(time: Timestamp | None) -> float | None:
-    return None if time is None else time.seconds + time.nanos / _NANO
+    # Of whole numbers, so that it is the nearest float.
+    return None if time is None else (time.seconds * _NANO + time.nanos) / _NANO
 
 
 def _timestamp(seconds: float | None) -> Timestamp | None:

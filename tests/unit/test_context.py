@@ -27,7 +27,11 @@ def test_cells_alone_are_the_context_and_never_the_working_directory(monkeypatch
     (tmp_path / "stray.txt").write_text("stray")
     monkeypatch.chdir(tmp_path)
     found = unpack(Context.of(files={"app.py": "print()\n", "src/b.bin": b"\0"}))
-    assert {path: data for path, data in found.items() if path not in OURS} == {"app.py": b"print()\n", "src/b.bin": b"\0"}
+    assert {path: data for path, data in found.items() if path not in OURS} == {
+        "app.py": b"print()\n",
+        "src": None,
+        "src/b.bin": b"\0",
+    }
     assert found[DOCKERFILE] == b"FROM x\n"
 
 
@@ -51,7 +55,7 @@ def test_dockerignore_counts_from_the_folder_and_from_a_cell(tmp_path: Path) -> 
     for name in ("a.log", "a.py", "big/x", "big/keep"):
         (tmp_path / name).write_text("")
     assert set(Context.of(tmp_path).paths()) == {IGNORE, "a.py", "big/keep"}
-    assert set(Context.of(tmp_path, {IGNORE: "*.py\n", "b.py": ""}).paths()) == {IGNORE, "a.log", "big", "big/x", "big/keep"}
+    assert set(Context.of(tmp_path, {IGNORE: "*.py\n", "b.py": ""}).paths()) == {IGNORE, "a.log", "big/x", "big/keep"}
 
 
 def test_our_own_files_stay_out_of_every_copy() -> None:
