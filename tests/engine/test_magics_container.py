@@ -93,7 +93,7 @@ def test_the_life_of_a_container(shell: Shell, name: str, tmp_path: Path) -> Non
     image = shell.run(f"%container commit -m note {name} {name}:1").value
     assert image.tags == [f"{name}:1"]
     shell.run(f"%image rm {name}:1")
-    assert isinstance(shell.run(f"%container stop {name} {name}").value, Containers)
+    assert isinstance(shell.run(f"%container stop -t 0 {name} {name}").value, Containers)
     shell.run(f"%container rm {name}")
     with pytest.raises(NotFound):
         shell.run(f"%container inspect {name}")
