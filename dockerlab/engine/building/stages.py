@@ -79,7 +79,9 @@ class Stages:
         by_index = shared.plan.by_index()
         needs = {index: planned.needs for index, planned in by_index.items()}
         home = shared.containers.parts.home
-        self._schedule = Schedule(needs, lambda index, tape: self._build(by_index[index], tape), shared.cancellation, home.tmp, tape)
+        self._schedule = Schedule(
+            needs, lambda index, tape: self._build(by_index[index], tape), shared.cancellation, home.tmp, tape
+        )
         return self._schedule
 
     def result(self) -> Image | None:
