@@ -20,7 +20,6 @@ from dockerlab.faces.reasons import Explanation
 from dockerlab.faces.shown import Shown
 from dockerlab.wire.trace import Event, Lint, Log, Status, Vertex
 
-
 _KEYWORDS = frozenset(keyword for keyword, _ in INSTRUCTIONS)
 
 
