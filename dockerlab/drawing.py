@@ -53,7 +53,8 @@ def cleaned(drawn: bytes) -> str | None:
     if len(box) != 4 or len(made) > _LONGEST:
         return None
     left, top, width, height = box
-    size = f'viewBox="{left:g} {top:g} {width:g} {height:g}" width="{width * 4 / 3:.0f}" height="{height * 4 / 3:.0f}" style="min-width:{width * 0.8:.0f}px"'
+    pixels = f'width="{width * 4 / 3:.0f}" height="{height * 4 / 3:.0f}" style="min-width:{width * 0.8:.0f}px"'
+    size = f'viewBox="{left:g} {top:g} {width:g} {height:g}" {pixels}'
     return f'<svg {size} role="img" aria-label="graph">{made}</svg>'
 
 

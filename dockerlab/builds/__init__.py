@@ -127,6 +127,7 @@ def _asked(
         tuple(_several(cache_from)),
         secret if isinstance(secret, Secrets) else Secrets.of(secret),
         Agents.of(_several(ssh)),
+        ignore=_ignore(dockerfile),
     )
 
 
@@ -159,6 +160,19 @@ def _text(dockerfile: str | os.PathLike[str]) -> str:
         raise ContextError(
             f"cannot read the Dockerfile '{path}': {reason}", hint=f"Seen from the working directory, {Path.cwd()}."
         ) from error
+
+
+def _ignore(dockerfile: str | os.PathLike[str]) -> bytes | None:
+    """What stands in `Dockerfile.dockerignore` beside a Dockerfile on disk: for BuildKit it goes before the context's."""
+    if isinstance(dockerfile, str):
+        return None
+    path = Path(f"{os.fspath(dockerfile)}.dockerignore")
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise ContextError(f"cannot read '{path}': {error.strerror}") from error
 
 
 def _pairs(

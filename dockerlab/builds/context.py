@@ -126,7 +126,7 @@ def _member(path: str, content: bytes) -> Iterator[bytes]:
 
 
 def _entry(found: Found, hashed: blake2b) -> Iterator[bytes]:
-    """A file, link or folder of the context. Pipes and devices are left out. What is given by content has a fixed time.
+    """A file, link or folder of the context. Pipes are left out.
 
     hashed: takes a file's bytes, too.
     """

@@ -27,7 +27,7 @@ from dockerlab.builds.exporting import Exporter, Output
 from dockerlab.builds.record import Build, Trace
 from dockerlab.builds.remembering import Remembering
 from dockerlab.builds.secrets import Secrets
-from dockerlab.builds.sending import CONTEXT, Sender
+from dockerlab.builds.sending import CONTEXT, IGNORE, Sender
 from dockerlab.builds.sending import DOCKERFILE as DOCKERFILE_FOLDER
 from dockerlab.builds.session import Session, unavailable
 from dockerlab.builds.ssh import Agents
@@ -44,6 +44,7 @@ from dockerlab.wire.trace import Event, Lint
 BUILDKIT: Final = "buildkit"
 CLASSIC: Final = "classic"
 
+_NAME: Final = "Dockerfile"  # of a session's
 _TICK: Final = 0.1  # seconds between two reports: at most ten a second
 _DOING: Final = "build the image"
 _ASKED: Final = "DOCKER_BUILDKIT=0 asks for the classic builder"
@@ -55,7 +56,7 @@ _OFF: Final = ("0", "false", "no")
 
 @dataclass(frozen=True)
 class Asked:
-    """What is to be built. tags: familiar. args: None for one whose value is the Dockerfile's."""
+    """What is to be built. tags: familiar. args: None for one whose value is the Dockerfile's. ignore: of a `.dockerignore` of its own."""
 
     dockerfile: Dockerfile
     text: str
@@ -71,6 +72,7 @@ class Asked:
     secrets: Secrets = field(default_factory=lambda: Secrets({}))
     agents: Agents = field(default_factory=lambda: Agents({}))
     output: Output = field(default_factory=Output)
+    ignore: bytes | None = None
 
     def parameters(self) -> dict[str, Any]:
         """Of `POST /build`, for both builders."""
@@ -139,7 +141,8 @@ def _way(client: Client, asked: Asked) -> Iterator[_Way]:
         yield _classic(client, asked, _ASKED)
         return
     tally = Tally()
-    sender = Sender({CONTEXT: asked.context.walk(), DOCKERFILE_FOLDER: Walk(None, {DOCKERFILE: asked.text.encode()})}, tally)
+    alone = {_NAME: asked.text.encode(), **({f"{_NAME}{IGNORE}": asked.ignore} if asked.ignore is not None else {})}
+    sender = Sender({CONTEXT: asked.context.walk(), DOCKERFILE_FOLDER: Walk(None, alone)}, tally)
     credentials, exporter = Credentials.found(os.environ), Exporter(asked.output)
     services = {**credentials.services, **asked.secrets.services, **asked.agents.services, **exporter.services}
     session = Session(client, {FILE_SYNC: sender.begin, **services}, name=_name(asked.context), key=_key(asked.context))
@@ -151,7 +154,13 @@ def _way(client: Client, asked: Asked) -> Iterator[_Way]:
                 raise
             way = _classic(client, asked, _NONE)
         else:
-            parameters = {"version": "2", "remote": "client-session", "session": session.id, "buildid": secrets.token_hex(16)}
+            parameters = {
+                "dockerfile": _NAME,
+                "version": "2",
+                "remote": "client-session",
+                "session": session.id,
+                "buildid": secrets.token_hex(16),
+            }
             if asked.output.parameter:
                 parameters["outputs"] = asked.output.parameter
             adapter = buildkit.Adapter(asked.dockerfile, _needed(asked))

@@ -13,12 +13,14 @@ from functools import cached_property
 from dockerlab.builds.graph import Graph, graph
 from dockerlab.builds.reasons import Reason
 from dockerlab.builds.tally import Sent
-from dockerlab.dockerfile import Dockerfile
+from dockerlab.dockerfile import INSTRUCTIONS, Dockerfile
 from dockerlab.faces import build as faces
 from dockerlab.faces.human import plain
 from dockerlab.faces.reasons import Explanation
 from dockerlab.faces.shown import Shown
 from dockerlab.wire.trace import Event, Lint, Log, Status, Vertex
+
+_KEYWORDS = frozenset(keyword for keyword, _ in INSTRUCTIONS)
 
 
 @dataclass(frozen=True)
@@ -53,8 +55,9 @@ class Step:
 
     @property
     def effect(self) -> str:
-        """What the instruction adds: the base image, a layer, or configuration."""
-        return {"FROM": "base", "RUN": "layer", "COPY": "layer", "ADD": "layer", "WORKDIR": "layer"}.get(self.keyword, "config")
+        """What the instruction adds: the base image, a layer, or configuration; '' for what the builder does of its own."""
+        effects = {"FROM": "base", "RUN": "layer", "COPY": "layer", "ADD": "layer", "WORKDIR": "layer"}
+        return effects.get(self.keyword, "config" if self.keyword in _KEYWORDS else "")
 
     def seconds(self, now: float) -> float:
         """How long it took, or has been running at `now`."""
