@@ -21,8 +21,8 @@ from dockerlab import images, reference
 from dockerlab.builds.context import Context
 from dockerlab.builds.driving import Asked, run
 from dockerlab.builds.exporting import Output
-from dockerlab.builds.record import Build, Step
 from dockerlab.builds.reasons import Reason
+from dockerlab.builds.record import Build, Step
 from dockerlab.builds.secrets import Secrets
 from dockerlab.builds.ssh import Agents
 from dockerlab.client import Client, connect
