@@ -28,7 +28,7 @@ from dockerlab.builds.record import Build
 from dockerlab.client import Client, connect, engine_errors
 from dockerlab.containers import Container
 from dockerlab.dockerfile import parse
-from dockerlab.errors import BuildError, CommandError, Conflict, DockerfileError, DockerlabError, NotFound, UsageError
+from dockerlab.errors import BuildError, CommandError, Conflict, DockerfileError, DockerlabError, EngineError, NotFound, UsageError
 from dockerlab.faces import debugging as faces
 from dockerlab.faces.debugging import Guide
 from dockerlab.images import Image
@@ -62,7 +62,7 @@ class DebugContainer(Container):
 
 
 def debug(
-    error: BuildError,
+    error: BuildError | DockerfileError,
     *,
     name: str = NAME,
     user: str | None = None,
@@ -103,18 +103,18 @@ def debug(
         with suppress(DockerlabError):
             containers.rm(container, force=True, volumes=True, client=client)
         raise
-    guide = _guide(found, container, there, _ran_again(record))
+    guide = _guide(found, container, words, there, _ran_again(record))
     collection: Any = client.containers
     made = DebugContainer(attrs=container.attrs, client=client, collection=collection)
     made.guide, made.build = guide, record
     return made
 
 
-def _failed(error: BuildError) -> tuple[Asked, Point]:
+def _failed(error: BuildError | DockerfileError) -> tuple[Asked, Point]:
     """What was to be built, and where it is to be cut. Raises UsageError."""
-    asked, line = error.asked, error.line
-    if not isinstance(asked, Asked) or line is None:
-        hint = "What failed is no instruction of a Dockerfile that was built here: " + str(error)
+    asked, line = getattr(error, "asked", None), error.line
+    if not isinstance(error, BuildError) or not isinstance(asked, Asked) or line is None:
+        hint = f"No instruction of the Dockerfile was carried out and failed. The failure was: {error}"
         raise UsageError("there is no step to debug in this failure", hint=hint)
     found = point(asked.dockerfile, line)
     step = error.build.failed_step if isinstance(error.build, Build) else None
@@ -170,6 +170,11 @@ def _idle(image: str, program: str, options: Mapping[str, Any], found: Point) ->
         except CommandError as error:
             if error.exit_code not in _CANNOT_START:
                 raise
+        except EngineError as error:
+            if "user" not in error.message or options["user"]:
+                raise
+            hint = "So it was for the step. As another user: `%container debug -u root`."
+            raise type(error)(error.message, evidence=error.evidence, hint=hint, status=error.status) from error
         else:
             assert started is not None, "a detached run has a container"
             return started
@@ -195,8 +200,8 @@ def _ran_again(record: Build) -> bool:
     return any(step.line and step.state == "done" and step.keyword in ("RUN", "COPY", "ADD") for step in record.steps)
 
 
-def _guide(found: Point, container: Container, shell: Sequence[str] | None, ran_again: bool) -> Guide:
-    """shell: None where there is none."""
+def _guide(found: Point, container: Container, wanted: Sequence[str], shell: Sequence[str] | None, ran_again: bool) -> Guide:
+    """wanted: the step's shell. shell: the one that is there, or None."""
     name, node = container.facts.engine_name, found.node
     notes = []
     if found.mounts:
@@ -205,6 +210,8 @@ def _guide(found: Point, container: Container, shell: Sequence[str] | None, ran_
         notes.append("Absent here: the rights of `--security=insecure`.")
     if shell is None:
         notes.append(f"It has no shell: `%container exec {name} PROGRAM` runs what it has.")
+    elif shell != wanted:
+        notes.append(f"It has no `{wanted[0]}`, which the step's SHELL names.")
     program = found.interpreter or (reading_input(shell) if shell else ())
     script = found.script or "ls -l"
     reads = () if program == _USUAL[:1] else program

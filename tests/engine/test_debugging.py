@@ -13,7 +13,7 @@ import dockerlab
 from dockerlab import containers
 from dockerlab.builds.debugging import LABEL, DebugContainer
 from dockerlab.client import Client
-from dockerlab.errors import BuildError, CommandError, Conflict, UsageError
+from dockerlab.errors import BuildError, CommandError, Conflict, DockerfileError, EngineError, UsageError
 from dockerlab.testing.shell import Shell
 from tests.engine import leftovers
 
@@ -152,6 +152,16 @@ def test_secrets_are_given_again_and_kept_nowhere(client: Client, name: str, tmp
     assert said(container, ["sh", "-c", "ls /run/secrets /dev/shm 2>/dev/null; env"]).count(canary) == 0
 
 
+def test_a_user_and_a_shell_that_are_not_there(client: Client, name: str) -> None:
+    error = failure(client, 'FROM busybox\nSHELL ["/none", "-c"]\nUSER nobody-here\nRUN true\n')
+    with pytest.raises(EngineError) as caught:
+        dockerlab.debug(error, name=name, client=client)
+    assert "-u root" in (caught.value.hint or "")
+    container = dockerlab.debug(error, name=name, user="root", client=client)
+    assert container.guide.notes == ("It has no `/none`, which the step's SHELL names.",)
+    assert container.guide.cell == f"%%container exec {name}\ntrue"
+
+
 @pytest.fixture
 def shell(client: Client) -> Iterator[Shell]:
     with Shell() as shell:
@@ -162,6 +172,12 @@ def test_in_a_notebook(shell: Shell, name: str) -> None:
     with pytest.raises(UsageError, match="no build has failed in this notebook"):
         shell.run("%container debug")
     shell.run("%%context a.txt\nA")
+    with pytest.raises(BuildError):
+        shell.run("%%dockerfile --label dockerlab-test=debugging\nFROM busybox\nCOPY a.txt /\nRUN false\n")
+    with pytest.raises(DockerfileError):
+        shell.run("%%dockerfile\n# nothing\n")
+    with pytest.raises(UsageError, match="there is no step to debug in this failure"):
+        shell.run("%container debug")
     with pytest.raises(BuildError):
         shell.run("%%dockerfile --label dockerlab-test=debugging\nFROM busybox\nCOPY a.txt /\nRUN false\n")
     result = shell.run(f"%container debug --name {name} -u 0")
