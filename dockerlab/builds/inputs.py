@@ -133,6 +133,8 @@ class Changes:
 def difference(old: Files, new: Files) -> Changes:
     """What changed from one build's context to the next one's."""
     modified = [path for path, file in new.items() if path in old and file is not old[path] and file.differs(old[path])]
+    if not modified and old.keys() == new.keys():
+        return Changes()
     links = {path: file.digest[1:] for files in (old, new) for path, file in files.items() if file.digest.startswith("→")}
     return Changes(tuple(sorted(new.keys() - old.keys())), tuple(sorted(modified)), tuple(sorted(old.keys() - new.keys())), links)
 

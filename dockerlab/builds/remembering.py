@@ -73,7 +73,7 @@ class Remembering:
         now = Inputs(record.builder, asked.platform, found, self._identified(found, record))
         # The files, and how they differ from those before.
         mark = _mark(tally.found) if tally.is_told and len(tally.found) <= MOST_FILES else ""
-        files, changes, moment = None, None, self._started
+        files, old, changes, moment = None, None, None, self._started
         if past and past.mark == mark:
             changes, moment = Changes() if mark else None, past.moment
         elif mark:
@@ -84,8 +84,14 @@ class Remembering:
             now, past.inputs if past else None, changes, name=asked.tags[0] if asked.tags else "", no_cache=asked.no_cache
         )
         if record.outcome == "done" or any(one.state in ("done", "cached") for stage in found for one in stage.instructions[1:]):
-            if files and any(_is_recent(file.time, moment) for file in files.values()):
-                mark = _UNSTABLE + mark
+            if past and not tally.is_told:
+                mark, moment = past.mark, past.moment
+            elif files:
+                if asked.target:
+                    # Those that only other stages take were not told.
+                    files = {**(old or {}), **files}
+                if asked.target or any(_is_recent(file.time, moment) for file in files.values()):
+                    mark = _UNSTABLE + mark
             with suppress(OSError):
                 memory.keep(
                     slots, Past(self._with_others(now, past), salt, mark, moment, record.image_id, past.stem if past else ""), files

@@ -131,6 +131,18 @@ def test_stages_and_a_base_image_that_moved(bench: Bench, unique: str) -> None:
     }
 
 
+def test_a_build_of_another_target_in_between_does_not_make_one_forget_the_rest(bench: Bench, unique: str) -> None:
+    text = f"FROM busybox AS one\nRUN echo {unique}\nFROM one AS two\nCOPY src /src\nRUN echo {unique} two\n"
+    bench.write(src__a=unique, src__b=unique)
+    bench.why(text)
+    assert bench.why(text, target="one") == {}
+    bench.write(src__a="changed")
+    assert bench.why(text.replace(" two\n", " second\n")) == {
+        4: ("files", "1 file changed: src/a (modified)"),
+        5: ("instruction", "the instruction changed"),
+    }
+
+
 def test_a_build_that_failed_and_the_one_after_it(bench: Bench, unique: str) -> None:
     text = f"FROM busybox\nCOPY src /src\nRUN echo {unique}; sh /src/run\nRUN echo last\n"
     bench.write(src__run="exit 3\n")
