@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
     from dockerlab import containers, doctor, errors, images
-    from dockerlab.builds import Build, build
+    from dockerlab.builds import Build, build, export
     from dockerlab.builds.debugging import debug
     from dockerlab.client import Client, connect, use
     from dockerlab.containers import Container, run

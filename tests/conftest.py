@@ -58,6 +58,14 @@ def _engines(config: pytest.Config) -> tuple[Engine, ...]:
     return config.stash[_ENGINES]
 
 
+@pytest.fixture(scope="session", autouse=True)
+def nothing_is_remembered(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What is kept of builds goes into a folder of this run, and not into the developer's."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
+        yield
+
+
 @pytest.fixture(scope="session")
 def engine(request: pytest.FixtureRequest) -> Engine:
     """The engine under test, with the base images that the tests use. Where no engine is, the test is skipped."""

@@ -5,6 +5,7 @@
 - `classic`, `buildkit`: a builder's stream → the one event type (`dockerlab.wire.trace`)
 - `driving`: which of them runs the build, and how
 - `record`: events → steps with state, time and log: the value that stays on the image, or on the error
+- `remembering`, `memory`: what is kept of a build for the next; `inputs`, `aligning`, `reasons`: why a step ran
 - `diagnosis`: an engine's words → an error with line, caret and next step
 """
 
@@ -20,6 +21,7 @@ from dockerlab import images, reference
 from dockerlab.builds.context import Context
 from dockerlab.builds.driving import Asked, run
 from dockerlab.builds.exporting import Output
+from dockerlab.builds.reasons import Reason
 from dockerlab.builds.record import Build, Step
 from dockerlab.builds.secrets import Secrets
 from dockerlab.builds.ssh import Agents
@@ -28,7 +30,7 @@ from dockerlab.dockerfile import parse
 from dockerlab.errors import BuildError, ContextError, UsageError
 from dockerlab.images import Image
 
-__all__ = ["Build", "Context", "Step", "build", "export"]
+__all__ = ["Build", "Context", "Reason", "Step", "build", "export"]
 
 
 def build(

@@ -20,14 +20,15 @@ from dataclasses import replace
 from typing import Any, Final
 
 from dockerlab import containers, embedded, images
-from dockerlab.builds.cutting import SHELL, Point, arguments, point, reading_input, shell
+from dockerlab.builds.cutting import SHELL, Point, arguments, point, reading_input
+from dockerlab.builds.cutting import shell as shell_of
 from dockerlab.builds.driving import BUILDKIT, Asked, run
 from dockerlab.builds.exporting import Output
 from dockerlab.builds.record import Build
 from dockerlab.client import Client, connect, engine_errors
 from dockerlab.containers import Container
 from dockerlab.dockerfile import parse
-from dockerlab.errors import BuildError, CommandError, Conflict, DockerfileError, NotFound, UsageError
+from dockerlab.errors import BuildError, CommandError, Conflict, DockerfileError, DockerlabError, EngineError, NotFound, UsageError
 from dockerlab.faces import debugging as faces
 from dockerlab.faces.debugging import Guide
 from dockerlab.images import Image
@@ -39,6 +40,7 @@ LABEL: Final = "dockerlab.debug"
 
 # What keeps a container alive, by what an image may have. The last reads an input that never comes.
 _IDLE: Final = (("sleep", "2147483647"), ("tail", "-f", "/dev/null"))
+_USUAL: Final = ("sh", "-c")  # what `%%container exec` feeds unless told otherwise; /bin/sh, if it is there
 _CANNOT_START: Final = (126, 127)
 _AGAIN: Final = "Not all that stands before it was in the cache: what ran again may have made another state."
 
@@ -60,7 +62,7 @@ class DebugContainer(Container):
 
 
 def debug(
-    error: BuildError,
+    error: BuildError | DockerfileError,
     *,
     name: str = NAME,
     user: str | None = None,
@@ -95,18 +97,24 @@ def debug(
         "client": client,
     }
     container = _idle(record.image_id, words[0], options, found)
-    guide = _guide(found, container, words, _has(container, words[0]), _ran_again(record))
+    try:
+        there = next((one for one in dict.fromkeys([words, _USUAL]) if _has(container, one[0])), None)
+    except BaseException:
+        with suppress(DockerlabError):
+            containers.rm(container, force=True, volumes=True, client=client)
+        raise
+    guide = _guide(found, container, words, there, _ran_again(record))
     collection: Any = client.containers
     made = DebugContainer(attrs=container.attrs, client=client, collection=collection)
     made.guide, made.build = guide, record
     return made
 
 
-def _failed(error: BuildError) -> tuple[Asked, Point]:
+def _failed(error: BuildError | DockerfileError) -> tuple[Asked, Point]:
     """What was to be built, and where it is to be cut. Raises UsageError."""
-    asked, line = error.asked, error.line
-    if not isinstance(asked, Asked) or line is None:
-        hint = "What failed is no instruction of a Dockerfile that was built here: " + str(error)
+    asked, line = getattr(error, "asked", None), error.line
+    if not isinstance(error, BuildError) or not isinstance(asked, Asked) or line is None:
+        hint = f"No instruction of the Dockerfile was carried out and failed. The failure was: {error}"
         raise UsageError("there is no step to debug in this failure", hint=hint)
     found = point(asked.dockerfile, line)
     step = error.build.failed_step if isinstance(error.build, Build) else None
@@ -149,19 +157,24 @@ def _surroundings(text: str, asked: Asked, image: Image, are_inherited: bool) ->
     platform = f"{image.attrs.get('Os') or 'linux'}/{image.attrs.get('Architecture') or 'amd64'}"
     words, variables = tuple(config.get("Shell") or ()), {}
     with suppress(DockerfileError):  # the engine understood it, which is what counts
-        words = words or shell(text)
+        words = words or shell_of(text)
         variables = arguments(text, asked.args, own, build_platform=platform, platform=asked.platform, are_inherited=are_inherited)
-    return words or SHELL, variables
+    return (_USUAL if words in ((), SHELL) else words), variables
 
 
 def _idle(image: str, program: str, options: Mapping[str, Any], found: Point) -> Container:
     """A container that does nothing, by what the image has."""
-    for entrypoint, *command in (*_IDLE, (program,), ("sh",)):
+    for entrypoint, *command in (*_IDLE, *dict.fromkeys([(program,), ("sh",)])):
         try:
             started = containers.run(image, command, entrypoint=entrypoint, detach=True, interactive=not command, **options)
         except CommandError as error:
             if error.exit_code not in _CANNOT_START:
                 raise
+        except EngineError as error:
+            if "user" not in error.message or options["user"]:
+                raise
+            hint = "So it was for the step. As another user: `%container debug -u root`."
+            raise type(error)(error.message, evidence=error.evidence, hint=hint, status=error.status) from error
         else:
             assert started is not None, "a detached run has a container"
             return started
@@ -187,29 +200,24 @@ def _ran_again(record: Build) -> bool:
     return any(step.line and step.state == "done" and step.keyword in ("RUN", "COPY", "ADD") for step in record.steps)
 
 
-def _guide(found: Point, container: Container, words: Sequence[str], has_shell: bool, ran_again: bool) -> Guide:
+def _guide(found: Point, container: Container, wanted: Sequence[str], shell: Sequence[str] | None, ran_again: bool) -> Guide:
+    """wanted: the step's shell. shell: the one that is there, or None."""
     name, node = container.facts.engine_name, found.node
     notes = []
     if found.mounts:
         notes.append(f"Absent here: the step's own mounts, {', '.join(f'`{mount}`' for mount in found.mounts)}.")
     if found.is_privileged:
         notes.append("Absent here: the rights of `--security=insecure`.")
-    if not has_shell:
-        notes.append(f"It has no `{words[0]}`: `%container exec {name} PROGRAM` runs what it has.")
-    program = found.interpreter or (reading_input(words) if has_shell else ())
+    if shell is None:
+        notes.append(f"It has no shell: `%container exec {name} PROGRAM` runs what it has.")
+    elif shell != wanted:
+        notes.append(f"It has no `{wanted[0]}`, which the step's SHELL names.")
+    program = found.interpreter or (reading_input(shell) if shell else ())
     script = found.script or "ls -l"
-    cell = f"{shlex.join(['%%container', 'exec', name, *_unless_usual(program)])}\n{script}" if program else ""
-    terminal = shlex.join([*_docker(container.client), "exec", "-it", name, _short(words[0])]) if has_shell else ""
+    reads = () if program == _USUAL[:1] else program
+    cell = f"{shlex.join(['%%container', 'exec', name, *reads])}\n{script}" if program else ""
+    terminal = shlex.join([*_docker(container.client), "exec", "-it", name, shell[0]]) if shell else ""
     return Guide(node.line, " ".join(node.text.split()), cell, terminal, tuple(notes), _AGAIN if ran_again else "")
-
-
-def _unless_usual(program: Sequence[str]) -> Sequence[str]:
-    """`%%container exec` feeds `sh` unless told otherwise."""
-    return () if tuple(program) in (("/bin/sh",), ("sh",)) else program
-
-
-def _short(program: str) -> str:
-    return program.removeprefix("/bin/")
 
 
 def _docker(client: Client) -> Sequence[str]:

@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from hashlib import blake2b
-from typing import Final
+from typing import Final, NamedTuple
 
 from dockerlab.dockerfile import Dockerfile, Ignore, Node
 from dockerlab.dockerfile.commands import Add, Arg, Command, Copy, Env, Run, Transfer
@@ -80,8 +80,7 @@ class Stage:
     instructions: tuple[Instruction, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class File:
+class File(NamedTuple):
     """One file, folder or link of a context. digest: of the content, "" where it is not known; of a link: `→` and where it leads to.
 
     time: nanoseconds since the epoch. inode: 0 where there is none.
@@ -95,7 +94,7 @@ class File:
 
     def looks_like(self, other: File) -> bool:
         """Whether it is the same as far as can be told without its content."""
-        return (self.size, self.time, self.inode, self.mode) == (other.size, other.time, other.inode, other.mode)
+        return self[:4] == other[:4]
 
     def differs(self, other: File) -> bool:
         """Whether the image would be another one: a file's time does not count."""
@@ -134,6 +133,8 @@ class Changes:
 def difference(old: Files, new: Files) -> Changes:
     """What changed from one build's context to the next one's."""
     modified = [path for path, file in new.items() if path in old and file is not old[path] and file.differs(old[path])]
+    if not modified and old.keys() == new.keys():
+        return Changes()
     links = {path: file.digest[1:] for files in (old, new) for path, file in files.items() if file.digest.startswith("→")}
     return Changes(tuple(sorted(new.keys() - old.keys())), tuple(sorted(modified)), tuple(sorted(old.keys() - new.keys())), links)
 

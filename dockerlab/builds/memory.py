@@ -174,8 +174,7 @@ def _likeness(past: Past, words: Sequence[str]) -> float:
 
 
 def _listing(mark: str, files: Files) -> str:
-    rows = {path: (file.size, file.time, file.inode, file.mode, file.digest) for path, file in files.items()}
-    return json.dumps({"mark": mark, "files": rows}, separators=(",", ":"))
+    return json.dumps({"mark": mark, "files": files}, separators=(",", ":"))
 
 
 # As JSON. What an instruction takes (its sources, variables replaced) stays out: the new build says it.

@@ -34,8 +34,12 @@ from dockerlab.client import Client
 if TYPE_CHECKING:
     from dockerlab.builds.driving import Asked
 
-_RECENT: Final = 2_000_000_000  # nanoseconds: a file system may not tell two changes apart that are less than this apart
-_READING: Final = 1.0  # seconds that a build may be held up by reading files; what remains is read after a later one
+# Nanoseconds: two changes that are less than this apart may leave a file with one time; more where a file system has whole seconds.
+_TICK: Final = 20_000_000
+_COARSE: Final = 2_000_000_000
+_READING: Final = (
+    1.0  # seconds that a build may be held up by reading files; of what remains, its time and size are all that is known
+)
 _CHUNK: Final = 1 << 20
 _UNSTABLE: Final = "~"
 _PINNED: Final = re.compile(r"\] FROM (\S+?)(?:@(sha256:[0-9a-f]{64}))")
@@ -69,7 +73,7 @@ class Remembering:
         now = Inputs(record.builder, asked.platform, found, self._identified(found, record))
         # The files, and how they differ from those before.
         mark = _mark(tally.found) if tally.is_told and len(tally.found) <= MOST_FILES else ""
-        files, changes, moment = None, None, self._started
+        files, old, changes, moment = None, None, None, self._started
         if past and past.mark == mark:
             changes, moment = Changes() if mark else None, past.moment
         elif mark:
@@ -80,8 +84,14 @@ class Remembering:
             now, past.inputs if past else None, changes, name=asked.tags[0] if asked.tags else "", no_cache=asked.no_cache
         )
         if record.outcome == "done" or any(one.state in ("done", "cached") for stage in found for one in stage.instructions[1:]):
-            if files and max((file.time for file in files.values()), default=0) > moment - _RECENT:
-                mark = _UNSTABLE + mark
+            if past and not tally.is_told:
+                mark, moment = past.mark, past.moment
+            elif files:
+                if asked.target:
+                    # Those that only other stages take were not told.
+                    files = {**(old or {}), **files}
+                if asked.target or any(_is_recent(file.time, moment) for file in files.values()):
+                    mark = _UNSTABLE + mark
             with suppress(OSError):
                 memory.keep(
                     slots, Past(self._with_others(now, past), salt, mark, moment, record.image_id, past.stem if past else ""), files
@@ -169,10 +179,15 @@ def _content(data: bytes) -> str:
 
 def _files(tally: Tally, old: Files, moment: int, seconds: float) -> dict[str, File]:
     """What the engine was told of, with what is known of its content. old: as it was seen at that moment. seconds: for reading."""
-    return dict(_each(tally, old, moment - _RECENT, time.monotonic() + seconds))
+    return dict(_each(tally, old, moment, time.monotonic() + seconds))
 
 
-def _each(tally: Tally, old: Files, sure: int, until: float) -> Iterator[tuple[str, File]]:
+def _is_recent(changed: int, moment: int) -> bool:
+    """Whether a file may have changed after that moment and still have this time."""
+    return changed > moment - _COARSE and changed > moment - (_TICK if changed % 1_000_000_000 else _COARSE)
+
+
+def _each(tally: Tally, old: Files, moment: int, until: float) -> Iterator[tuple[str, File]]:
     digests = tally.digests
     for one in tally.found:
         path = f"{one.path}/" if stat.S_ISDIR(one.mode) else one.path
@@ -180,18 +195,22 @@ def _each(tally: Tally, old: Files, sure: int, until: float) -> Iterator[tuple[s
             # Of a folder neither time nor inode count.
             yield path, File(0, 0, 0, one.mode, f"→{one.link}" if one.link else "-")
             continue
-        file = File(one.size, one.time, one.inode, one.mode)
         before = old.get(path)
         if isinstance(one.source, bytes):
             digest = _content(one.source)
         elif sent := digests.get(one.path):
             digest = sent.hex()
-        elif before and before.digest and one.time < sure and file.looks_like(before):
+        elif (
+            before
+            and before.digest
+            and before[:4] == (one.size, one.time, one.inode, one.mode)
+            and not _is_recent(one.time, moment)
+        ):
             yield path, before
             continue
         else:
             digest = _read(one, until)
-        yield path, replace(file, digest=digest)
+        yield path, File(one.size, one.time, one.inode, one.mode, digest)
 
 
 def _read(one: Found, until: float) -> str:

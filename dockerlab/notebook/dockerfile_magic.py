@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from dockerlab.builds import Build, build, export
 from dockerlab.builds.secrets import Secrets
-from dockerlab.errors import BuildError, UsageError
+from dockerlab.errors import BuildError, DockerfileError, UsageError
 from dockerlab.notebook.arguments import HelpShown, Parser
 from dockerlab.notebook.expand import words
 from dockerlab.notebook.live import LiveDisplay
@@ -79,9 +79,9 @@ def magic(session: Session, line: str, cell: str | None) -> Image | None:
     dockerfile, directory = _source(arguments, cell)
     try:
         image, record = _built(session, arguments, dockerfile, directory, is_cell=cell is not None)
-    except BuildError as error:
+    except (BuildError, DockerfileError) as error:
         session.failed = error
-        if arguments.explain and isinstance(error.build, Build):
+        if arguments.explain and isinstance(error, BuildError) and isinstance(error.build, Build):
             _explain(session, error.build)
         raise
     if arguments.explain and record:

@@ -12,7 +12,7 @@ from dockerlab.client import Client, connect
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
-    from dockerlab.errors import BuildError
+    from dockerlab.errors import BuildError, DockerfileError
     from dockerlab.notebook.names import Names
 
 # What decides which engine is meant; when one of them changes, the next magic connects anew.
@@ -28,7 +28,7 @@ class Session:
     def __init__(self, shell: InteractiveShell) -> None:
         self.shell = shell
         self.files: dict[str, bytes] = {}
-        self.failed: BuildError | None = None
+        self.failed: BuildError | DockerfileError | None = None
         self._client: Client | None = None
         self._connected_for: tuple[str | None, ...] = ()
         self._connecting = threading.Lock()  # <TAB> connects from a thread of its own

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ import dockerlab
 from dockerlab import containers
 from dockerlab.builds.debugging import LABEL, DebugContainer
 from dockerlab.client import Client
-from dockerlab.errors import BuildError, CommandError, Conflict, UsageError
+from dockerlab.errors import BuildError, CommandError, Conflict, DockerfileError, EngineError, UsageError
 from dockerlab.testing.shell import Shell
 from tests.engine import leftovers
 
@@ -134,19 +135,31 @@ def test_where_there_is_nothing_to_start(client: Client, name: str, text: str) -
         dockerlab.debug(error, name=name, client=client)
 
 
-def test_secrets_are_given_again_and_kept_nowhere(client: Client, name: str) -> None:
+def test_secrets_are_given_again_and_kept_nowhere(client: Client, name: str, tmp_path: Path) -> None:
     canary = f"canary-{time.time()}"
-    text = f"FROM busybox\nRUN --mount=type=secret,id=t grep -c canary /run/secrets/t > /seen; echo {canary[7:]}\nRUN false\n"
-    error = failure(client, text, secret={"t": canary})
-    client.api.prune_builds(all=True)  # so that the step is carried out again
+    text = "FROM busybox\nCOPY a.txt /\nRUN --mount=type=secret,id=t grep -c canary /run/secrets/t > /seen\nRUN false\n"
+    (tmp_path / "a.txt").write_text(canary[7:])
+    error = failure(client, text, context=tmp_path, secret={"t": canary})
+    (tmp_path / "a.txt").write_text(f"again {canary[7:]}")  # so that what follows runs again
     container = dockerlab.debug(error, name=name, client=client)
-    assert said(container, ["cat", "/seen"]) == "1\n"
+    assert said(container, ["cat", "/seen", "/a.txt"]) == f"1\nagain {canary[7:]}"
     assert "what ran again" in str(container)
     assert "what ran again" not in repr(container)
-    image = client.api.inspect_image(container.attrs["Image"])
+    api: Any = client.api
+    image = api.inspect_image(container.attrs["Image"])
     shown = [repr(container), str(container), container._repr_html_(), repr(vars(error)), str(image), str(container.attrs)]
     assert not [text for text in shown if canary in text]
     assert said(container, ["sh", "-c", "ls /run/secrets /dev/shm 2>/dev/null; env"]).count(canary) == 0
+
+
+def test_a_user_and_a_shell_that_are_not_there(client: Client, name: str) -> None:
+    error = failure(client, 'FROM busybox\nSHELL ["/none", "-c"]\nUSER nobody-here\nRUN true\n')
+    with pytest.raises(EngineError) as caught:
+        dockerlab.debug(error, name=name, client=client)
+    assert "-u root" in (caught.value.hint or "")
+    container = dockerlab.debug(error, name=name, user="root", client=client)
+    assert container.guide.notes == ("It has no `/none`, which the step's SHELL names.",)
+    assert container.guide.cell == f"%%container exec {name}\ntrue"
 
 
 @pytest.fixture
@@ -159,6 +172,12 @@ def test_in_a_notebook(shell: Shell, name: str) -> None:
     with pytest.raises(UsageError, match="no build has failed in this notebook"):
         shell.run("%container debug")
     shell.run("%%context a.txt\nA")
+    with pytest.raises(BuildError):
+        shell.run("%%dockerfile --label dockerlab-test=debugging\nFROM busybox\nCOPY a.txt /\nRUN false\n")
+    with pytest.raises(DockerfileError):
+        shell.run("%%dockerfile\n# nothing\n")
+    with pytest.raises(UsageError, match="there is no step to debug in this failure"):
+        shell.run("%container debug")
     with pytest.raises(BuildError):
         shell.run("%%dockerfile --label dockerlab-test=debugging\nFROM busybox\nCOPY a.txt /\nRUN false\n")
     result = shell.run(f"%container debug --name {name} -u 0")

@@ -1,0 +1,338 @@
+"""Why a step ran: two builds held against each other. A table of cases, with the lines that the engine worked on in the second build."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+import pytest
+
+from dockerlab.builds.inputs import Changes, File, Stage, difference, salted, stages, without_secrets
+from dockerlab.builds.reasons import Inputs, Reason, reasons
+from dockerlab.dockerfile import parse
+
+FILE, LINK = 0o100644, 0o120777
+
+
+@dataclass(frozen=True)
+class Made:
+    """One build. ran: the lines that were worked on; the others are cached. states: where they are neither."""
+
+    text: str
+    ran: str = ""
+    args: Mapping[str, str | None] = field(default_factory=dict)
+    files: Mapping[str, str] = field(default_factory=dict)
+    images: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    states: Mapping[int, str] = field(default_factory=dict)
+    on_build: tuple[str, ...] = ()
+    platform: str = ""
+    builder: str = "buildkit"
+
+    @property
+    def inputs(self) -> Inputs:
+        found = stages(
+            parse(self.text), self.args, digest=salted("salt"), platform=self.platform, on_build=lambda base: self.on_build
+        )
+        return Inputs(self.builder, self.platform, tuple(map(self._worked, found)), self.images)
+
+    def _worked(self, stage: Stage) -> Stage:
+        states = {**dict.fromkeys(map(int, self.ran.split()), "done"), **self.states}
+        done = (replace(one, state="waiting" if one.is_trigger else states.get(one.line, "cached")) for one in stage.instructions)
+        return replace(stage, instructions=tuple(done))
+
+    @property
+    def context(self) -> dict[str, File]:
+        return {path: File(0, 0, 0, LINK if text.startswith("→") else FILE, text) for path, text in self.files.items()}
+
+
+def explained(before: Made | None, now: Made, *, no_cache: bool = False) -> tuple[Reason, ...]:
+    changes = difference(before.context, now.context) if before else None
+    return reasons(now.inputs, before.inputs if before else None, changes, name="app", no_cache=no_cache)
+
+
+BASE = "FROM busybox\nARG WHO=me\nCOPY src /src\nRUN make\nRUN test\n"
+STAGES = "FROM busybox AS one\nRUN a\nFROM busybox AS two\nRUN b\nFROM two\nCOPY --from=one /a /a\nRUN c\n"
+PRUNED = "no input changed: the cache was pruned, or comes from elsewhere"
+
+CASES: dict[str, tuple[Made, Made, dict[int, str]]] = {
+    "all cached": (Made(BASE), Made(BASE), {}),
+    "the last instruction": (
+        Made(BASE),
+        Made(BASE.replace("test", "check"), "5"),
+        {5: "the instruction changed"},
+    ),
+    "an instruction, and what follows it": (
+        Made(BASE),
+        Made(BASE.replace("make", "make all"), "4 5"),
+        {4: "the instruction changed", 5: "because line 4 ran: RUN make all"},
+    ),
+    "a line that is put in makes nothing else another one": (
+        Made(BASE),
+        Made(BASE.replace("RUN make", "RUN configure\nRUN make"), "4 5 6"),
+        {4: "the instruction is new", 5: "because line 4 ran: RUN configure", 6: "because line 5 ran: RUN make"},
+    ),
+    "a line that is put in beside one that changes": (
+        Made("FROM b\nRUN pip install flask\nRUN x\n"),
+        Made("FROM b\nRUN apt-get update\nRUN pip install flask==2\nRUN x\n", "2 3 4"),
+        {2: "the instruction is new", 3: "the instruction changed", 4: "because line 3 ran: RUN pip install flask==2"},
+    ),
+    "a line that is gone": (
+        Made(BASE),
+        Made(BASE.replace("RUN make\n", ""), "4"),
+        {4: "because 'RUN make', which stood before it, is gone"},
+    ),
+    "two lines that change places": (
+        Made("FROM b\nRUN first thing\nRUN second thing\n"),
+        Made("FROM b\nRUN second thing\nRUN first thing\n", "2 3"),
+        {2: "the instruction is new", 3: "because line 2 ran: RUN second thing"},
+    ),
+    "comments and spaces are nothing": (
+        Made("FROM b\nRUN a && \\\n  b\n"),
+        Made("# why\nFROM b\nRUN a && \\\n  # because\n  b\n", "3"),
+        {3: PRUNED},
+    ),
+    "an argument": (
+        Made(BASE),
+        Made(BASE, "4 5", {"WHO": "you"}),
+        {4: "the value of WHO changed", 5: "the value of WHO changed"},
+    ),
+    "an argument's default": (
+        Made(BASE),
+        Made(BASE.replace("=me", "=you"), "4 5"),
+        {4: "the value of WHO changed", 5: "the value of WHO changed"},
+    ),
+    "an argument that had no value": (
+        Made("FROM b\nARG A\nRUN x\n"),
+        Made("FROM b\nARG A\nRUN x\n", "3", {"A": "1"}),
+        {3: "the value of A changed"},
+    ),
+    "an argument of FROM": (
+        Made("ARG V=1\nFROM b:$V\nRUN x\n"),
+        Made("ARG V=1\nFROM b:$V\nRUN x\n", "2 3", {"V": "2"}),
+        {2: "the value of V changed", 3: "because FROM changed (line 2)"},
+    ),
+    "an argument in a path": (
+        Made("FROM b\nARG P=a\nCOPY $P /\n"),
+        Made("FROM b\nARG P=a\nCOPY $P /\n", "3", {"P": "b"}),
+        {3: "the value of P changed"},
+    ),
+    "a variable that is declared after it does not count": (
+        Made("FROM b\nRUN x\nARG A=1\nRUN y\n"),
+        Made("FROM b\nRUN x\nARG A=1\nRUN y\n", "2 4", {"A": "2"}),
+        {2: PRUNED, 4: "the value of A changed"},
+    ),
+    "a variable of the stage that it begins from": (
+        Made("FROM b AS one\nENV A=1\nFROM one\nRUN x\n"),
+        Made("FROM b AS one\nENV A=2\nFROM one\nRUN x\n", "4"),
+        {4: "the value of A changed"},
+    ),
+    "a user": (
+        Made("FROM b\nUSER a\nCOPY f /\nRUN x\n", files={"f": "1"}),
+        Made("FROM b\nUSER c\nCOPY f /\nRUN x\n", "4", files={"f": "1"}),
+        {4: "because line 2 changed: USER c"},
+    ),
+    "what only describes the image makes nothing run": (
+        Made("FROM b\nEXPOSE 80\nRUN x\n"),
+        Made("FROM b\nEXPOSE 80\nEXPOSE 81\nRUN x\n", "4"),
+        {4: "because line 3 changed: EXPOSE 81"},
+    ),
+    "but for a classic builder": (
+        Made("FROM b\nEXPOSE 80\nRUN x\n", builder="classic"),
+        Made("FROM b\nEXPOSE 81\nRUN x\n", "2 3", builder="classic"),
+        {2: "the instruction changed", 3: "because line 2 ran: EXPOSE 81"},
+    ),
+    "a file": (
+        Made(BASE, files={"src/a": "1", "other": "1"}),
+        Made(BASE, "3 4 5", files={"src/a": "2", "other": "2"}),
+        {3: "1 file changed: src/a (modified)", 4: "because line 3 ran: COPY src /src", 5: "because line 4 ran: RUN make"},
+    ),
+    "many files": (
+        Made(BASE, files={"src/gone": "1", "src/z": "1"}),
+        Made(BASE, "3", files={"src/z": "2", **{f"src/{i}": "" for i in range(1000)}}),
+        {3: "1,002 files changed: src/z (modified), src/0 (added), src/1 (added), and 999 more"},
+    ),
+    "a file that it does not take": (
+        Made(BASE, files={"src/a": "1", "srcs": "1"}),
+        Made(BASE, "3", files={"src/a": "1", "srcs": "2"}),
+        {3: PRUNED},
+    ),
+    "files by a pattern, and those left out": (
+        Made("FROM b\nCOPY --exclude=*.md *.* /\n", files={"a.md": "1", "b.py": "1", "d/c.py": "1"}),
+        Made("FROM b\nCOPY --exclude=*.md *.* /\n", "2", files={"a.md": "2", "b.py": "2", "d/c.py": "2"}),
+        {2: "1 file changed: b.py (modified)"},
+    ),
+    "files behind a link": (
+        Made("FROM b\nCOPY current/a /\n", files={"current": "→v1", "v1/a": "1"}),
+        Made("FROM b\nCOPY current/a /\n", "2", files={"current": "→v1", "v1/a": "2"}),
+        {2: "1 file changed: v1/a (modified)"},
+    ),
+    "files that a RUN mounts": (
+        Made("FROM b\nRUN --mount=type=bind,target=/x,source=src x\n", files={"src/a": "1"}),
+        Made("FROM b\nRUN --mount=type=bind,target=/x,source=src x\n", "2", files={}),
+        {2: "1 file changed: src/a (removed)"},
+    ),
+    "what a heredoc holds": (
+        Made("FROM b\nCOPY <<EOF /x\none\nEOF\nRUN x\n"),
+        Made("FROM b\nCOPY <<EOF /x\ntwo\nEOF\nRUN x\n", "2 5"),
+        {2: "the instruction changed", 5: "because line 2 ran: COPY <<EOF /x two EOF"},
+    ),
+    "the base image": (
+        Made(BASE, images={"busybox": ("sha256:" + "a" * 64,)}),
+        Made(BASE, "3 4 5", images={"busybox": ("sha256:" + "b" * 64,)}),
+        {
+            1: "the base image busybox moved: aaaaaaaaaaaa → bbbbbbbbbbbb",
+            3: "because the base image moved (line 1)",
+            4: "because line 3 ran: COPY src /src",
+            5: "because line 4 ran: RUN make",
+        },
+    ),
+    "the base image, by another of its ids": (
+        Made(BASE, images={"busybox": ("sha256:1", "sha256:2")}),
+        Made(BASE, "3", images={"busybox": ("sha256:2",)}),
+        {3: PRUNED},
+    ),
+    "an image that is copied from": (
+        Made("FROM b\nCOPY --from=tools /a /a\n", images={"tools": ("sha256:1",)}),
+        Made("FROM b\nCOPY --from=tools /a /a\n", "2", images={"tools": ("sha256:2",)}),
+        {2: "the image tools moved: 1 → 2"},
+    ),
+    "the platform": (
+        Made("FROM b\nRUN x\n"),
+        Made("FROM b\nRUN x\n", "1 2", platform="linux/arm64"),
+        {1: "the platform changed: the engine's own → linux/arm64", 2: "because FROM changed (line 1)"},
+    ),
+    "a stage that is copied from": (
+        Made(STAGES),
+        Made(STAGES.replace("RUN a", "RUN aa"), "2 6 7"),
+        {2: "the instruction changed", 6: "because line 2 ran: RUN aa", 7: "because line 6 ran: COPY --from=one /a /a"},
+    ),
+    "the stage that it begins from": (
+        Made(STAGES),
+        Made(STAGES.replace("RUN b", "RUN bb"), "4 6 7"),
+        {4: "the instruction changed", 6: "because line 4 ran: RUN bb", 7: "because line 6 ran: COPY --from=one /a /a"},
+    ),
+    "a stage that is put in front": (
+        Made("FROM b\nRUN x\nRUN y\n"),
+        Made("FROM c AS new\nRUN z\nFROM b\nRUN x\nCOPY --from=new /z /z\nRUN y\n", "1 2 5 6"),
+        {
+            1: "the instruction is new",
+            2: "the instruction is new",
+            5: "the instruction is new",
+            6: "because line 5 ran: COPY --from=new /z /z",
+        },
+    ),
+    "a stage that gets another name": (
+        Made("FROM b AS one\nRUN x\nFROM c\nCOPY --from=one /x /\n"),
+        Made("FROM b AS uno\nRUN x\nFROM c\nCOPY --from=uno /x /\n", "2 4"),
+        {2: PRUNED, 4: "the instruction changed"},
+    ),
+    "a build before that failed": (
+        Made(BASE, states={4: "failed", 5: "waiting"}),
+        Made(BASE, "4 5"),
+        {4: "it failed in the build before", 5: "because line 4 ran: RUN make"},
+    ),
+    "a build before that did not need it": (
+        Made(STAGES, states={2: "waiting"}),
+        Made(STAGES, "2"),
+        {2: "the build before did not carry it out"},
+    ),
+    "a step that fails has a reason too": (
+        Made(BASE),
+        Made(BASE.replace("make", "fail"), states={4: "failed", 5: "waiting"}),
+        {4: "the instruction changed"},
+    ),
+    "what the base image brings": (
+        Made("FROM b\nRUN x\n", files={"f": "1"}, on_build=("COPY . /src",)),
+        Made("FROM b\nRUN x\n", "2", files={"f": "2"}, on_build=("COPY . /src",)),
+        {2: "because an instruction that the base image brought changed: ONBUILD COPY . /src"},
+    ),
+    "an address": (
+        Made("FROM b\nADD https://example.com/f /\n"),
+        Made("FROM b\nADD https://example.com/f /\n", "2"),
+        {2: "what the address gives may have changed: nothing else did"},
+    ),
+    "another builder": (
+        Made("FROM b\nRUN x\n", builder="classic"),
+        Made("FROM b\nRUN x\n", "2"),
+        {2: "the build before ran on the classic builder, which has a cache of its own"},
+    ),
+    "the cache was pruned": (
+        Made(BASE),
+        Made(BASE, "1 3 4 5"),
+        {3: PRUNED, 4: "because line 3 ran: COPY src /src", 5: "because line 4 ran: RUN make"},
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_why(name: str) -> None:
+    before, now, expected = CASES[name]
+    assert {reason.line: reason.sentence for reason in explained(before, now)} == expected
+
+
+def test_a_first_build_and_one_without_a_cache() -> None:
+    ran = Made(BASE, "3 4")
+    assert [(r.line, r.kind, r.sentence) for r in explained(None, ran)] == [
+        (3, "first", "first build of app here"),
+        (4, "first", "first build of app here"),
+    ]
+    assert [(r.line, r.kind) for r in explained(ran, ran, no_cache=True)] == [(3, "no-cache"), (4, "no-cache")]
+
+
+def test_files_that_are_not_known_are_not_called_unchanged() -> None:
+    made = Made(BASE, "3")
+    (reason,) = reasons(made.inputs, made.inputs, None)
+    assert (reason.kind, reason.sentence) == ("unknown", "nothing else changed; which files did is not known")
+
+
+def test_the_data_of_a_reason() -> None:
+    (changed,) = explained(Made(BASE), Made(BASE.replace("RUN test", "RUN test \\\n  --all"), "5"))
+    assert (changed.kind, changed.diff) == ("instruction", ("- RUN test", "+ RUN test \\", "+   --all"))
+    (files,) = explained(Made(BASE), Made(BASE, "3", files={f"src/{i:02}": "" for i in range(30)}))
+    assert (files.kind, files.files, len(files.added), files.modified, files.removed) == ("files", 30, 20, (), ())
+    moved, after = explained(Made(BASE, images={"busybox": ("1",)}), Made(BASE, "3", images={"busybox": ("2",)}))
+    assert (moved.kind, moved.old, moved.new, moved.line) == ("base", "1", "2", 1)
+    assert (after.kind, after.cause) == ("step", 1)
+    (argument,) = explained(Made("FROM b\nARG A=1\nRUN x\n"), Made("FROM b\nARG A=1\nRUN x\n", "3", {"A": "2"}))
+    assert (argument.kind, argument.names) == ("argument", ("A",))
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("ENV API_TOKEN=abc OTHER=x", "ENV API_TOKEN=… OTHER=x"),
+        ("ENV PASSWORD abc def", "ENV PASSWORD …"),
+        ("ARG SECRET_KEY='a b'", "ARG SECRET_KEY=…"),
+        ('ENV TOKEN="$TOKEN"', 'ENV TOKEN="$TOKEN"'),
+        ("RUN tool --password abc --name x", "RUN tool --password … --name x"),
+        ("RUN curl https://me:abc@example.com/", "RUN curl https://…@example.com/"),
+        ("LABEL authors=me", "LABEL authors=me"),
+    ],
+)
+def test_what_looks_like_a_secret_is_not_kept(text: str, shown: str) -> None:
+    assert without_secrets(text) == shown
+
+
+def test_a_secret_that_changed_is_not_shown() -> None:
+    (reason,) = explained(Made("FROM b\nRUN x --token abc\n"), Made("FROM b\nRUN x --token def\n", "2"))
+    assert (reason.kind, reason.sentence, reason.diff) == (
+        "instruction",
+        "the instruction changed, in a value that is not shown",
+        (),
+    )
+
+
+def test_difference_goes_by_content_and_mode_and_by_what_is_seen_where_content_is_not_known() -> None:
+    old = {
+        "same": File(1, 1, 1, FILE, "a"),
+        "mode": File(1, 1, 1, FILE, "a"),
+        "unknown": File(1, 1, 1, FILE),
+        "d/": File(0, 0, 0, 1),
+    }
+    new = {
+        "same": File(1, 2, 3, FILE, "a"),
+        "mode": File(1, 1, 1, 0o100755, "a"),
+        "unknown": File(1, 2, 1, FILE),
+        "e/": File(0, 0, 0, 1),
+    }
+    assert difference(old, new) == Changes(("e/",), ("mode", "unknown"), ("d/",))
