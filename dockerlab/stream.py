@@ -126,6 +126,10 @@ class Stream:
                     message, end = decoder.raw_decode(text)
                 except json.JSONDecodeError:
                     break
+                except RecursionError as error:
+                    raise gone(self._doing) from error
+                if not isinstance(message, dict):
+                    raise gone(self._doing)
                 text = text[end:]
                 yield message
         if text.strip():

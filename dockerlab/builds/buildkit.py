@@ -64,8 +64,9 @@ class Adapter:
     def feed(self, message: Mapping[str, Any], now: float) -> Iterator[Event]:
         """The events that a message stands for; now: seconds since the epoch. Raises EngineError for what is none of BuildKit's."""
         if "error" in message or "errorDetail" in message:
-            detail = message.get("errorDetail") or {}
-            said = str(message.get("error") or detail.get("message") or "").strip()
+            detail = message.get("errorDetail")
+            more = detail.get("message") if isinstance(detail, Mapping) else detail
+            said = str(message.get("error") or more or "").strip()
             self.error = wording.plain(said)
             match = _EXIT_CODE.search(said)
             self.exit_code = int(match[1]) if match else None

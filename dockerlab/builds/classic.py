@@ -56,7 +56,8 @@ class Adapter:
     def feed(self, message: Mapping[str, Any], now: float) -> Iterator[Event]:
         """The events that a message stands for; now: seconds since the epoch."""
         if "error" in message or "errorDetail" in message:
-            detail = message.get("errorDetail") or {}
+            detail = message.get("errorDetail")
+            detail = detail if isinstance(detail, Mapping) else {}
             self.error = str(message.get("error") or detail.get("message") or "").strip()
             self.exit_code = _exit_code(self.error, detail)
             yield from self._complete(now, error=self.error)

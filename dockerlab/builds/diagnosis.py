@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from itertools import islice
 
 from dockerlab import reference
 from dockerlab.builds.cutting import point
@@ -39,6 +38,7 @@ _MOUNT = re.compile(r"the --(\w+) option requires BuildKit")
 _SYNTAX = re.compile(r"resolve image config for (?:docker-image://)?(\S+)")
 _UNKNOWN_FLAG = re.compile(r"unknown flag: --(\w[\w-]*)")
 _NO_SECRET = re.compile(r"secret (\S+?)(?: not found|: not found)")
+_LOOP = re.compile(r"too many (?:sym)?links|too many levels of symbolic links")
 _UNKNOWN = re.compile(r"unknown instruction: \"?(\w+)", re.IGNORECASE)
 
 # Flags that came late: with which Docker Engine, and which frontend.
@@ -58,6 +58,9 @@ _EXIT_HINTS = {
     127: "127: the shell did not find a program of that name. Is it installed in an earlier line, and spelt right?",
     137: "137: killed, usually for want of memory.",
 }
+# What BuildKit does for itself.
+_OWN = ("load ", "transferring ", "exporting ")
+_OWN_HINT = "The engine does it for every build. Build again; if it stays so, the engine's own log says more."
 _SILENT_HINT = "Is it the right command? It failed without a word."
 _OFFER = "`%container debug` starts a container in the state before this line, to try it by hand."
 
@@ -101,7 +104,9 @@ def diagnose(
             log="\n".join(step.output),
             build=build,
             evidence=step.output[-_TAIL:] or (f"the engine says: {said.splitlines()[0] if said else 'nothing'}",),
-            hint="It comes from a flag such as --label, or from an ONBUILD of the base image.",
+            hint=_OWN_HINT
+            if step.text.startswith(_OWN)
+            else "It comes from a flag such as --label, or from an ONBUILD of the base image.",
         )
     node = next(node for node in dockerfile.nodes if node.line == step.line)
     evidence = (f"the engine says: {said.splitlines()[0]}" if said else "the engine gave no reason",)
@@ -117,6 +122,12 @@ def diagnose(
         return _error(
             f"line {step.line}: {program} ended with exit code {exit_code}", node, 0, dockerfile, build, step, tail, hint, exit_code
         )
+    if node.keyword in ("COPY", "ADD") and _LOOP.search(said):
+        hint = "What it names is a link that leads back to itself, over others or not. COPY follows the links that it names."
+        return _error(
+            f"line {step.line}: {node.keyword} follows symbolic links in a circle",
+            node, 0, dockerfile, build, step, evidence, hint,
+        )  # fmt: skip
     if node.keyword in ("COPY", "ADD") and (match := _MISSING_FILE.search(said)):
         missing = next((v for v in match.groupdict().values() if v), "").removeprefix("/") or node.arguments.split()[0]
         column = _column(dockerfile, node, missing)
@@ -275,8 +286,11 @@ def _column(dockerfile: Dockerfile, node: Node, part: str) -> int:
 def _context_hint(paths: Iterable[str], node: Node) -> str:
     if any(flag.startswith("--from=") for flag in node.flags):
         return "The file is looked for in that stage or image, not in the build context."
-    listed = list(islice(paths, _LISTED + 1))
+    paths = list(paths)
+    listed = paths[: _LISTED + 1]
     if not listed:
         return "The build context is empty. `%%context PATH` puts a cell into it; `--context DIR` takes a folder."
+    if there := next((word for word in node.arguments.split()[:-1] if word.strip("./") in paths), None):
+        return f"'{there}' is there; is it a link to something that is not in the build context? None is followed out of it."
     names = ", ".join(listed[:_LISTED]) + (", …" if len(listed) > _LISTED else "")
     return f"The build context holds: {names}. Is the path right, and does .dockerignore let it pass?"

@@ -51,6 +51,7 @@ _ASKED: Final = "DOCKER_BUILDKIT=0 asks for the classic builder"
 _NONE: Final = "the engine has no BuildKit sessions"
 _HAS: Final = "the engine has BuildKit"
 _NO_SESSION: Final = re.compile(r"\bEOF\b|Unavailable|Canceled|session|transport|connection|broken pipe", re.IGNORECASE)
+_ADDRESS: Final = re.compile(r" for https?(?:\+docker)?://\S+(?=:)")  # of the request, where the engine itself says nothing
 _OFF: Final = ("0", "false", "no")
 
 
@@ -272,7 +273,7 @@ def _driven(client: Client, asked: Asked, way: _Way, progress: Callable[[Build],
         raise
     except EngineError as error:
         # Refused before the first step, as an HTTP answer.
-        said = getattr(error.__cause__, "explanation", None) or error.message
+        said = getattr(error.__cause__, "explanation", None) or _ADDRESS.sub("", error.message)
         raise _why(str(said), None, asked, way, trace.snapshot(time.time(), "failed")) from error
     finally:
         look()
