@@ -3,12 +3,14 @@
     remembering = Remembering(client, asked, place)     before: the base images, as they are now
     remembering.reasons(record, tally)                  after: a reason for each step that ran; this build is kept for the next
 
-Nothing here raises, and nothing holds a build up: what cannot be told leaves it without reasons. The files of the context are those that
-the engine was told of; what travelled was digested on its way, what is unchanged has its digest from before, and the rest is read now.
+Nothing here raises, and nothing holds a build up: what cannot be told leaves it without reasons; a fault of ours goes to the log. The
+files of the context are those that the engine was told of; what travelled was digested on its way, what is unchanged has its digest from
+before, and the rest is read now.
 """
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import secrets
@@ -21,6 +23,9 @@ from dataclasses import replace
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, Final
 
+import requests
+from docker.errors import DockerException
+
 from dockerlab.builds import wording
 from dockerlab.builds.inputs import Changes, Digest, File, Files, Stage, difference, salted, stages
 from dockerlab.builds.memory import MOST_FILES, Memory, Past, Slots, folder
@@ -30,10 +35,12 @@ from dockerlab.builds.record import Build
 from dockerlab.builds.tally import Tally, hashing
 from dockerlab.builds.walking import Found
 from dockerlab.client import Client
+from dockerlab.errors import DockerfileError, DockerlabError
 
 if TYPE_CHECKING:
     from dockerlab.builds.driving import Asked
 
+LOG = logging.getLogger(__name__)
 # Nanoseconds: two changes that are less than this apart may leave a file with one time; more where a file system has whole seconds.
 _TICK: Final = 20_000_000
 _COARSE: Final = 2_000_000_000
@@ -53,14 +60,18 @@ class Remembering:
         self._images: dict[str, tuple[str, ...]] = {}
         self._triggers: dict[str, list[str]] = {}
         self._started = time.time_ns()
-        with suppress(Exception):
+        with suppress(DockerfileError):  # the engine says what is wrong with it
             self._stages(salted(""))  # which looks at the base images
 
     def reasons(self, record: Build, tally: Tally) -> tuple[Reason, ...]:
         """Of the build as it ended."""
-        with suppress(Exception):
+        try:
             return self._reasons(record, tally)
-        return ()
+        except (DockerlabError, OSError):
+            return ()  # the engine is gone, or the Dockerfile is none
+        except Exception:
+            LOG.exception("why the steps of a build ran cannot be told")
+            return ()
 
     def _reasons(self, record: Build, tally: Tally) -> tuple[Reason, ...]:
         asked = self._asked
@@ -122,7 +133,7 @@ class Remembering:
 
     def _look(self, name: str) -> tuple[tuple[str, ...], list[str]]:
         """An image's ids, and what it says with ONBUILD; none for one that the engine does not have."""
-        with suppress(Exception):
+        with suppress(DockerException, requests.exceptions.RequestException, OSError, ValueError):
             api: Any = self._client.api
             found: Mapping[str, Any] = api.inspect_image(name)
             digests = [str(one).rpartition("@")[2] for one in found.get("RepoDigests") or ()]

@@ -7,6 +7,7 @@ are being built that do not need it yet. The session's end is the build's.
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
     from dockerlab.engine.sessions.syncing import Tree
     from dockerlab.engine.store import Image
 
+LOG = logging.getLogger(__name__)
 # Brings the context, once the stages can bring their images.
 _Load = Callable[[Stages], View]
 _DEFAULT: Final = "Dockerfile"
@@ -101,11 +103,13 @@ class TracedBuild(Build):
         try:
             image = self._build()
             return line({"id": control.IMAGE, "aux": {"ID": image.id}})
-        except Exception as error:  # noqa: BLE001 - the stream is where it is told
+        except Exception as error:
             if isinstance(error, Cancelled) and self._is_dropped:
                 from dockerlab.engine.sessions.session import SessionEnded
 
                 error = SessionEnded()
+            if not isinstance(error, DockerlabError | OSError):
+                LOG.exception("a build broke off")
             text = said(error)
             if isinstance(error, DockerlabError) and not isinstance(error, Cancelled):
                 text = "\n".join([text, *error.place, *([error.hint] if error.hint else [])])
