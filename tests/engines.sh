@@ -155,8 +155,8 @@ start_embedded-user() {
     python=
   done
   [ -n "$python" ] || die "embedded-user: no Python 3.11 that every user may run; apt-get install python3"
-  [ -e "$home/site/httpx" ] ||
-    "$PYTHON" -m pip --disable-pip-version-check --python "$python" install --quiet --target "$home/site" h11 httpx zstandard 2>"$STATE/pip.log" ||
+  [ -e "$home/site/h2" ] ||
+    "$PYTHON" -m pip --disable-pip-version-check --python "$python" install --quiet --target "$home/site" h11 h2 httpx zstandard 2>"$STATE/pip.log" ||
     { tail -n 5 "$STATE/pip.log" >&2; die "embedded-user: pip install failed: $STATE/pip.log"; }
   rm -rf "$home/site/dockerlab"
   cp -r "$PROJECT/dockerlab" "$home/site/"

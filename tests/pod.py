@@ -23,7 +23,7 @@ import dockerlab
 NAME = "dockerlab-pod"
 IMAGE = "python:3.10"
 SITE = "/srv/site"
-NEEDED = ("anyio", "certifi", "h11", "httpcore", "httpx", "idna", "typing_extensions", "zstandard")
+NEEDED = ("anyio", "certifi", "h11", "h2", "hpack", "httpcore", "httpx", "hyperframe", "idna", "typing_extensions", "zstandard")
 SECONDS = 30
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import json
 import threading
 from collections.abc import Mapping
 from typing import Any
@@ -69,7 +70,8 @@ def built(client: Client, session: Session) -> str:
     """What the engine says of it."""
     connection, response = asked(client, session)
     try:
-        return response.read().decode()
+        # Some engines escape in JSON what is not ASCII.
+        return "\n".join(json.dumps(json.loads(one), ensure_ascii=False) for one in response.read().splitlines() if one.strip())
     finally:
         hijacking.end(connection)
 
