@@ -53,6 +53,7 @@ def test_input(docker: Docker) -> None:
 
 
 def test_a_command_that_does_not_read_all_its_input(docker: Docker) -> None:
+    docker.differs(podman="loses the output of such a command in one of twelve runs")
     assert docker("run --rm -i busybox head -n 1", input="one\n" + "two\n" * 100_000).out == "one\n"
 
 
