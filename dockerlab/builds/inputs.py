@@ -17,6 +17,7 @@ from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from typing import Final, NamedTuple
 
+from dockerlab.builds.walking import within
 from dockerlab.dockerfile import Dockerfile, Ignore, Node
 from dockerlab.dockerfile.commands import Add, Arg, Command, Copy, Env, Run, Transfer
 from dockerlab.dockerfile.expansion import expanded
@@ -312,24 +313,14 @@ def _patterns(texts: Sequence[str]) -> Ignore:
 
 def _followed(source: str, links: Mapping[str, str]) -> str:
     """A source's path in the context, "" for all of it; where it goes through links, what they lead to."""
-    path = _clean(source)
+    path = within(source)
     for _ in range(_MOST_LINKS):
         parts = path.split("/")
         for end in range(1, len(parts) + 1):
             if target := links.get("/".join(parts[:end])):
                 start = [] if target.startswith("/") else parts[: end - 1]
-                path = _clean("/".join([*start, target, *parts[end:]]))
+                path = within("/".join([*start, target, *parts[end:]]))
                 break
         else:
             return path
     return path
-
-
-def _clean(path: str) -> str:
-    parts: list[str] = []
-    for part in path.split("/"):
-        if part == "..":
-            parts = parts[:-1]
-        elif part not in ("", "."):
-            parts.append(part)
-    return "/".join(parts)

@@ -142,7 +142,7 @@ class Walk:
     def _followed(self, paths: Iterable[str]) -> list[str] | None:
         """The paths, and what the links on their way lead to; None if one of them is the context itself."""
         found: set[str] = set()
-        waiting = [(_clean(path), 0) for path in paths]
+        waiting = [(within(path), 0) for path in paths]
         while waiting:
             path, links = waiting.pop()
             if path in found:
@@ -160,7 +160,7 @@ class Walk:
                     if target is not None:
                         start = "" if target.startswith("/") else folder
                         found.add(f"{folder}/{name}" if folder else name)
-                        waiting.append((_clean("/".join([start, target, *rest])), links + 1))
+                        waiting.append((within("/".join([start, target, *rest])), links + 1))
                 if targets.get(part) is not None:
                     break  # the rest of the way is behind the link
         return sorted(found)
@@ -222,8 +222,8 @@ def _sorted(names: Iterable[str]) -> list[str]:
     return sorted(found, key=os.fsencode)
 
 
-def _clean(path: str) -> str:
-    """Relative to the context, never above it; "" is the context itself."""
+def within(path: str) -> str:
+    """A path relative to the context, never above it; "" is the context itself."""
     parts: list[str] = []
     for part in path.split("/"):
         if part == "..":

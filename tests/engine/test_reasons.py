@@ -145,7 +145,7 @@ def test_a_build_of_another_target_in_between_does_not_make_one_forget_the_rest(
 
 def test_a_build_that_failed_and_the_one_after_it(bench: Bench, unique: str) -> None:
     text = f"FROM busybox\nCOPY src /src\nRUN echo {unique}; sh /src/run\nRUN echo last\n"
-    bench.write(src__run="exit 3\n")
+    bench.write(src__run=f"exit 3 # {unique}\n")
     with pytest.raises(BuildError) as caught:
         bench.why(text)
     assert isinstance(caught.value.build, Build)
@@ -154,7 +154,7 @@ def test_a_build_that_failed_and_the_one_after_it(bench: Bench, unique: str) -> 
         bench.why(text)
     assert isinstance(caught.value.build, Build)
     assert told(caught.value.build) == {3: ("unfinished", "it failed in the build before")}
-    bench.write(src__run="exit 0\n")
+    bench.write(src__run=f"exit 0 # {unique}\n")
     assert bench.why(text) == {
         2: ("files", "1 file changed: src/run (modified)"),
         3: ("step", "because line 2 ran: COPY src /src"),

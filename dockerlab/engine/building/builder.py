@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import nullcontext, suppress
 from typing import TYPE_CHECKING, Any
@@ -127,7 +128,7 @@ class Builder:
             build.ended.wait()
 
 
-class Build:
+class Build(ABC):
     """One build: what all have in common. images: of its steps and those that they stand on."""
 
     def __init__(self, builder: Builder, containers: Containers, request: BuildRequest) -> None:
@@ -148,9 +149,9 @@ class Build:
         """Ends it at once; from any thread."""
         self.cancellation.cancel()
 
+    @abstractmethod
     def messages(self) -> Iterator[bytes]:
         """The stream, as clients read it. What fails is its last message. To be called once."""
-        raise NotImplementedError
 
     def stages(
         self, read: Program, plan: Plan, context: View, telling: Telling, labels: tuple[Label, ...], secrets: Secrets | None = None
