@@ -11,6 +11,7 @@
 #
 #   engine20   Docker Engine 20.10, the oldest that dockerlab supports (Debian 12's docker.io)
 #   engine28   Docker Engine 28, in a root of its own made by debootstrap (Debian's next release)
+#   engine28-containerd   the same, with its images in containerd's store
 #   podman     Podman's Docker API (Debian 12's podman)
 #
 # and dockerlab's own, on each of its rungs:
@@ -19,7 +20,7 @@
 #   embedded-pod    in the stand-in for a Binder pod, a container of engine28 (tests/pod.py)
 set -euo pipefail
 
-ALL=(engine28 engine20 podman embedded embedded-user embedded-pod)
+ALL=(engine28 engine28-containerd engine20 podman embedded embedded-user embedded-pod)
 PROJECT=$(cd "$(dirname "$0")/.." && pwd)
 PYTHON=$PROJECT/.venv/bin/python
 USER_ID=1000
@@ -68,7 +69,9 @@ require() {
     { tail -n 20 "$STATE/apt.log" >&2; die "apt-get install failed: $STATE/apt.log"; }
 }
 
-# A bridge of its own, so that two daemons do not fight over docker0.
+# A bridge of its own, so that two daemons do not fight over docker0; it is the parent of its containers' cgroups, too.
+bridge_of() { case $1 in engine28-containerd) echo dlab28c ;; *) echo "dlab${1#engine}" ;; esac; }
+
 bridge() {
   ip link show "$1" >/dev/null 2>&1 || ip link add "$1" type bridge
   ip addr replace "$2" dev "$1"
@@ -81,8 +84,15 @@ start_engine20() {
     --cgroup-parent dlab20 -H "unix://$(socket engine20)" </dev/null >"$STATE/engine20.log" 2>&1 &
 }
 
-start_engine28() {
-  local root=$STATE/engine28-root mirror packages=docker.io,docker-cli,docker-buildx,ca-certificates,iptables,iproute2,procps
+start_engine28() { debian_engine engine28 172.30.28.1/24; }
+
+start_engine28-containerd() { debian_engine engine28-containerd 172.30.29.1/24 --feature containerd-snapshotter=true; }
+
+# Engine 28 by the name $1, with a bridge of address $2; the rest are dockerd's options.
+debian_engine() {
+  local name=$1 bridge address=$2 root=$STATE/engine28-root mirror packages=docker.io,docker-cli,docker-buildx,ca-certificates,iptables,iproute2,procps
+  shift 2
+  bridge=$(bridge_of "$name")
   if [ "$(cat "$root/.complete" 2>/dev/null)" != "$packages" ]; then
     mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 'Origin: Debian' 'Label: Debian' | sed -n 1p)
     say "engine28: making its root with debootstrap (about a minute)"
@@ -92,14 +102,14 @@ start_engine28() {
       >"$STATE/debootstrap.log" 2>&1 || { tail -n 20 "$STATE/debootstrap.log" >&2; die "debootstrap failed: $STATE/debootstrap.log"; }
     echo "$packages" >"$root/.complete"
   fi
-  mkdir -p "$STATE/engine28"
+  mkdir -p "$STATE/$name"
   # Where the machine trusts certificates of its own (a mirror, a proxy), its engine must too.
   cp /etc/resolv.conf "$root/etc/resolv.conf"
   [ ! -e /etc/ssl/certs/ca-certificates.crt ] || cp -L /etc/ssl/certs/ca-certificates.crt "$root/etc/ssl/certs/ca-certificates.crt"
-  bridge dlab28 172.30.28.1/24
-  daemon unshare --mount --propagation private bash -c "$(declare -f enter); enter \"\$@\"" enter "$root" "$RUN" "$STATE/engine28" \
-    dockerd --data-root /data --exec-root /run/engine28 --pidfile "$RUN/engine28.pid" --bridge dlab28 \
-    --cgroup-parent dlab28 -H "unix://$(socket engine28)" </dev/null >"$STATE/engine28.log" 2>&1 &
+  bridge "$bridge" "$address"
+  daemon unshare --mount --propagation private bash -c "$(declare -f enter); enter \"\$@\"" enter "$root" "$RUN" "$STATE/$name" \
+    dockerd --data-root /data --exec-root "/run/$name" --pidfile "$RUN/$name.pid" --bridge "$bridge" \
+    --cgroup-parent "$bridge" -H "unix://$(socket "$name")" "$@" </dev/null >"$STATE/$name.log" 2>&1 &
 }
 
 # Makes folder $1 the root of this mount namespace, with $2 and $3 (as /data) in it, and runs the rest there. Not a chroot: under
@@ -222,7 +232,7 @@ leftovers() {
   for process in /proc/[0-9]*; do
     pid=${process#/proc/}
     if { grep -qa containerd "$process/cmdline" && grep -qaE "(^|[^a-z])(/run|$RUN)/$1/" "$process/cmdline"; } 2>/dev/null ||
-       grep -qE "/dlab${1#engine}(/|$)" "$process/cgroup" 2>/dev/null; then echo "$pid"; fi
+       grep -qE "/$(bridge_of "$1")(/|$)" "$process/cgroup" 2>/dev/null; then echo "$pid"; fi
   done
 }
 
@@ -250,8 +260,7 @@ down() {
   for name in "$@"; do
     stop "$name"
     case $name in
-      engine20) ip link del dlab20 2>/dev/null || true ;;
-      engine28) ip link del dlab28 2>/dev/null || true ;;
+      engine*) ip link del "$(bridge_of "$name")" 2>/dev/null || true ;;
     esac
     say "$name: stopped"
   done

@@ -51,6 +51,8 @@ def _lacks(client: Client) -> dict[str, str]:
     found: dict[str, str] = {}
     if ["Isolation", "supervised"] in (client.info().get("DriverStatus") or ()):
         found["mounts"] = "nothing can be mounted where it runs"
+    if ["driver-type", "io.containerd.snapshotter.v1"] in (client.info().get("DriverStatus") or ()):
+        found["graphdriver"] = "containerd's image store keeps the id of a manifest, and says less of an image"
     if "busybox" not in client.images.get("busybox").labels.get("dockerlab.stand-in.holds", "busybox"):
         found["busybox"] = "its busybox is made of this machine's commands, and there is no httpd among them"
     return found

@@ -209,6 +209,7 @@ def test_links(api: Api, kind: Kind, prefix: str) -> None:
     assert api("DELETE", f"/containers/{other}/db?link=1").status_code == 404
 
 
+@pytest.mark.needs("graphdriver")
 def test_an_image_says_which_container_it_was(api: Api, kind: Kind, prefix: str) -> None:
     differs(kind, podman="says nothing of it")
     made = api("GET", "/containers/{c}/json").json()["Id"]
