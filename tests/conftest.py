@@ -2,6 +2,8 @@
 
 A test that asks for `client` (or `engine`) runs on the main engine; marked `contract`, on every engine. `tests/engine/conftest.py`
 sees to it that all of `tests/engine` does, and that nothing is left behind.
+
+Where several processes share a run (`make test`), the tests of one engine are one process's, one after another; so are those of one file.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ import pytest
 from dockerlab import standins
 from dockerlab.client import Client, connect
 from dockerlab.errors import NoEngine
-from tests.engines import MISSING, Engine, find
+from tests.engines import MAIN, MISSING, Engine, find
 
 BASES = ("busybox", "python:3.10")
 NO_ENGINE = "none"
@@ -97,11 +99,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         parameters = item.callspec.params if isinstance(item, pytest.Function) and hasattr(item, "callspec") else {}
         engine = parameters.get("engine")
-        item.user_properties.append(("engine", engine.name if isinstance(engine, Engine) else NO_ENGINE))
+        name = engine.name if isinstance(engine, Engine) else NO_ENGINE
+        item.user_properties.append(("engine", name))
+        item.add_marker(pytest.mark.xdist_group(item.path.name if name == NO_ENGINE else name))
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> Generator[None]:
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> Generator[None]:
     """The last lines: tests, and notebook cells that nbval compared, by engine."""
     yield
     tests: defaultdict[str, Counter[str]] = defaultdict(Counter)
@@ -112,11 +116,11 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
             name = properties.get("engine", NO_ENGINE)
             tests[name][outcome] += 1
             cells[name] += properties.get("cells", 0)
-    names = [*(engine.name for engine in config.stash.get(_ENGINES, ())), NO_ENGINE]
+    names = sorted(tests, key=lambda name: (name == NO_ENGINE, name != MAIN, name))
     terminalreporter.ensure_newline()
-    line = ", ".join(" ".join([name, *(f"{n} {outcome}" for outcome, n in tests[name].items())]) for name in names if tests[name])
+    line = ", ".join(" ".join([name, *(f"{n} {outcome}" for outcome, n in tests[name].items())]) for name in names)
     terminalreporter.write_line(f"engines: {line or 'no test ran'}")
     if any(cells.values()):
         terminalreporter.write_line("notebook cells: " + ", ".join(f"{name} {cells[name]}" for name in names if cells[name]))
-    if config.stash.get(_ENGINES, None) == ():
+    if any(MISSING in str(report.longrepr) for report in terminalreporter.stats.get("skipped", [])):
         terminalreporter.write_line(f"engines: {MISSING}")

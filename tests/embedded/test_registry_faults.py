@@ -91,7 +91,11 @@ class TestTriedAgain:
         assert found.count(f"{digest(BIG).removeprefix('sha256:')[:12]}: Download complete") == 1
         assert is_there(mine, registry)
 
-    @pytest.mark.parametrize("what", ["/v2/", "/manifests/1", f"/blobs/{MADE.id}", f"/blobs/{digest(BIG)}"])
+    @pytest.mark.parametrize(
+        "what",
+        ["/v2/", "/manifests/1", f"/blobs/{MADE.id}", f"/blobs/{digest(BIG)}"],
+        ids=["ping", "manifest", "configuration", "layer"],
+    )
     @pytest.mark.parametrize("status", [429, 500, 503])
     def test_errors_that_pass(self, mine: Engine, registry: Fake, what: str, status: int) -> None:
         busy = once(lambda request: request.path.endswith(what) and request.refuse(status, "TOOMANYREQUESTS", "later"))
