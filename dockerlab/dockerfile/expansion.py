@@ -13,7 +13,7 @@ ARGs before the first stage. Quotes are gone from what is expanded: to do so twi
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TypeVar
 
@@ -30,17 +30,25 @@ _HEREDOC = Lexer("\\", skip_quotes=True)
 _MOST = 1 << 24  # characters that one instruction may grow to
 
 
-def expanded(command: c.Command, variables: Mapping[str, str], dockerfile: Dockerfile) -> c.Command:
-    """The command with its variables replaced. Raises DockerfileError with its place: a form that is none, `${x:?}` of an unset x."""
+def expanded(
+    command: c.Command,
+    variables: Mapping[str, str],
+    dockerfile: Dockerfile,
+    unset: Callable[[frozenset[str]], object] = lambda names: None,
+) -> c.Command:
+    """The command with its variables replaced. unset: told of the variables of each word that are not set, but for EXPOSE.
+
+    Raises DockerfileError with its place: a form that is none, `${x:?}` of an unset x.
+    """
     with at(command.node, dockerfile):
-        return _Expansion(Lexer(dockerfile.escape), variables).of(command)
+        return _Expansion(Lexer(dockerfile.escape), variables, unset).of(command)
 
 
 class _Expansion:
     """Of one command."""
 
-    def __init__(self, lexer: Lexer, variables: Mapping[str, str]) -> None:
-        self._lexer, self._variables = lexer, variables
+    def __init__(self, lexer: Lexer, variables: Mapping[str, str], unset: Callable[[frozenset[str]], object]) -> None:
+        self._lexer, self._variables, self._unset = lexer, variables, unset
         self._size = 0
 
     def of(self, command: c.Command) -> c.Command:
@@ -96,9 +104,12 @@ class _Expansion:
 
     def _expand(self, lexer: Lexer, text: str) -> str:
         try:
-            result = lexer.word(text, self._variables)
+            found = lexer.expand(text, self._variables)
         except DockerfileError as error:
             raise Refused(error.message, at=text.partition("\n")[0]) from None
+        if found.unmatched:
+            self._unset(found.unmatched)
+        result = found.text
         self._size += len(result) - len(text)
         if self._size > _MOST:
             raise Refused(f"variables make this instruction longer than {_MOST} characters")

@@ -15,6 +15,7 @@ import posixpath
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import accumulate
 
 from dockerlab.dockerfile.excerpt import excerpt
 from dockerlab.errors import ContextError
@@ -24,6 +25,7 @@ _TOKEN = re.compile(r"\*\*/?|\\.|.", re.DOTALL)
 _MEMBER = r"(?:\\.|[^\]\\-])"
 _CLASS = re.compile(rf"\[(?P<negation>\^?)(?P<ranges>(?:{_MEMBER}(?:-{_MEMBER})?)+)\]", re.DOTALL)
 _RANGE = re.compile(rf"({_MEMBER})(?:-({_MEMBER}))?", re.DOTALL)
+_LONGEST = 4096  # characters of a path
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +61,18 @@ class Ignore:
     def excludes(self, path: str) -> bool:
         """Whether `path` stays out of the build context."""
         return path not in ("", ".") and self._judge(path, self._folder(path.rpartition("/")[0]))[0]
+
+    @property
+    def has_exceptions(self) -> bool:
+        """Whether there is a `!`."""
+        return bool(self._exceptions)
+
+    def names(self, path: str) -> bool:
+        """Whether a pattern matches a path as it is written, or a folder above it. `.` is a path like any other; a `!` does not count."""
+        above = posixpath.normpath(posixpath.dirname(path)) if len(path) < _LONGEST else "."
+        folders = accumulate(above.split("/"), lambda folder, name: f"{folder}/{name}") if above != "." else ()
+        paths = (path, *folders)
+        return any(pattern.regex.fullmatch(one) for pattern in self._patterns for one in paths if not pattern.is_exception)
 
     def may_hold_exceptions(self, directory: str) -> bool:
         """Whether something in an excluded folder may be taken back by a `!`: only then must a walk look into it."""

@@ -254,10 +254,10 @@ class Planner:
             hint = "A stage copies from stages that come before it."
             raise Refused(f"circular dependency detected on stage: {label}", at="from=", hint=hint)
 
-    def needed(self, target: int) -> tuple[Planned, ...]:
-        """The stages that the target needs, in the Dockerfile's order."""
+    def needed(self, *targets: int) -> tuple[Planned, ...]:
+        """The stages that the targets need, in the Dockerfile's order."""
         found: dict[int, Planned] = {}
-        waiting = [target]
+        waiting = [*targets]
         while waiting:
             index = waiting.pop()
             if index not in found:

@@ -39,24 +39,29 @@ class Program:
         build_platform: str = "linux/amd64",
         target_platform: str = "",
         on_build: Callable[[str], Sequence[str]] = lambda base: (),
+        with_all: bool = False,
     ) -> Plan:
-        """The plan for a target, "" for the last stage. build_args: None is the same as not given.
+        """The plan for a target, "" for the last stage. build_args: None is the same as not given. with_all: as if all were needed.
 
         on_build: the ONBUILD instructions of an image that a needed stage starts from. Raises DockerfileError, and what on_build
         raises.
         """
         given = {name: value for name, value in (build_args or {}).items() if value is not None}
-        named = target or self.stages[-1].name or "default"
-        known = platform_arguments(build_platform, target_platform or build_platform, named)
-        start = known | {name: given[name] for name in known if name in given}
+        start = self.start(target, given, build_platform, target_platform)
         values = global_values(self.dockerfile, self.arguments, start, given)
         planner = Planner(self.dockerfile, self.stages, values, on_build)
         wanted = planner.target(target)
         planner.check_circles()
-        stages = planner.needed(wanted)
+        stages = planner.needed(*(range(len(self.stages)) if with_all else (wanted,)))
         proxies = {name: given[name] for name in PROXIES if name in given}
-        left = tuple(name for name in unused(given, self.arguments, stages) if name not in known)
+        left = tuple(name for name in unused(given, self.arguments, stages) if name not in start)
         return Plan(wanted, stages, len(self.stages), planner.names, values, proxies, left)
+
+    def start(self, target: str, given: Mapping[str, str], build_platform: str, target_platform: str = "") -> dict[str, str]:
+        """What the ARGs that describe platforms mean, before any ARG of the Dockerfile's."""
+        named = target or self.stages[-1].name or "default"
+        known = platform_arguments(build_platform, target_platform or build_platform, named)
+        return known | {name: given[name] for name in known if name in given}
 
 
 def program(dockerfile: Dockerfile) -> Program:

@@ -1,0 +1,33 @@
+"""The name that a misspelt one most likely stands for, as BuildKit suggests it (util/suggest): the nearest by edits, if it is near."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+_LONGEST: Final = 100
+_MOST: Final = 1000
+
+
+def closest(word: str, choices: Iterable[str], edits: int = 2) -> str:
+    """The first of the nearest, "" where none is as near as `edits`, or there are too many to look at."""
+    found, least = "", edits + 1
+    options = [*choices]
+    if len(word) > _LONGEST or len(options) > _MOST:
+        return ""
+    for choice in options:
+        if choice == word:
+            return ""
+        if abs(len(choice) - len(word)) < least and (needed := _edits(word, choice)) < least:
+            found, least = choice, needed
+    return found
+
+
+def _edits(one: str, other: str) -> int:
+    """How many characters must be put in, taken out or changed: Levenshtein's distance."""
+    row: list[int] = [*range(len(other) + 1)]
+    for number, character in enumerate(one, start=1):
+        before, row[0] = row[0], number
+        for at, against in enumerate(other, start=1):
+            before, row[at] = row[at], min(row[at] + 1, row[at - 1] + 1, before + (character != against))
+    return row[-1]
