@@ -71,18 +71,25 @@ class Builder:
         with watched(cancellation.cancel) if request.remote else nullcontext():
             context = Context.read(body, self._containers.parts.home, request.dockerfile, request.remote, cancellation)
         try:
-            return ClassicBuild(self, self._containers, request, context, *self.planned(request, context.dockerfile()))
+            read = self.read(request, context.dockerfile())
+            return ClassicBuild(self, self._containers, request, context, read, self.planned(request, read))
         except BaseException:
             context.close()
             raise
 
-    def planned(self, request: BuildRequest, text: str) -> tuple[Program, Plan]:
-        """Raises UsageError for a Dockerfile that cannot be built, with its place."""
+    def read(self, request: BuildRequest, text: str) -> Program:
+        """Raises UsageError for a Dockerfile that cannot be read, with its place."""
         if not text.strip():
             raise UsageError(f"the Dockerfile ({request.dockerfile}) cannot be empty")
         try:
-            read = program(parse(text))
-            return read, self.plan(request, read)
+            return program(parse(text))
+        except DockerfileError as error:
+            raise UsageError(whole(error)) from error
+
+    def planned(self, request: BuildRequest, read: Program) -> Plan:
+        """Raises UsageError for a Dockerfile that cannot be built, with its place."""
+        try:
+            return self.plan(request, read)
         except DockerfileError as error:
             raise UsageError(whole(error)) from error
 

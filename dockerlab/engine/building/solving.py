@@ -15,11 +15,11 @@ from functools import partial
 from typing import IO, TYPE_CHECKING, Final
 
 from dockerlab.dockerfile.commands import Command
-from dockerlab.dockerfile.planning import Plan, Planned
-from dockerlab.dockerfile.program import Program
+from dockerlab.dockerfile.planning import Planned
 from dockerlab.engine.building.archive import spooled
 from dockerlab.engine.building.builder import Build, made
 from dockerlab.engine.building.cancellation import Cancelled
+from dockerlab.engine.building.checking import Checking
 from dockerlab.engine.building.context import IGNORE, Context
 from dockerlab.engine.building.following import followed, patterns
 from dockerlab.engine.building.request import SESSION, place
@@ -121,8 +121,14 @@ class TracedBuild(Build):
         if request.session:
             self._session = self.builder.sessions().find(request.session, self.cancellation)
             self._stack.enter_context(self._session.telling(self._drop))
-        text, context = self._from_session() if request.remote == SESSION else self._from_archive()
-        program, plan = self._planned(text)
+        text, context, ignore = self._from_session() if request.remote == SESSION else self._from_archive()
+        if not text.strip():
+            raise UsageError("the Dockerfile cannot be empty")
+        program = self.builder.read(request, text)
+        vertex = digest("dockerfile" if request.remote == SESSION else "context")
+        checking = Checking(self.trace, program, request, self.store, vertex, ignore)
+        checking.form()
+        plan = self.builder.planned(request, program)
         graph = Graph(program, plan)
         telling = TraceTelling(self.trace, graph)
         secrets = Secrets(self._session, home, self.cancellation)
@@ -130,6 +136,7 @@ class TracedBuild(Build):
         stages = self.stages(program, plan, later, telling, self.labels(), secrets)
         self._program, self._plan = program, plan
         self.trace.tell(graph.all())
+        checking.effect(plan, lambda: self.builder.planned(request, program), stages.base)
         if request.remote == SESSION and graph.needs_context:
             self.trace.tell([Vertex(digest("context"), CONTEXT)])
             loading = threading.Thread(target=self._load, args=(later,), name="build context", daemon=True)
@@ -137,8 +144,11 @@ class TracedBuild(Build):
             self._stack.callback(loading.join)
             self._stack.callback(self.cancellation.cancel)
         tape = Tape(home.tmp)  # nothing is told by it
-        for _ in stages.schedule(tape).messages():
-            pass
+        try:
+            for _ in stages.schedule(tape).messages():
+                pass
+        finally:
+            checking.rest()
         return self._exported(made(stages), graph)
 
     def _load(self, later: Later) -> None:
@@ -148,11 +158,6 @@ class TracedBuild(Build):
     def _drop(self) -> None:
         self._is_dropped = True
         self.cancellation.cancel()
-
-    def _planned(self, text: str) -> tuple[Program, Plan]:
-        if not text.strip():
-            raise UsageError("the Dockerfile cannot be empty")
-        return self.builder.planned(self.request, text)
 
     def _exported(self, image: Image, graph: Graph) -> Image:
         vertex = digest("export")
@@ -165,8 +170,8 @@ class TracedBuild(Build):
 
     # The context
 
-    def _from_archive(self) -> tuple[str, _Load]:
-        """From the request's body, or from a URL."""
+    def _from_archive(self) -> tuple[str, _Load, str]:
+        """From the request's body, or from a URL. What is to be ignored its sender has left out."""
         name = self.request.remote or "remote build context"
         with self.trace.working(Vertex(digest("context"), f"[internal] load {name}")):
             home = self.containers.parts.home
@@ -178,10 +183,10 @@ class TracedBuild(Build):
                     raise _no_dockerfile(self.request.dockerfile) from error
                 raise
             self._stack.callback(read.close)
-        return read.dockerfile(), lambda stages: read
+        return read.dockerfile(), lambda stages: read, ""
 
-    def _from_session(self) -> tuple[str, _Load]:
-        """The Dockerfile; and what brings the context."""
+    def _from_session(self) -> tuple[str, _Load, str]:
+        """The Dockerfile; what brings the context; and what is ignored of it."""
         from dockerlab.engine.sessions.syncing import Wanted
 
         name = place(self.request.dockerfile)
@@ -199,7 +204,7 @@ class TracedBuild(Build):
         if ignore is None:
             vertex = Vertex(digest("ignore"), f"[internal] load {IGNORE}")
             ignore = _read(self._synced(vertex, Wanted("context", follow=[IGNORE]), "context", "ignore"), IGNORE)
-        return text, partial(self._context, patterns(ignore or ""))
+        return text, partial(self._context, patterns(ignore or "")), ignore or ""
 
     def _context(self, exclude: Sequence[str], stages: Stages) -> View:
         from dockerlab.engine.sessions.syncing import Wanted
