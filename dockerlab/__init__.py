@@ -4,6 +4,7 @@
 
     dockerlab.connect()            a docker-py client to the engine that answers
     dockerlab.build(text, …)       an Image, from a Dockerfile
+    dockerlab.check(text)          what is to be said of a Dockerfile before it is built
     dockerlab.debug(error)         a Container of the state before the step of a build that failed
     dockerlab.run(image, …)        a Container, from an image
     dockerlab.containers, .images  the other verbs: ps, logs, exec, …; pull, tag, history, …
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
     from dockerlab import containers, doctor, errors, images
     from dockerlab.builds import Build, build, export
+    from dockerlab.builds.checking import check
     from dockerlab.builds.debugging import debug
     from dockerlab.client import Client, connect, use
     from dockerlab.containers import Container, run
@@ -38,6 +40,7 @@ _HOMES = {
     "Container": "dockerlab.containers",
     "Image": "dockerlab.images",
     "build": "dockerlab.builds",
+    "check": "dockerlab.builds.checking",
     "connect": "dockerlab.client",
     "containers": "",
     "debug": "dockerlab.builds.debugging",
@@ -56,6 +59,7 @@ __all__ = [
     "Container",
     "Image",
     "build",
+    "check",
     "connect",
     "containers",
     "debug",

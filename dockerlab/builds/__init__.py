@@ -5,6 +5,7 @@
 - `classic`, `buildkit`: a builder's stream → the one event type (`dockerlab.wire.trace`)
 - `driving`: which of them runs the build, and how
 - `record`: events → steps with state, time and log: the value that stays on the image, or on the error
+- `checking`, `hadolint`: what is to be said of a Dockerfile before it is built
 - `remembering`, `memory`: what is kept of a build for the next; `inputs`, `aligning`, `reasons`: why a step ran
 - `diagnosis`: an engine's words → an error with line, caret and next step
 """
@@ -114,14 +115,14 @@ def _asked(
     ssh: str | Iterable[str] = (),
 ) -> Asked:
     """What `build` is given, checked."""
-    text = _text(dockerfile)
+    text = text_of(dockerfile)
     return Asked(
         parse(text),
         text,
         Context.of(context, files),
         tuple(reference.parse(t).familiar for t in _several(tag)),
-        _pairs("--build-arg", build_arg, from_environment=True),
-        _pairs("--label", label, from_environment=False),
+        pairs_of("--build-arg", build_arg, from_environment=True),
+        pairs_of("--label", label, from_environment=False),
         target or "",
         no_cache,
         pull,
@@ -151,7 +152,8 @@ def _check_platform(image: Image, platform: str, tags: tuple[str, ...], client: 
     )
 
 
-def _text(dockerfile: str | os.PathLike[str]) -> str:
+def text_of(dockerfile: str | os.PathLike[str]) -> str:
+    """A Dockerfile's text. Raises ContextError for a file that cannot be read."""
     if isinstance(dockerfile, str):
         return dockerfile
     path = Path(dockerfile)
@@ -177,9 +179,10 @@ def _ignore(dockerfile: str | os.PathLike[str]) -> bytes | None:
         raise ContextError(f"cannot read '{path}': {error.strerror}") from error
 
 
-def _pairs(
+def pairs_of(
     flag: str, given: Mapping[str, str | None] | Mapping[str, str] | Iterable[str], *, from_environment: bool
 ) -> dict[str, str | None]:
+    """What a flag of `KEY=VALUE`s says. Raises UsageError."""
     if isinstance(given, Mapping):
         return dict(given)
     pairs: dict[str, str | None] = {}

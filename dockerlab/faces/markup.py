@@ -89,15 +89,25 @@ def head(what: str, facts: str = "") -> str:
     return f'<div class="head">{what}' + (f' <span class="muted">{facts}</span>' if facts else "") + "</div>"
 
 
-def table(columns: Sequence[str], rows: Iterable[Sequence[str]], numeric: Sequence[int] = (), wrap: Sequence[int] = ()) -> str:
-    """A table. columns: plain text. rows: cells of markup. numeric, wrap: indexes of columns set to the right, or wrapped."""
+def table(
+    columns: Sequence[str],
+    rows: Iterable[Sequence[str]],
+    numeric: Sequence[int] = (),
+    wrap: Sequence[int] = (),
+    loose: Sequence[int] = (),
+) -> str:
+    """A table. columns: plain text. rows: cells of markup. numeric, wrap: indexes of columns set to the right, or wrapped.
+
+    loose: indexes of rows that may be there or not.
+    """
 
     def cell(tag: str, index: int, markup: str) -> str:
         kind = "num" if index in numeric else "wrap" if index in wrap and tag == "td" else ""
         return f"<{tag}{f' class={chr(34)}{kind}{chr(34)}' if kind else ''}>{markup}</{tag}>"
 
     header = "".join(cell("th", i, text(name)) for i, name in enumerate(columns))
-    body = "".join("<tr>" + "".join(cell("td", i, markup) for i, markup in enumerate(row)) + "</tr>" for row in rows)
+    lines = ("<tr>" + "".join(cell("td", i, markup) for i, markup in enumerate(row)) + "</tr>" for row in rows)
+    body = "".join(volatile(line) if number in loose else line for number, line in enumerate(lines))
     return f"<table><thead><tr>{header}</tr></thead><tbody>{body}</tbody></table>"
 
 

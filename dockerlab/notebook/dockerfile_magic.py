@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dockerlab.builds import Build, build, export
+from dockerlab.builds.checking import check
 from dockerlab.builds.secrets import Secrets
 from dockerlab.errors import BuildError, DockerfileError, UsageError
 from dockerlab.notebook.arguments import HelpShown, Parser
@@ -15,6 +16,7 @@ from dockerlab.notebook.live import LiveDisplay
 from dockerlab.notebook.live_build import LiveBuild
 
 if TYPE_CHECKING:
+    from dockerlab.faces.checks import Findings
     from dockerlab.images import Image
     from dockerlab.notebook.session import Session
 
@@ -60,14 +62,15 @@ def parsers() -> dict[str, Parser]:
         "-o", "--output", metavar="DEST", help="the result's files in place of an image: a folder, or type=tar,dest=FILE"
     )
     parser.add_argument("--context", metavar="DIR", help="a folder as build context; the cells of %%context lie over it")
+    parser.add_argument("--check", action="store_true", help="build nothing: say what can be said against the Dockerfile")
     parser.add_argument("--explain", action="store_true", help="say of each step that ran, and was not cached, why")
     parser.add_argument("-q", "--quiet", action="store_true", help="show no progress")
     parser.add_argument("--var", metavar="NAME", help="the notebook variable that the image is bound to")
     return {"": parser}
 
 
-def magic(session: Session, line: str, cell: str | None) -> Image | None:
-    """Builds, shows the build while it runs, and returns the image, if one is made."""
+def magic(session: Session, line: str, cell: str | None) -> Image | Findings | None:
+    """Builds, shows the build while it runs, and returns the image, if one is made. With --check, what can be said of the Dockerfile."""
     try:
         arguments = parsers()[""].parse_args(words(line, session.namespace))
     except HelpShown:
@@ -77,6 +80,9 @@ def magic(session: Session, line: str, cell: str | None) -> Image | None:
             f"--var '{arguments.var}' is not a name that a variable can have", hint="Letters, digits and _, as in --var image."
         )
     dockerfile, directory = _source(arguments, cell)
+    if arguments.check:
+        files = session.files if cell is not None else None
+        return check(dockerfile, context=directory, files=files, build_arg=arguments.build_arg)
     try:
         image, record = _built(session, arguments, dockerfile, directory, is_cell=cell is not None)
     except (BuildError, DockerfileError) as error:

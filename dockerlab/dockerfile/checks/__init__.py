@@ -17,7 +17,7 @@ from itertools import islice
 from typing import Final
 
 from dockerlab.dockerfile.checks.effect import Base, Effect
-from dockerlab.dockerfile.checks.finding import BUILDKIT, Finding
+from dockerlab.dockerfile.checks.finding import BUILDKIT, Finding, Kind
 from dockerlab.dockerfile.checks.form import Form
 from dockerlab.dockerfile.checks.options import ARGUMENT, Options, options
 from dockerlab.dockerfile.checks.own import RULES, own
@@ -26,7 +26,7 @@ from dockerlab.dockerfile.planning import Plan
 from dockerlab.dockerfile.program import Program
 from dockerlab.errors import DockerfileError
 
-__all__ = ["ARGUMENT", "BUILDKIT", "Base", "Checks", "Finding", "Options", "options"]
+__all__ = ["ARGUMENT", "BUILDKIT", "Base", "Checks", "Finding", "Kind", "Options", "options"]
 
 _MOST: Final = 1000
 

@@ -118,23 +118,25 @@ def _base(planned: Planned) -> Iterator[Finding]:
 
 
 def _order(planned: Planned) -> Iterator[Finding]:
-    """The first COPY of everything before an installation that may stand before it."""
+    """A COPY of everything before installations that may stand before it."""
     everything: Command | None = None
+    after = list[tuple[Run, str, str]]()
     for command in planned.stage.commands:
-        if isinstance(command, Copy | Add) and _takes_everything(command):
-            everything = everything or command
-        if not (everything and isinstance(command, Run)):
-            continue
-        if match := _INSTALL.search(_text(command)):
+        if isinstance(command, Copy | Add) and everything is None and _takes_everything(command):
+            everything = command
+        if everything and isinstance(command, Run) and (match := _INSTALL.search(_text(command))):
             said = " ".join(match[0].split())
-            manifest = _manifest(_text(command)[match.start() :], said)
-            first = f"copy {manifest} alone before it" if manifest else "it needs none of them"
-            text = (
-                f"{everything.node.keyword} of everything comes before '{said}' in line {command.node.line}, which runs again whenever "
-                f"any file changes: {first}, and move this line below line {command.node.end_line}"
-            )
-            yield RULES["CacheBustingOrder"].finding(text, lines(everything.node))
-            return
+            after.append((command, said, _manifest(_text(command)[match.start() :], said)))
+    if not (everything and after):
+        return
+    runs = " and ".join(dict.fromkeys(f"'{said}' (line {command.node.line})" for command, said, _ in after))
+    manifests = " and ".join(dict.fromkeys(manifest for *_, manifest in after if manifest))
+    text = (
+        f"{runs} after {everything.node.keyword} of everything {'runs' if len(after) == 1 else 'run'} again whenever any file changes: "
+        f"move this line below line {after[-1][0].node.end_line}"
+        + (f", and copy {manifests} alone before that" if manifests else "")
+    )
+    yield RULES["CacheBustingOrder"].finding(text, lines(everything.node))
 
 
 def _takes_everything(command: Copy | Add) -> bool:
