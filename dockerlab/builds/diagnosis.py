@@ -39,6 +39,7 @@ _SYNTAX = re.compile(r"resolve image config for (?:docker-image://)?(\S+)")
 _UNKNOWN_FLAG = re.compile(r"unknown flag: --(\w[\w-]*)")
 _NO_SECRET = re.compile(r"secret (\S+?)(?: not found|: not found)")
 _LOOP = re.compile(r"too many (?:sym)?links|too many levels of symbolic links")
+_BROKEN_RULES = re.compile(r"lint violation found for rules: (.+)")
 _UNKNOWN = re.compile(r"unknown instruction: \"?(\w+)", re.IGNORECASE)
 
 # Flags that came late: with which Docker Engine, and which frontend.
@@ -210,6 +211,8 @@ def _no_image(said: str, node: Node, dockerfile: Dockerfile, build: Build, step:
 
 def _before_any_step(said: str, dockerfile: Dockerfile, build: Build) -> BuildError | DockerfileError:
     """The engine refused the Dockerfile as a whole."""
+    if broken := _BROKEN_RULES.search(said):
+        return _broken_rules(sorted(broken[1].split(", ")), dockerfile, build)
     evidence = (f"the engine says: {said.splitlines()[0]}",) if said else ()
     if no_stage := _NO_STAGE.search(said):
         wanted = next(group for group in no_stage.groups() if group)
@@ -251,6 +254,20 @@ def _before_any_step(said: str, dockerfile: Dockerfile, build: Build) -> BuildEr
         return BuildError(told.message, line=told.line, place=told.place, evidence=evidence, hint=told.hint, build=build)
     return BuildError(
         f"the build failed: {said.splitlines()[0] if said else 'the engine gave no reason'}", build=build, log=build.log
+    )
+
+
+def _broken_rules(rules: list[str], dockerfile: Dockerfile, build: Build) -> BuildError:
+    """Warnings that the Dockerfile has made errors."""
+    said = [lint for lint in build.warnings if lint.text.partition(":")[0] in rules]
+    line = min((lint.lines[0] for lint in said if lint.lines), default=None)
+    return BuildError(
+        f"the Dockerfile breaks {'rules' if len(rules) > 1 else 'a rule'} that it makes errors: {', '.join(rules)}",
+        line=line,
+        build=build,
+        place=excerpt(dockerfile.source, line) if line else (),
+        evidence=tuple(lint.text for lint in said[:_TAIL]),
+        hint="`check=error=true` does. To leave a rule out: # check=skip=RULE;error=true",
     )
 
 

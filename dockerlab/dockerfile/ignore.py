@@ -62,17 +62,15 @@ class Ignore:
         """Whether `path` stays out of the build context."""
         return path not in ("", ".") and self._judge(path, self._folder(path.rpartition("/")[0]))[0]
 
-    @property
-    def has_exceptions(self) -> bool:
-        """Whether there is a `!`."""
-        return bool(self._exceptions)
-
     def names(self, path: str) -> bool:
-        """Whether a pattern matches a path as it is written, or a folder above it. `.` is a path like any other; a `!` does not count."""
+        """Whether a path as it is written, or a folder above it, is excluded; `.` is a path like any other, and need not be there."""
         above = posixpath.normpath(posixpath.dirname(path)) if len(path) < _LONGEST else "."
         folders = accumulate(above.split("/"), lambda folder, name: f"{folder}/{name}") if above != "." else ()
-        paths = (path, *folders)
-        return any(pattern.regex.fullmatch(one) for pattern in self._patterns for one in paths if not pattern.is_exception)
+        paths, excluded = (path, *folders), False
+        for pattern in self._patterns:
+            if pattern.is_exception == excluded and any(pattern.regex.fullmatch(one) for one in paths):
+                excluded = not pattern.is_exception
+        return excluded
 
     def may_hold_exceptions(self, directory: str) -> bool:
         """Whether something in an excluded folder may be taken back by a `!`: only then must a walk look into it."""

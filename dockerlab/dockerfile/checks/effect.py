@@ -73,8 +73,7 @@ class Effect:
         base: Callable[[str], Base | None],
         ignore: Ignore | None = None,
     ) -> None:
-        self._program, self._plan, self._given, self._base = program, plan, given, base
-        self._ignore = None if ignore is None or ignore.has_exceptions else ignore
+        self._program, self._plan, self._given, self._base, self._ignore = program, plan, given, base, ignore
         self._lexer = Lexer(program.dockerfile.escape)
         self._declared = {name for command in program.arguments for name, _ in command.pairs}
         self._states: dict[int, _State] = {}
