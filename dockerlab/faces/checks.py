@@ -57,12 +57,17 @@ def text(findings: Sequence[Finding]) -> str:
 
 def html(findings: Sequence[Finding], source: Sequence[str]) -> str:
     """The same as a table. source: the Dockerfile's lines."""
-    ours = [finding for finding in findings if finding.source != "hadolint"]
-    others = f" · {len(findings) - len(ours)} of hadolint" if len(ours) < len(findings) else ""
-    head = markup.head(f"Dockerfile: {markup.text(_count(ours))}", markup.volatile(others))
-    loose = [number for number, finding in enumerate(findings) if finding.source == "hadolint"]
-    table = markup.table(_COLUMNS, [_row(finding, source) for finding in findings], numeric=(0,), wrap=(1, 4), loose=loose)
-    return markup.page(head, table if ours else markup.volatile(table if findings else ""))
+    ours, theirs = list[tuple[str, ...]](), dict[int, list[tuple[str, ...]]]()
+    for finding in findings:
+        if finding.source == "hadolint":
+            theirs.setdefault(len(ours) - 1, []).append(_row(finding, source))
+        else:
+            ours.append(_row(finding, source))
+    others = f" · {len(findings) - len(ours)} of hadolint" if theirs else ""
+    counted = _count([finding for finding in findings if finding.source != "hadolint"])
+    head = markup.head(f"Dockerfile: {markup.text(counted)}", markup.volatile(others))
+    table = markup.table(_COLUMNS, ours, numeric=(0,), wrap=(1, 4), loose=theirs)
+    return markup.page(head, table if ours else markup.volatile(table if theirs else ""))
 
 
 def _row(finding: Finding, source: Sequence[str]) -> tuple[str, ...]:

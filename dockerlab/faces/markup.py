@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 VOLATILE, END_VOLATILE = "<!--volatile-->", "<!--/volatile-->"
 
@@ -94,11 +94,11 @@ def table(
     rows: Iterable[Sequence[str]],
     numeric: Sequence[int] = (),
     wrap: Sequence[int] = (),
-    loose: Sequence[int] = (),
+    loose: Mapping[int, Sequence[Sequence[str]]] | None = None,
 ) -> str:
     """A table. columns: plain text. rows: cells of markup. numeric, wrap: indexes of columns set to the right, or wrapped.
 
-    loose: indexes of rows that may be there or not.
+    loose: rows that may be there or not, by the index of the row that they come after, -1 for the first place.
     """
 
     def cell(tag: str, index: int, markup: str) -> str:
@@ -106,8 +106,14 @@ def table(
         return f"<{tag}{f' class={chr(34)}{kind}{chr(34)}' if kind else ''}>{markup}</{tag}>"
 
     header = "".join(cell("th", i, text(name)) for i, name in enumerate(columns))
-    lines = ("<tr>" + "".join(cell("td", i, markup) for i, markup in enumerate(row)) + "</tr>" for row in rows)
-    body = "".join(volatile(line) if number in loose else line for number, line in enumerate(lines))
+
+    def line(row: Sequence[str]) -> str:
+        return "<tr>" + "".join(cell("td", i, markup) for i, markup in enumerate(row)) + "</tr>"
+
+    def between(index: int) -> str:
+        return "" if loose is None else volatile("".join(map(line, loose.get(index, ()))))
+
+    body = between(-1) + "".join(line(row) + between(index) for index, row in enumerate(rows))
     return f"<table><thead><tr>{header}</tr></thead><tbody>{body}</tbody></table>"
 
 
