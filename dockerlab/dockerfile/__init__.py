@@ -13,6 +13,7 @@ For who carries it out, and not imported here:
 - `arguments`, `durations`, `mounts`: how the text of an instruction is cut
 - `commands`, `reading`, `expansion`: instructions as values; nodes → commands; their variables replaced
 - `program`, `planning`: all of it in stages, and what of it a build needs
+- `checks`: what can be said against it
 """
 
 from dockerlab.dockerfile.excerpt import excerpt
