@@ -14,6 +14,7 @@ import os
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from hashlib import blake2b
+from itertools import islice
 from typing import IO, Final
 from urllib.parse import unquote_plus
 
@@ -131,21 +132,21 @@ class _Sending:
         self._current = None
 
     def _tell(self, found: Iterator[Found]) -> None:
-        messages = []
-        for file in found:
-            self._told.append(file)
-            path, link = os.fsencode(file.path), os.fsencode(file.link)
-            if not _is_text(path) or not _is_text(link):
-                self._sender.odd(file.path)
-            messages.append(stat_packet(path, go_mode(file.mode), file.size, file.time, link))
-            if len(messages) == _TELL:
-                break
-        else:
+        files = [*islice(found, _TELL)]
+        self._told += files
+        messages = [self._stat(file) for file in files]
+        if len(files) < _TELL:
             self._found = None
             messages.append(STATS_END)
             if self._is_counted:
                 self._sender.told(self._told)
         self._exchange.send(*messages)
+
+    def _stat(self, file: Found) -> bytes:
+        path, link = os.fsencode(file.path), os.fsencode(file.link)
+        if not _is_text(path) or not _is_text(link):
+            self._sender.odd(file.path)
+        return stat_packet(path, go_mode(file.mode), file.size, file.time, link)
 
     def _send(self) -> bool:
         """Sends a piece of what was asked for. Whether there may be more."""
@@ -170,6 +171,8 @@ class _Sending:
 
 
 def _is_text(name: bytes) -> bool:
+    if name.isascii():
+        return True
     try:
         name.decode()
     except UnicodeDecodeError:

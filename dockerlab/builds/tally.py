@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import heapq
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Final
@@ -77,16 +77,16 @@ def hashing() -> blake2b:
     return blake2b(digest_size=_DIGEST)
 
 
-def heavy(files: Iterable[Found]) -> Lint | None:
+def heavy(files: Sequence[Found]) -> Lint | None:
     """What is to be said of a context over 500 MB, with the folders that make it so; None for any other."""
+    total = sum(file.size for file in files)
+    if total <= HEAVY:
+        return None
     folders: Counter[str] = Counter()
     for file in files:
-        if not file.is_file:
-            continue
-        first, slash, _ = file.path.partition("/")
-        folders[first + slash] += file.size
-    if folders.total() <= HEAVY:
-        return None
-    biggest = ", ".join(f"{name} {size(total)}" for name, total in folders.most_common(_NAMED))
+        if file.is_file:
+            first, slash, _ = file.path.partition("/")
+            folders[first + slash] += file.size
+    biggest = ", ".join(f"{name} {size(count)}" for name, count in folders.most_common(_NAMED))
     detail = "Name what the image does not need in .dockerignore; `image.build.context` says what was sent."
-    return Lint("", f"The build context has {size(folders.total())}: {biggest}", (detail,))
+    return Lint("", f"The build context has {size(total)}: {biggest}", (detail,))

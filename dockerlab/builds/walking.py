@@ -13,11 +13,10 @@ import os
 import stat
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from hashlib import blake2b
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from dockerlab.builds.reading import unreadable
 from dockerlab.dockerfile.ignore import Ignore
@@ -33,11 +32,10 @@ _FOLDER_MODE: Final = stat.S_IFDIR | 0o755
 Over = dict[str, "bytes | Over"]
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(NamedTuple):
     """path: in the context. source: where its bytes are, content or a file's path. mode: st_mode. time: nanoseconds since the epoch.
 
-    size: in bytes, of what `is_file`. link: of a symbolic link. inode: 0 where there is none.
+    size: in bytes, of what `is_file`. link: of a symbolic link. inode: 0 where there is none. A tuple, of which 50,000 are soon made.
     """
 
     path: str
@@ -52,6 +50,18 @@ class Found:
     def is_file(self) -> bool:
         """Whether it has bytes that can be sent."""
         return stat.S_ISREG(self.mode)
+
+
+class _Opened(NamedTuple):
+    """A folder that is walked through. names: those that are left. untold: how many of the folders above it were not told yet."""
+
+    names: Iterator[str]
+    entries: Mapping[str, os.DirEntry[str]]
+    over: Over
+    prefix: str
+    include: Ignore | None
+    exclude: Ignore | None
+    untold: int
 
 
 class Walk:
@@ -74,39 +84,37 @@ class Walk:
             wanted = self._followed(follow)
             includes = [*includes, *wanted] if wanted is not None else includes
         include = Ignore.of(includes) if includes else None
-        yield from self._folder(self._root, self._over, "", include, exclude, [])
-
-    def _folder(
-        self, folder: str | None, over: Over, prefix: str, include: Ignore | None, exclude: Ignore | None, untold: list[Found]
-    ) -> Iterator[Found]:
-        """What is in a folder. untold: the folders above that are told only with something in them."""
-        entries = _entries(folder, prefix)
-        for name in _sorted({*entries, *over} if over else entries):
-            path = prefix + name
-            inner = over.get(name)
-            found = self._found(path, entries.get(name), inner)
-            if found is None:
-                continue
-            is_folder = stat.S_ISDIR(found.mode)
-            is_out = exclude is not None and exclude.excludes(path)
-            is_in = not is_out and (include is None or include.excludes(path))
-            if is_in:
-                yield from untold
-                untold.clear()
-                yield found
-            if not is_folder or not self._is_entered(path, is_in, is_out, include, exclude):
-                continue
-            above = untold if is_in else [*untold, found]
-            for inside in self._folder(
-                found.source if isinstance(found.source, str) else None,
-                inner if isinstance(inner, dict) else {},
-                f"{path}/",
-                include,
-                exclude,
-                above,
-            ):
-                yield inside
-                untold.clear()
+        untold: list[Found] = []  # the folders above that are told only with something in them
+        opened = [_opened(self._root, self._over, "", include, exclude, 0)]
+        while opened:
+            names, entries, over, prefix, include, exclude, above = opened[-1]
+            for name in names:
+                path = prefix + name
+                inner = over.get(name)
+                found = self._found(path, entries.get(name), inner)
+                if found is None:
+                    continue
+                is_out = exclude is not None and exclude.excludes(path)
+                is_in = not is_out and (include is None or include.excludes(path))
+                if is_in:
+                    yield from untold
+                    untold.clear()
+                    yield found
+                if stat.S_ISDIR(found.mode) and self._is_entered(path, is_in, is_out, include, exclude):
+                    if is_in and include is not None and not include.may_match_inside(path):
+                        include = None  # all that is in it is in, as it is
+                    if exclude is not None and not exclude.may_match_inside(path):
+                        exclude = None
+                    folder = found.source if isinstance(found.source, str) else None
+                    opened.append(
+                        _opened(folder, inner if isinstance(inner, dict) else {}, f"{path}/", include, exclude, len(untold))
+                    )
+                    if not is_in:
+                        untold.append(found)
+                    break
+            else:
+                opened.pop()
+                del untold[above:]
 
     @staticmethod
     def _is_entered(path: str, is_in: bool, is_out: bool, include: Ignore | None, exclude: Ignore | None) -> bool:
@@ -202,6 +210,11 @@ def _time(content: bytes) -> int:
     The same content has the same, so that the same cells make the same layer. A moment of the first day of 1970.
     """
     return int.from_bytes(blake2b(content, digest_size=8).digest(), "big") % _DAY
+
+
+def _opened(folder: str | None, over: Over, prefix: str, include: Ignore | None, exclude: Ignore | None, untold: int) -> _Opened:
+    entries = _entries(folder, prefix)
+    return _Opened(iter(_sorted({*entries, *over} if over else entries)), entries, over, prefix, include, exclude, untold)
 
 
 def _entries(folder: str | None, prefix: str) -> dict[str, os.DirEntry[str]]:

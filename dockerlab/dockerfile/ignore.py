@@ -15,6 +15,7 @@ import posixpath
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import accumulate
 
 from dockerlab.dockerfile.excerpt import excerpt
@@ -110,11 +111,18 @@ def _may_match_inside(pattern: _Pattern, directory: str) -> bool:
     """Whether a pattern may match a path inside `directory`; yes where it cannot be told: classes and escapes may hold a `/`."""
     wanted, parts = pattern.text.split("/"), directory.split("/")
     for want, part in zip(wanted, parts, strict=False):
-        if "**" in want or "[" in want or "\\" in want:
+        component = _component(want)
+        if component is None:
             return True
-        if not re.fullmatch(_regex(want), part, re.DOTALL):
+        if not component.fullmatch(part):
             return False
     return len(wanted) > len(parts)
+
+
+@lru_cache(1024)
+def _component(text: str) -> re.Pattern[str] | None:
+    """A pattern for one name; None where it may be for more than that."""
+    return None if "**" in text or "[" in text or "\\" in text else re.compile(_regex(text), re.DOTALL)
 
 
 def _patterns(text: str) -> Iterator[_Pattern]:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import stat as stats
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from dockerlab.wire.protobuf import binary, decode, encode, integer, mapping, message, string, varint
@@ -80,6 +81,7 @@ class Packet:
     data: bytes = binary(4)
 
 
+@lru_cache(64)
 def go_mode(mode: int) -> int:
     """Unix's st_mode as Go's FileMode."""
     return mode & 0o777 | _KINDS.get(stats.S_IFMT(mode), _IRREGULAR) | sum(go for unix, go in _SPECIAL if mode & unix)

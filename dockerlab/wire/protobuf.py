@@ -118,14 +118,13 @@ def varint(value: int) -> bytes:
         return bytes((value & 127 | 128, value >> 7))
     if value < 1 << 21:
         return bytes((value & 127 | 128, value >> 7 & 127 | 128, value >> 14))
-    size = (value.bit_length() + 6) // 7
-    out = [value >> shift & 127 | 128 for shift in _SHIFTS[:size]]
-    out[-1] &= 127
-    return bytes(out)
+    if value < 1 << 28:
+        return bytes((value & 127 | 128, value >> 7 & 127 | 128, value >> 14 & 127 | 128, value >> 21))
+    low = bytes((value & 127 | 128, value >> 7 & 127 | 128, value >> 14 & 127 | 128, value >> 21 & 127 | 128))
+    return low + varint(value >> 28)
 
 
 _SMALL: Final = tuple(bytes((value,)) for value in range(128))
-_SHIFTS: Final = tuple(range(0, 70, 7))
 
 
 def encode(value: Any) -> bytes:
