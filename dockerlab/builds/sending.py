@@ -12,10 +12,9 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
-from hashlib import blake2b
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from itertools import islice
-from typing import IO, Final
+from typing import Final
 from urllib.parse import unquote_plus
 
 from dockerlab.builds.reading import opened, read
@@ -34,6 +33,7 @@ DOCKERFILE: Final = "dockerfile"
 IGNORE: Final = ".dockerignore"
 
 _TELL: Final = 500  # files at a time
+_SEND: Final = 1 << 17  # bytes at a time, and a piece
 _PIECE: Final = 1 << 15
 _NO_TEXT: Final = "invalid UTF-8"  # what gRPC for Go says
 
@@ -96,7 +96,7 @@ class _Sending:
         self._found: Iterator[Found] | None = found
         self._told: list[Found] = []
         self._asked: deque[int] = deque()
-        self._current: tuple[int, Found, IO[bytes], int, blake2b] | None = None
+        self._pieces = self._wanted()
 
     def received(self, message: bytes) -> None:
         got = packet(message)
@@ -127,9 +127,7 @@ class _Sending:
 
     def close(self) -> None:
         """The call is over."""
-        if self._current:
-            self._current[2].close()
-        self._current = None
+        self._pieces.close()
 
     def _tell(self, found: Iterator[Found]) -> None:
         files = [*islice(found, _TELL)]
@@ -149,25 +147,33 @@ class _Sending:
         return stat_packet(path, go_mode(file.mode), file.size, file.time, link)
 
     def _send(self) -> bool:
-        """Sends a piece of what was asked for. Whether there may be more."""
-        if self._current is None:
-            if not self._asked:
-                return False
+        """Sends some of what was asked for, small files together. Whether there may be more."""
+        pieces, size = [], 0
+        for piece in self._pieces:
+            pieces.append(piece)
+            size += len(piece)
+            if size >= _SEND:
+                break
+        else:
+            self._pieces = self._wanted()
+        self._exchange.send(*pieces)
+        return size >= _SEND
+
+    def _wanted(self) -> Generator[bytes]:
+        """The packets of the files that were asked for."""
+        while self._asked:
             number = self._asked.popleft()
-            file = self._told[number]
-            self._current = (number, file, opened(file), file.size, hashing())
-        number, file, stream, left, content = self._current
-        data = read(file, stream, min(left, _PIECE)) if left else b""
-        left -= len(data)
-        content.update(data)
-        # An empty file, and any file's end, is an empty piece.
-        self._exchange.send(*((data_packet(number, data),) if data else ()), *((data_packet(number),) if not left else ()))
-        self._current = (number, file, stream, left, content)
-        if not left:
-            self.close()
+            file, content = self._told[number], hashing()
+            with opened(file) as stream:
+                left = file.size
+                while left:
+                    data = read(file, stream, min(left, _PIECE))
+                    left -= len(data)
+                    content.update(data)
+                    yield data_packet(number, data)
+            yield data_packet(number)
             if self._is_counted:
                 self._sender.took(file, content.digest())
-        return bool(self._current or self._asked)
 
 
 def _is_text(name: bytes) -> bool:

@@ -15,7 +15,7 @@ Not for several threads at once.
 from __future__ import annotations
 
 import struct
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -117,6 +117,7 @@ class Peer:
         self._http.initiate_connection()
         self._http.increment_flow_control_window(_WINDOW)
         self._streams: dict[int, _Stream] = {}
+        self._came: Counter[int] = Counter()  # bytes that make no room yet, by stream
 
     # Bytes
 
@@ -133,6 +134,7 @@ class Peer:
         events: list[Event] = []
         for event in found:
             events += self._events(event)
+        self._make_room()
         self._flush()
         return events
 
@@ -254,15 +256,13 @@ class Peer:
 
     def _data(self, event: h2.events.DataReceived) -> Iterator[Event]:
         found = self._streams.get(event.stream_id)
-        if event.flow_controlled_length:
-            if found and self._holds:
-                with suppress(h2.exceptions.ProtocolError):
-                    self._http.increment_flow_control_window(event.flow_controlled_length)
-                found.held += event.flow_controlled_length
-            else:
-                self._http.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
+        size = event.flow_controlled_length or 0
+        # Room of the connection's, 0, is made at once, a stream's own only if nothing holds it.
+        self._came[0 if found and self._holds else event.stream_id] += size
         if found is None:
             return
+        if self._holds:
+            found.held += size
         found.buffer += event.data
         buffer, at = found.buffer, 0
         while len(buffer) - at >= _PREFIX.size:
@@ -280,6 +280,16 @@ class Peer:
             self.taken(event.stream_id)  # a long message needs the rest of it
         if len(buffer) > _WINDOW and sum(len(each.buffer) for each in self._streams.values()) > MOST_HELD:
             yield self._refused(event.stream_id, "too many long messages at a time")
+
+    def _make_room(self) -> None:
+        """For what came, once for all frames that came together."""
+        for stream, size in self._came.items():
+            if stream and size:
+                self._http.acknowledge_received_data(size, stream)
+            elif size:
+                with suppress(h2.exceptions.ProtocolError):
+                    self._http.increment_flow_control_window(size)
+        self._came.clear()
 
     def _refused(self, stream: int, text: str, status: int = RESOURCE_EXHAUSTED) -> Ended:
         del self._streams[stream]
