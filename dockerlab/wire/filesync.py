@@ -11,11 +11,11 @@ from __future__ import annotations
 
 import stat as stats
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import lru_cache
 from typing import Final
 
-from dockerlab.wire.protobuf import binary, decode, encode, integer, mapping, message, string, varint
+from dockerlab.wire.protobuf import KEY, binary, decode, encode, integer, mapping, message, string, varint
 
 STAT, REQ, DATA, FIN, ERR = range(5)
 
@@ -40,6 +40,7 @@ _KINDS: Final = {
     stats.S_IFSOCK: _SOCKET,
     stats.S_IFREG: 0,
 }
+_MODES: Final = 64
 _SPECIAL: Final = ((stats.S_ISUID, _SETUID), (stats.S_ISGID, _SETGID), (stats.S_ISVTX, _STICKY))
 
 
@@ -61,14 +62,12 @@ class Stat:
     @property
     def kind(self) -> str:
         """file, directory, symlink, fifo, socket or device."""
-        kinds = ((_DIRECTORY, "directory"), (_SYMLINK, "symlink"), (_FIFO, "fifo"), (_SOCKET, "socket"))
-        found = next((name for bit, name in kinds if self.mode & bit), "")
-        return found or ("device" if self.mode & _KIND else "file")
+        return _kind(self.mode)
 
     @property
     def permissions(self) -> int:
         """Unix's twelve bits."""
-        return self.mode & 0o777 | sum(unix for unix, go in _SPECIAL if self.mode & go)
+        return _permissions(self.mode)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +80,31 @@ class Packet:
     data: bytes = binary(4)
 
 
-@lru_cache(64)
+# What a packet and a stat mostly begin their fields with.
+_STAT_FIRST: Final = b"\x12"
+_NUMBER_FIRST: Final = (b"\x08\x01\x18", b"\x08\x02\x18")  # REQ, DATA
+_DATA_NEXT: Final = b"\x22"
+_FIELDS: Final = {field.metadata[KEY].tag[0]: field.name for field in fields(Stat) if field.name != "xattrs"}
+_LONGEST: Final = 9  # bytes of a varint that is below 2**63
+_LARGEST: Final = 1 << 16  # bytes of a stat: `decode` counts the fields of larger ones
+
+
+# A folder has thousands of files, and few modes.
+
+
+@lru_cache(_MODES)
+def _kind(mode: int) -> str:
+    kinds = ((_DIRECTORY, "directory"), (_SYMLINK, "symlink"), (_FIFO, "fifo"), (_SOCKET, "socket"))
+    found = next((name for bit, name in kinds if mode & bit), "")
+    return found or ("device" if mode & _KIND else "file")
+
+
+@lru_cache(_MODES)
+def _permissions(mode: int) -> int:
+    return mode & 0o777 | sum(unix for unix, go in _SPECIAL if mode & go)
+
+
+@lru_cache(_MODES)
 def go_mode(mode: int) -> int:
     """Unix's st_mode as Go's FileMode."""
     return mode & 0o777 | _KINDS.get(stats.S_IFMT(mode), _IRREGULAR) | sum(go for unix, go in _SPECIAL if mode & unix)
@@ -121,8 +144,57 @@ def data_packet(number: int, data: bytes = b"") -> bytes:
 
 
 def packet(data: bytes) -> Packet:
-    """Raises MalformedError."""
-    return decode(Packet, data)
+    """Raises MalformedError. STAT, REQ and DATA as they are mostly written are read several times as fast as any message."""
+    found = None
+    if data.startswith(_STAT_FIRST):
+        found = _stat(data)
+    elif data.startswith(_NUMBER_FIRST):
+        found = _numbered(data)
+    return decode(Packet, data) if found is None else found
+
+
+def _stat(data: bytes) -> Packet | None:
+    """A packet of nothing but a stat; None for one with extended attributes, or with anything else that is seldom there."""
+    end = len(data)
+    size, at = _number(data, 1)
+    if at + size != end or not 0 < size < _LARGEST:
+        return None
+    found: dict[str, int | str] = {}
+    while at < end:
+        name = _FIELDS.get(data[at])
+        if name is None:
+            return None
+        is_text = data[at] & 7
+        number, at = _number(data, at + 1)
+        if is_text:
+            found[name] = data[at : at + number].decode("utf-8", "surrogateescape")
+            at += number
+        else:
+            found[name] = number
+    return Packet(STAT, Stat(**found)) if at == end else None  # type: ignore[arg-type]
+
+
+def _numbered(data: bytes) -> Packet | None:
+    """A packet with a number, and data or none; None for any other."""
+    number, at = _number(data, 3)
+    if at == len(data):
+        return Packet(data[1], None, number)
+    if data[at : at + 1] != _DATA_NEXT:
+        return None
+    size, at = _number(data, at + 1)
+    return Packet(data[1], None, number, data[at:]) if at + size == len(data) else None
+
+
+def _number(data: bytes, at: int) -> tuple[int, int]:
+    """A varint below 2**63, and where it ends; an end that is none for any other."""
+    value = shift = 0
+    for byte in data[at : at + _LONGEST]:
+        at += 1
+        if byte < 128:
+            return value | byte << shift, at
+        value |= (byte & 127) << shift
+        shift += 7
+    return 0, 1 << 63
 
 
 STATS_END: Final = encode(Packet(STAT))  # the empty STAT; proto3 has no bytes for it

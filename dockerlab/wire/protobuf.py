@@ -31,7 +31,7 @@ _LONGEST: Final = 10  # bytes of a varint
 _MASK: Final = (1 << 64) - 1
 _SIGN: Final = 1 << 63
 _HIGHEST: Final = (1 << 29) - 1  # of a field's numbers
-_KEY: Final = "protobuf"
+KEY: Final = "protobuf"  # of a field's kind in its metadata
 
 
 class MalformedError(DockerlabError):
@@ -67,8 +67,8 @@ def _wire(kind: Any) -> int:
 
 def _field(kind: _Kind, default: Any = dataclasses.MISSING, factory: Any = dataclasses.MISSING) -> Any:
     if factory is not dataclasses.MISSING:
-        return dataclasses.field(default_factory=factory, metadata={_KEY: kind})
-    return dataclasses.field(default=default, metadata={_KEY: kind})
+        return dataclasses.field(default_factory=factory, metadata={KEY: kind})
+    return dataclasses.field(default=default, metadata={KEY: kind})
 
 
 def integer(number: int) -> Any:
@@ -264,7 +264,7 @@ _PLAIN: Final[Mapping[Any, Callable[[], Any]]] = {int: int, bool: bool, str: str
 
 @cache
 def _schema(kind: type) -> tuple[tuple[str, _Kind], ...]:
-    return tuple((field.name, field.metadata[_KEY]) for field in dataclasses.fields(kind))
+    return tuple((field.name, field.metadata[KEY]) for field in dataclasses.fields(kind))
 
 
 @cache

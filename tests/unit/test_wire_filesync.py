@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import socket
 import stat
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -25,7 +27,7 @@ from dockerlab.wire.filesync import (
     packet,
     stat_packet,
 )
-from dockerlab.wire.protobuf import MalformedError, encode
+from dockerlab.wire.protobuf import MOST_FIELDS, MalformedError, decode, encode, varint
 
 KINDS = {
     stat.S_IFREG: "file",
@@ -52,6 +54,52 @@ def test_a_stat_is_encoded_as_the_codec_does(path: bytes, mode: int, size: int, 
 def test_data_is_encoded_as_the_codec_does(number: int, data: bytes) -> None:
     assert data_packet(number, data) == encode(Packet(DATA, None, number, data))
     assert packet(data_packet(number)) == Packet(DATA, None, number)
+
+
+def _number(value: int, longer: int) -> bytes:
+    """A varint, with needless bytes."""
+    made = varint(value)
+    return made[:-1] + bytes((made[-1] | 128,)) + b"\x80" * (longer - 1) + b"\0" if longer else made
+
+
+NUMBERS = st.builds(_number, st.one_of(st.integers(0, 300), st.integers(0, (1 << 64) - 1)), st.sampled_from((0, 0, 0, 1, 2)))
+TEXTS = st.binary(max_size=9).map(lambda text: varint(len(text)) + text)
+FIELDS = st.one_of(
+    st.tuples(st.sampled_from((b"\x10", b"\x18", b"\x20", b"\x28", b"\x30", b"\x40", b"\x48", b"\x58", b"\x08")), NUMBERS).map(
+        b"".join
+    ),
+    st.tuples(st.sampled_from((b"\x0a", b"\x3a", b"\x52", b"\x62", b"\x8a\0")), TEXTS).map(b"".join),
+)
+STATS = st.lists(FIELDS, max_size=6).map(b"".join)
+PACKETS = st.one_of(
+    st.tuples(
+        STATS.map(lambda made: b"\x12" + varint(len(made)) + made), st.sampled_from((b"", b"", b"\x18\x01", b"\x08\x02"))
+    ).map(b"".join),
+    st.tuples(
+        st.sampled_from((b"\x08\x01\x18", b"\x08\x02\x18")), NUMBERS, st.one_of(st.just(b""), TEXTS.map(b"\x22".__add__))
+    ).map(b"".join),
+    st.binary(max_size=40),
+)
+
+
+def _read(reader: Callable[[bytes], Packet], data: bytes) -> Packet | str:
+    try:
+        return reader(data)
+    except MalformedError as error:
+        return error.message
+
+
+@given(made=PACKETS, cut=st.integers(0, 60), changed=st.integers(0, 60), byte=st.integers(0, 255), kind=st.integers(0, 2))
+def test_a_packet_is_read_as_the_codec_does(made: bytes, cut: int, changed: int, byte: int, kind: int) -> None:
+    """Whole, cut off, and with a byte that is another; the same error, too."""
+    data = (made, made[:cut], made[:changed] + bytes((byte,)) + made[changed + 1 :])[kind]
+    assert _read(packet, data) == _read(partial(decode, Packet), data)
+
+
+def test_a_stat_of_too_many_fields_is_refused() -> None:
+    stat = b"\x10\x01" * (MOST_FIELDS + 1)
+    with pytest.raises(MalformedError, match="too many fields"):
+        packet(b"\x12" + varint(len(stat)) + stat)
 
 
 def test_the_bytes_of_the_other_packets() -> None:

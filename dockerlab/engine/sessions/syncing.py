@@ -33,6 +33,7 @@ _SMALL: Final = 1 << 20  # bytes of a file that waits in memory for its end
 _AT_ONCE: Final = 16 << 20  # bytes of all that do
 _LAST_TIME: Final = 253402300799 * 10**9  # nanoseconds: the end of the year 9999
 _LARGEST: Final = 1 << 60
+_NO_NAMES: Final = frozenset((b"", b".", b".."))
 _EMPTY: Final = bytes.fromhex("e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855")
 
 # Told how many bytes have come.
@@ -171,10 +172,7 @@ class _Receiver:
             for message in messages:
                 self._came += len(message)
                 try:
-                    if (piece := _piece(message)) is not None and not self._is_over:
-                        self._data(*piece)
-                    else:
-                        self._take(filesync.packet(message))
+                    self._take(filesync.packet(message))
                 except MalformedError as error:
                     raise LyingClient(error.message) from error
             self._ask()
@@ -242,7 +240,7 @@ class _Receiver:
         """The folder that a path lies in. Raises LyingClient."""
         raw = path.encode("utf-8", "surrogateescape")
         parts = raw.split(b"/")
-        if b"\0" in raw or any(part in (b"", b".", b"..") for part in parts):
+        if b"\0" in raw or not _NO_NAMES.isdisjoint(parts):
             raise LyingClient(f"{path[:200]!r} is no path within the folder")
         if len(raw) > LONGEST_PATH or max(map(len, parts)) > LONGEST_NAME:
             raise EngineError(f"/{path[:200]}…: file name too long", status=400)
@@ -340,30 +338,3 @@ class _Receiver:
                 one.told = ()
                 fields = {"mode": one.entry.mode, "mtime": one.entry.mtime, "size": found.size if found else 0}
                 one.entry = Entry(one.entry.path, "file", xattrs=one.entry.xattrs, **fields)
-
-
-def _piece(message: bytes) -> tuple[int, bytes] | None:
-    """A DATA packet as it is mostly written: its number and bytes; None for all others. Several times as fast as reading any message."""
-    if not message.startswith(b"\x08\x02\x18"):
-        return None
-    number, at = _varint(message, 3)
-    if at == len(message):
-        return number, b""
-    if at < 0 or message[at] != 0x22:
-        return None
-    size, at = _varint(message, at + 1)
-    return (number, message[at:]) if 0 < at == len(message) - size else None
-
-
-def _varint(data: bytes, at: int) -> tuple[int, int]:
-    """A number of at most 28 bits, and where it ends; -1 where it is none."""
-    found = 0
-    for shift in (0, 7, 14, 21):
-        if at >= len(data):
-            break
-        byte = data[at]
-        at += 1
-        found |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            return found, at
-    return 0, -1
