@@ -5,6 +5,7 @@
 
 - large: a context of 2,000 files of 25 KB; small: one of 20,000 files of 100 bytes; five steps, one of which copies all of it.
   Cold: after `POST /build/prune?all=true`, so that the engine knows nothing of the context; all cached; and one file changed.
+  docker-py, which takes minutes for a cold build of the small ones, has one round of them: all cached, after a build that does not count.
 - memory: how much this process grows by while a context of 1 GB is sent.
 
 Ours is `dockerlab.build`, called in this process; buildx is the command, as it comes with the engine, told to print plain text; docker-py's
@@ -43,8 +44,10 @@ RUN ls /files | wc -l > /data/count
 RUN echo done > /data/done
 CMD ["true"]
 """
+# files, bytes of each
 _PARTS = {"large": (2_000, 25_000), "small": (20_000, 100)}
 _FOLDER = 200  # files in each
+_SLOW = 10_000  # files: docker-py has one round of so many
 _GIGABYTE = 1 << 30
 
 
@@ -111,8 +114,14 @@ def timed(action: Callable[[], object]) -> float:
 def measured(ways: Ways, folder: Path, rounds: int) -> dict[str, dict[str, list[float]]]:
     """By what is measured and by way."""
     found: dict[str, dict[str, list[float]]] = {}
+    files = sum(1 for path in (folder / "files").rglob("*") if path.is_file())
     for number in range(rounds):
         for name, build in ways.all().items():
+            if name == "docker-py" and files >= _SLOW:
+                if not number:
+                    build(folder)
+                    found["all cached"].setdefault(name, []).append(timed(lambda build=build: build(folder)))
+                continue
             ways.prune()
             times = {"cold": timed(lambda build=build: build(folder)), "all cached": timed(lambda build=build: build(folder))}
             (folder / "files" / "0" / "0").write_bytes(os.urandom(100 + number))
