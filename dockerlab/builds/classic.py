@@ -11,7 +11,16 @@ Docker's classic builder and Podman (buildah) tell the same story in two dialect
     {"error": …, "errorDetail": {"code": 3}}     {"error": …}; "exit status 3" in its text
 
 Every instruction is announced as a waiting vertex before the first message. A step's header is matched to the Dockerfile by its text,
-because Podman leaves out what is not needed (unused stages, ARG before FROM) and both add steps of their own (--label, ONBUILD).
+because Podman leaves out what is not needed (unused stages, ARG before FROM) and both add steps of their own (--label).
+
+What a base image says with ONBUILD comes after its FROM. Podman has a step for each, and counts them from then on (`STEP 1/2: FROM base`,
+`STEP 2/6: RUN make`). Docker says how many there are, and of each that it is cached, or runs, or of COPY and ADD nothing: which one it is
+can be told where the triggers are known beforehand; where they are not, what they print is FROM's.
+
+    # Executing 2 build triggers
+     ---> Using cache
+     ---> Running in efe10305c614
+     ---> ee3b0e8aaf93                         once, or after each: dockerlab's own engine
 """
 
 from __future__ import annotations
@@ -21,28 +30,41 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from dockerlab.dockerfile import Dockerfile, stages
+from dockerlab.builds.rows import ONBUILD, Row, StageRows, rows, waiting
+from dockerlab.dockerfile import Dockerfile
+from dockerlab.dockerfile.planning import Plan
 from dockerlab.wire.trace import Event, Log, Status, Vertex
 
 _STEP = re.compile(r"(?:\[(?P<stage>\d+)/\d+\] )?(?:Step|STEP) (?P<number>\d+)/(?P<total>\d+) ?: (?P<text>.*)", re.DOTALL)
 _CACHED = re.compile(r" ?-{2,3}> Using cache\b.*\n?")
 _RESULT = re.compile(r" ?-{2,3}> [0-9a-f]{11,64}\n?")
+_RUNNING = re.compile(r" ---> Running in [0-9a-f]+\n?")
+_TRIGGERS = re.compile(r"# Executing \d+ build triggers?(\.\.\.)?\n?")
 _NOISE = re.compile(
-    r" ---> Running in [0-9a-f]+\n?|(?: ---> Removed|Removing) intermediate container [0-9a-f]+\n?|# Executing \d+ build triggers?\n?"
+    r" ---> Running in [0-9a-f]+\n?|(?: ---> Removed|Removing) intermediate container [0-9a-f]+\n?"
     r"|Successfully (?:built|tagged) .*\n?|(?:\[\d+/\d+\] )?COMMIT\b.*\n?|[0-9a-f]{64}\n?|Resolving .* \(enforced by caller\)\n?"
 )
+_QUIET = ("COPY", "ADD")
+_MOST_TRIGGERS = 1000  # what a header may say of a number is no reason to make more rows
 _STDERR = re.compile(r"\x1b\[91m(.*?)\x1b\[0m", re.DOTALL)
 
 
 class Adapter:
-    """Feeds on the messages of one build. After the last: `image_id` of the result, or `error` and `exit_code`."""
+    """Feeds on the messages of one build. After the last: `image_id` of the result, or `error` and `exit_code`. plan: as of `rows`."""
 
-    def __init__(self, dockerfile: Dockerfile) -> None:
+    def __init__(self, dockerfile: Dockerfile, plan: Plan | None = None) -> None:
         self.image_id: str | None = None
         self.error: str | None = None
         self.exit_code: int | None = None
         self._texts = [_normal(node.text) for node in dockerfile.nodes]
-        self._vertexes = [Vertex(str(i), name) for i, name in enumerate(names(dockerfile))]
+        stages = rows(dockerfile, plan)
+        self._stages = {stage.source.digest: stage for stage in stages}
+        self._all = waiting(dockerfile, stages)
+        self._vertexes = [self._all[str(i)] for i in range(len(dockerfile.nodes))]
+        # Triggers that are to come, and the number of steps when FROM was told.
+        self._triggers: list[Row] = []
+        self._stage: StageRows | None = None
+        self._total = 0
         self._froms = [i for i, node in enumerate(dockerfile.nodes) if node.keyword == "FROM"]
         self._next = 0
         self._current: Vertex | None = None
@@ -50,8 +72,8 @@ class Adapter:
         self._is_podman = False
 
     def begin(self) -> Iterator[Event]:
-        """Every instruction as a waiting vertex; its digest is its index among the Dockerfile's instructions."""
-        yield from self._vertexes
+        """Every row as a waiting vertex."""
+        yield from self._all.values()
 
     def feed(self, message: Mapping[str, Any], now: float) -> Iterator[Event]:
         """The events that a message stands for; now: seconds since the epoch."""
@@ -60,6 +82,8 @@ class Adapter:
             detail = detail if isinstance(detail, Mapping) else {}
             self.error = str(message.get("error") or detail.get("message") or "").strip()
             self.exit_code = _exit_code(self.error, detail)
+            if self._fails_silently():
+                yield from self._begin(self._triggers[0].digest, now)
             yield from self._complete(now, error=self.error)
         elif isinstance(message.get("aux"), Mapping):
             self.image_id = message["aux"].get("ID", self.image_id)
@@ -72,26 +96,29 @@ class Adapter:
         """What remains when the stream has ended well."""
         if self.error is not None:
             return
+        yield from self._rest(now)
         yield from self._complete(now)
         # Podman takes an ARG before the first FROM into account without a step of its own.
         for vertex in self._vertexes[: self._froms[0]] if self._is_podman else ():
             yield replace(vertex, started=now, completed=now)
 
     def _stream(self, text: str, now: float) -> Iterator[Event]:
-        if text == "\n" and self._newline_follows:
-            self._newline_follows = False
+        if text in ("\n", "s", "s\n") and self._newline_follows:
+            self._newline_follows = text == "s"
             return
         self._newline_follows = False
         if match := _STEP.fullmatch(text.rstrip("\n")):
             self._is_podman |= "STEP" in text.partition(":")[0]
-            yield from self._complete(now)
+            yield from self._rest(now)
             yield from self._start(match, now)
             self._newline_follows = not text.endswith("\n")
+        elif _TRIGGERS.fullmatch(text) or (self._triggers and not self._is_podman and _silent(text)):
+            yield from self._by_docker(text, now)
         elif self._current and _CACHED.fullmatch(text):
             self._current = replace(self._current, cached=True)
             yield self._current
         elif _RESULT.fullmatch(text) or _NOISE.fullmatch(text):
-            self._newline_follows = text.startswith("# Executing")
+            return
         elif self._current:
             if _STDERR.search(text):
                 yield Log(self._current.digest, "".join(_STDERR.findall(text)).encode(), 2, now)
@@ -100,13 +127,75 @@ class Adapter:
 
     def _start(self, header: re.Match[str], now: float) -> Iterator[Event]:
         text = " ".join(header["text"].split())
+        if trigger := self._by_podman(int(header["total"])):
+            yield from self._begin(trigger.digest, now, f"{ONBUILD}{text}", f"[{header['number']}/{header['total']}] ")
+            return
         index = self._index(text.lower(), header["stage"], int(header["number"]))
         if index is None:
-            vertex = Vertex(f"{header['stage']} {header['number']} {text}", f"[{header['number']}/{header['total']}] {text}")
-        else:
-            vertex, self._next = self._vertexes[index], index + 1
-        self._current = replace(vertex, started=now)
+            digest = f"{header['stage']} {header['number']} {text}"
+            yield from self._begin(digest, now, text, f"[{header['number']}/{header['total']}] ")
+            return
+        self._next = index + 1
+        self._stage = self._stages.get(str(index))
+        self._total = int(header["total"])
+        yield from self._begin(str(index), now)
+
+    def _begin(self, digest: str, now: float, text: str = "", place: str = "", *, cached: bool = False) -> Iterator[Event]:
+        """What was at work is done, and this one is. text: of one that is not known yet."""
+        yield from self._complete(now)
+        vertex = self._all.setdefault(digest, Vertex(digest, f"{place}{text}"))
+        self._current = replace(vertex, started=now, completed=now if cached else None, cached=cached)
         yield self._current
+
+    # What the base image says with ONBUILD
+
+    def _by_podman(self, total: int) -> Row | None:
+        """The trigger that a step is: behind FROM there are as many as there are more steps than it said."""
+        stage = self._stage
+        if not self._is_podman or stage is None:
+            return None
+        if total > self._total and not self._triggers:
+            for _ in range(min(total - self._total, _MOST_TRIGGERS) - len(stage.triggers)):
+                stage.trigger("")
+            self._triggers = stage.triggers[: total - self._total]
+            self._total = total
+        return self._triggers.pop(0) if self._triggers else None
+
+    def _by_docker(self, text: str, now: float) -> Iterator[Event]:
+        """The next of Docker's, which have no header."""
+        if _TRIGGERS.fullmatch(text):
+            self._newline_follows = not text.endswith("\n")
+            self._triggers = [*self._stage.triggers] if self._stage else []
+            if self._triggers:
+                yield from self._complete(now)
+            return
+        if _RESULT.fullmatch(text) and self._current and (self._current.completed is None or self._current.cached):
+            yield from self._complete(now)
+            # One result is one trigger's.
+            self._current = replace(self._current, cached=False)
+            return
+        if _RUNNING.fullmatch(text):
+            while self._triggers and self._triggers[0].keyword in _QUIET:
+                yield from self._next_trigger(now)
+        if self._triggers:
+            yield from self._next_trigger(now, cached=bool(_CACHED.fullmatch(text)))
+            if _RESULT.fullmatch(text):
+                yield from self._complete(now)
+
+    def _next_trigger(self, now: float, *, cached: bool = False) -> Iterator[Event]:
+        yield from self._begin(self._triggers.pop(0).digest, now, cached=cached)
+
+    def _fails_silently(self) -> bool:
+        """Whether it is the next trigger that failed, and not what is at work: no command, and nothing was said of it."""
+        is_next = self._current is None or self._current.completed is not None
+        is_next |= self.exit_code is None and bool(self._triggers) and self._triggers[0].keyword in _QUIET
+        return is_next and bool(self._triggers) and not self._is_podman
+
+    def _rest(self, now: float) -> Iterator[Event]:
+        """Triggers that were done without a word, once something else begins."""
+        while self._triggers and not self._is_podman:
+            yield from self._next_trigger(now)
+        yield from self._complete(now)
 
     def _index(self, text: str, stage: str | None, number: int) -> int | None:
         """Which of the Dockerfile's instructions a step is. Podman expands the variables of a FROM, but says its stage.
@@ -140,6 +229,11 @@ class Adapter:
         yield Status(str(identifier), self._current.digest, said, current, total, now, now if done else None)
 
 
+def _silent(text: str) -> bool:
+    """Whether a line says of a trigger that it is cached, runs, or is done."""
+    return bool(_CACHED.fullmatch(text) or _RUNNING.fullmatch(text) or _RESULT.fullmatch(text))
+
+
 def _normal(text: str) -> str:
     return " ".join(text.split()).lower()
 
@@ -149,14 +243,3 @@ def _exit_code(error: str, detail: Mapping[str, Any]) -> int | None:
         return int(detail["code"])
     match = re.search(r"(?:exit status|returned a non-zero code:?) (\d+)\s*$", error)
     return int(match[1]) if match else None
-
-
-def names(dockerfile: Dockerfile) -> list[str]:
-    """Names as BuildKit gives them: `[stage 2/6] RUN make`; the stage only where there are several."""
-    found = stages(dockerfile)
-    names = [" ".join(node.text.split()) for node in dockerfile.nodes]
-    for stage in found:
-        label = f"{stage.name or f'stage-{stage.index}'} " if len(found) > 1 else ""
-        for position, index in enumerate(stage.nodes, start=1):
-            names[index] = f"[{label}{position}/{len(stage.nodes)}] {names[index]}"
-    return names

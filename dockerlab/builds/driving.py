@@ -20,6 +20,7 @@ from typing import Any, Final, Protocol
 
 from dockerlab import embedded
 from dockerlab.builds import buildkit, classic
+from dockerlab.builds.bases import Bases
 from dockerlab.builds.context import DOCKERFILE, Context
 from dockerlab.builds.credentials import Credentials
 from dockerlab.builds.diagnosis import diagnose, refuse_heredocs
@@ -35,6 +36,7 @@ from dockerlab.builds.tally import Tally, heavy
 from dockerlab.builds.walking import Walk
 from dockerlab.client import Client, engine_errors, gone
 from dockerlab.dockerfile import Dockerfile
+from dockerlab.dockerfile.planning import Plan
 from dockerlab.dockerfile.program import program
 from dockerlab.errors import BuildError, DockerfileError, EngineError, EngineGone, UsageError
 from dockerlab.stream import streaming
@@ -130,16 +132,17 @@ def run(client: Client, asked: Asked, progress: Callable[[Build], object], *, re
 
     Raises BuildError, ContextError, UsageError, EngineError, EngineGone; an interrupt stops the build in the engine.
     """
-    with _way(client, asked) as way:
-        remembering = Remembering(client, asked, _key(asked.context)) if remember else None
+    bases = Bases(client)
+    with _way(client, asked, bases) as way:
+        remembering = Remembering(client, asked, _key(asked.context), bases) if remember else None
         return _driven(client, asked, way, progress, remembering)
 
 
 @contextmanager
-def _way(client: Client, asked: Asked) -> Iterator[_Way]:
+def _way(client: Client, asked: Asked, bases: Bases) -> Iterator[_Way]:
     """The builder that is asked, with all that it needs while it builds."""
     if os.environ.get("DOCKER_BUILDKIT", "").strip().lower() in _OFF:
-        yield _classic(client, asked, _ASKED)
+        yield _classic(client, asked, bases, _ASKED)
         return
     tally = Tally()
     alone = {_NAME: asked.text.encode(), **({f"{_NAME}{IGNORE}": asked.ignore} if asked.ignore is not None else {})}
@@ -153,7 +156,7 @@ def _way(client: Client, asked: Asked) -> Iterator[_Way]:
         except EngineError as error:
             if not unavailable(error):
                 raise
-            way = _classic(client, asked, _NONE)
+            way = _classic(client, asked, bases, _NONE)
         else:
             parameters = {
                 "dockerfile": _NAME,
@@ -164,7 +167,7 @@ def _way(client: Client, asked: Asked) -> Iterator[_Way]:
             }
             if asked.output.parameter:
                 parameters["outputs"] = asked.output.parameter
-            adapter = buildkit.Adapter(asked.dockerfile, _needed(asked))
+            adapter = buildkit.Adapter(asked.dockerfile, _plan(asked, bases))
             way = _Way(
                 BUILDKIT,
                 _HAS,
@@ -193,7 +196,7 @@ def _lost(session: Session, said: str) -> EngineGone | None:
     )
 
 
-def _classic(client: Client, asked: Asked, reason: str) -> _Way:
+def _classic(client: Client, asked: Asked, bases: Bases, reason: str) -> _Way:
     _check_classic(asked, reason)
     if any(node.heredocs for node in asked.dockerfile.nodes):
         with engine_errors("ask the engine what it is"):
@@ -208,7 +211,7 @@ def _classic(client: Client, asked: Asked, reason: str) -> _Way:
     tally.told(found)
     said = heavy(found)
     request = {"headers": headers, "data": asked.context.tar(asked.text, tally)}
-    return _Way(CLASSIC, reason, classic.Adapter(asked.dockerfile), {}, request, tally, heavy=lambda: said)
+    return _Way(CLASSIC, reason, classic.Adapter(asked.dockerfile, _plan(asked, bases)), {}, request, tally, heavy=lambda: said)
 
 
 def _check_classic(asked: Asked, reason: str) -> None:
@@ -230,11 +233,11 @@ def _key(context: Context) -> str:
     return hashlib.sha256(f"{socket.gethostname()}\0{place}".encode("utf-8", "surrogateescape")).hexdigest()
 
 
-def _needed(asked: Asked) -> frozenset[int] | None:
+def _plan(asked: Asked, bases: Bases) -> Plan | None:
     """The stages that the build needs; None where our parser does not understand the Dockerfile, which the engine may."""
-    with suppress(DockerfileError):
-        plan = program(asked.dockerfile).plan(asked.target, dict(asked.args))
-        return frozenset(planned.stage.index for planned in plan.stages)
+    for on_build in (bases.on_build, lambda base: ()):
+        with suppress(DockerfileError):
+            return program(asked.dockerfile).plan(asked.target, dict(asked.args), target_platform=asked.platform, on_build=on_build)
     return None
 
 

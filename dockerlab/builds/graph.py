@@ -5,12 +5,15 @@
     build.graph.critical_path     the chain of vertexes that takes the longest: nothing else can make the build shorter
     build.graph.dot               the picture, for Graphviz
 
-An instruction's digest is its index in the Dockerfile, as in the record. Where the engine tells a vertex's inputs (BuildKit), they are
-its edges, with two additions that make the picture the Dockerfile's own: a FROM stands in its stage although stages with one base share
-a vertex, and the steps around a build (the context, the export) hang on what they serve. Instructions without a vertex (ENV, CMD, …)
-are no part of that graph. A classic builder tells no inputs: the edges are those that the Dockerfile implies, from the instruction
-before, the stage in FROM, and those of `COPY --from` and `RUN --mount=from=`; and since it runs one step after the other, its critical
-path is what would remain if stages ran side by side.
+An instruction's digest is its index in the Dockerfile, as in the record, and so are those of the triggers of a base image (ONBUILD).
+Where the engine tells a vertex's inputs (BuildKit), they are its edges, and the steps around a build (the context, the export) hang on what
+they serve. Instructions without a vertex (ENV, CMD, …) are no part of that graph. A classic builder tells no inputs: the edges are those
+that the Dockerfile implies, from the instruction before, the stage in FROM, and those of `COPY --from` and `RUN --mount=from=`; and since
+it runs one step after the other, its critical path is what would remain if stages ran side by side.
+
+Stages with one base image share its vertex on BuildKit, and those of its triggers. It is there once, and belongs to none of them: it takes
+its time once, in the timeline too, and the edges into each stage say what would wait if it were slow. In the first stage it would look as
+if the others took something from that one; in each, as if the image were pulled as often. A stage that has nothing else keeps its FROM.
 """
 
 from __future__ import annotations
@@ -23,7 +26,9 @@ from typing import TYPE_CHECKING, Final
 
 from dockerlab import drawing
 from dockerlab.builds import wording
+from dockerlab.builds.rows import COUNTED, place
 from dockerlab.dockerfile import Dockerfile, Node, Stage, stages
+from dockerlab.dockerfile.planning import SCRATCH
 from dockerlab.faces import graph as faces
 from dockerlab.faces.shown import Shown
 
@@ -32,9 +37,9 @@ if TYPE_CHECKING:
 
 INTERNAL: Final = "internal"
 _MOST: Final = 2000  # lines of DOT text that are drawn: a page cannot hold more
-_WITH_VERTEX: Final = ("FROM", "RUN", "COPY", "ADD", "WORKDIR")
-_SCRATCH: Final = "scratch"
+_WITH_VERTEX: Final = ("FROM", *COUNTED)
 _STAGE: Final = re.compile(r"\[(?:[a-z0-9]+/\S+ )?(?P<stage>[^\s\]]+) +\d+/\d+\] ")
+_AS: Final = re.compile(r"\s+AS\s+\S+$", re.IGNORECASE)
 _METADATA: Final = re.compile(r"\[internal\] load metadata for (\S+)")
 _DEFINITION: Final = "[internal] load build definition"
 _IGNORE: Final = "[internal] load .dockerignore"
@@ -46,11 +51,12 @@ _EXPORT: Final = "exporting to "
 class Vertex:
     """A vertex of the graph. `dockerlab.wire.trace.Vertex` is what was reported of it; this is what became of it.
 
-    digest: an instruction's index in the Dockerfile; of others what the engine calls them. text: the instruction on one line.
+    digest: of an instruction or a trigger as in `rows`; of others what the engine calls them. text: the instruction on one line.
     kind: "base", "layer" or "config", what the instruction adds; "internal" for the builder's own. stage: its name, or `stage-0`; None
-    for the builder's own. line: 1-based, or None. inputs: digests. state: waiting, running, cached, done, failed or stopped, which an
-    interrupt did. started, completed: seconds since the epoch by the engine's clock, None for what is no work of its own. seconds: how
-    long it took, or takes by now. log: the lines that it printed. is_critical: whether it is on the critical path.
+    for the builder's own, and for a base that several stages share. line: 1-based, or None. inputs: digests. state: waiting, running,
+    cached, done, failed or stopped, which an interrupt did. started, completed: seconds since the epoch by the engine's clock, None for
+    what is no work of its own. seconds: how long it took, or takes by now. log: the lines that it printed. is_critical: whether it is on
+    the critical path.
     """
 
     digest: str
@@ -161,9 +167,10 @@ class _Shape:
         found = (self._named(name, self.stage_of[index].index) for name in _froms(self.nodes[index]))
         return tuple(dict.fromkeys(stage for stage in found if stage is not None))
 
-    def last(self, stage: int, with_vertex: set[int]) -> int:
-        """The last instruction of a stage that has a vertex."""
-        return next(index for index in reversed(self.stages[stage].nodes) if index in with_vertex)
+    def of(self, digest: str) -> Stage | None:
+        """The stage of a row."""
+        spot = place(digest)
+        return self.stage_of.get(spot[0]) if spot else None
 
     def takes(self) -> dict[str, tuple[str, ...]]:
         found = dict[str, tuple[str, ...]]()
@@ -192,29 +199,36 @@ def _vertices(build: Build, shape: _Shape) -> list[Vertex]:
     """The steps as vertexes, with the edges between instructions."""
     is_classic = build.builder == "classic"
     steps = {step.vertex.digest: step for step in build.steps}
-    own = {index for index in shape.stage_of if str(index) in steps and (is_classic or shape.nodes[index].keyword in _WITH_VERTEX)}
-    # A base that another build has too may have the name that it has there.
-    foreign = {s.vertex.digest for s in build.steps if s.line is None and s.keyword == "FROM" and s.vertex.name.startswith("[")}
+    # Rows with a vertex, in the order in which they are carried out, by stage.
+    chains: dict[int, list[str]] = {}
+    for step in build.steps:
+        if (stage := shape.of(step.vertex.digest)) and (is_classic or step.keyword in _WITH_VERTEX):
+            chains.setdefault(stage.index, []).append(step.vertex.digest)
+    own = {digest for chain in chains.values() for digest in chain}
+    named = {digest for step in build.steps for digest in step.vertex.inputs}
     found: list[Vertex] = []
     for step in build.steps:
-        index = int(step.vertex.digest) if step.line is not None else None
-        if step.vertex.digest in foreign:
-            continue
-        if index is None:
-            named = _STAGE.match(step.vertex.name)
-            stage = named["stage"].lower() if named and named["stage"].lower() in shape.labels else None
-            kind = step.effect if stage else INTERNAL
-            found.append(_vertex(step, build, kind, stage, step.vertex.inputs))
-        elif index in own:
-            stage = shape.labels[shape.stage_of[index].index]
-            implied = tuple(map(str, _implied(index, shape, own)))
+        digest = step.vertex.digest
+        stage = shape.of(digest)
+        if stage is None:
+            said = _STAGE.match(step.vertex.name)
+            name = said["stage"].lower() if said and said["stage"].lower() in shape.labels else None
+            if step.keyword == "FROM" and step.vertex.name.startswith("[") and digest not in named:
+                # Another build's, at work at the same time.
+                continue
+            found.append(_vertex(step, build, step.effect if name else INTERNAL, name, step.vertex.inputs))
+        elif digest in own:
+            implied = tuple(_implied(digest, shape, chains))
             told = tuple(one for one in step.vertex.inputs if one in steps)
-            inputs = tuple(_placed(index, told, implied, shape, foreign)) if told and not is_classic else implied
+            if is_classic or not told:
+                inputs = implied
+            else:
+                inputs = told if _first(digest, told, shape) else tuple(_placed(stage, told, implied, shape))
             if len(told) < len(step.vertex.inputs):
                 # It names one that is told of later.
                 inputs = (*inputs, *implied)
-            found.append(_vertex(step, build, step.effect, stage, inputs))
-    return found if is_classic else _with_bases(found, steps, shape)
+            found.append(_vertex(step, build, step.effect, shape.labels[stage.index], inputs))
+    return found if is_classic else _shared([_idle(vertex, shape) for vertex in found], shape)
 
 
 def _vertex(step: Step, build: Build, kind: str, stage: str | None, inputs: Iterable[str]) -> Vertex:
@@ -229,64 +243,70 @@ def _vertex(step: Step, build: Build, kind: str, stage: str | None, inputs: Iter
     )  # fmt: skip
 
 
-def _implied(index: int, shape: _Shape, own: set[int]) -> Iterator[int]:
-    """What the Dockerfile says that an instruction needs."""
+def _implied(digest: str, shape: _Shape, chains: Mapping[int, Sequence[str]]) -> Iterator[str]:
+    """What the Dockerfile says that a row needs."""
+    index, trigger = place(digest) or (0, 0)
     stage = shape.stage_of[index]
-    if index == stage.nodes[0]:
+    chain = chains[stage.index]
+    if (at := chain.index(digest)) == 0:
         base = shape.base(stage)
         if base is not None:
-            yield shape.last(base, own)
+            yield chains[base][-1]
         return
-    yield max(other for other in stage.nodes if other < index and other in own)
-    yield from (shape.last(source, own) for source in shape.sources(index))
+    yield chain[at - 1]
+    yield from (chains[source][-1] for source in (shape.sources(index) if not trigger else ()))
 
 
-def _placed(index: int, told: Sequence[str], implied: Sequence[str], shape: _Shape, foreign: set[str]) -> Iterator[str]:
-    """The engine's inputs of an instruction; what it begins with is its stage's own FROM."""
-    stage = shape.stage_of[index]
+def _placed(stage: Stage, told: Sequence[str], implied: Sequence[str], shape: _Shape) -> Iterator[str]:
+    """The engine's inputs of a row; what a stage begins with, where FROM names a stage or scratch, is its own FROM."""
     begins = str(stage.nodes[0])
+    is_first = implied[:1] == (begins,)
     has_base = False
     for one in told:
-        other = shape.stage_of.get(int(one)) if one.isascii() and one.isdigit() else None
-        if one in foreign:
-            has_base = True
-            yield begins
-        elif other is None or one in implied:
-            has_base |= other is stage
-            yield one
-        else:
-            has_base = True
-            yield one if other is stage else begins
-    if implied[0] == begins and not has_base and int(begins) != index:
+        other = shape.of(one)
+        is_base = is_first and other is not None and (other is stage or one not in implied)
+        has_base |= is_base
+        yield begins if is_base else one
+    if is_first and not has_base:
         yield begins
 
 
-def _with_bases(found: Sequence[Vertex], steps: Mapping[str, Step], shape: _Shape) -> list[Vertex]:
-    """BuildKit: a FROM of an image that others name too shares their vertex; one of a stage, or of scratch, is no work."""
-    real: dict[str, Step] = {}
-    for step in steps.values():
-        for one in step.vertex.inputs:
-            if one in steps and steps[one].keyword == "FROM" and step.line is not None:
-                real.setdefault(shape.labels[shape.stage_of[int(step.vertex.digest)].index], steps[one])
-    by_base = {shape.stage_of[int(step.vertex.digest)].base: step for step in real.values() if step.line}
+def _idle(vertex: Vertex, shape: _Shape) -> Vertex:
+    """A FROM of a stage, or of scratch, is no work."""
+    stage = shape.of(vertex.digest)
+    if vertex.kind != "base" or stage is None or (shape.base(stage) is None and stage.base.lower() != SCRATCH):
+        return vertex
+    return replace(vertex, started=None, completed=None, seconds=0.0)
+
+
+def _shared(found: Sequence[Vertex], shape: _Shape) -> list[Vertex]:
+    """Bases of several stages, and their triggers, once: a row that has the same one of another stage as its only input is that one."""
+    same = {vertex.digest: first for vertex in found if (first := _first(vertex.digest, vertex.inputs, shape))}
+    shared = {*same, *same.values()}
+    with_more = {vertex.stage for vertex in found if vertex.digest not in shared}
+    moved = {vertex.digest for vertex in found if vertex.digest in shared and vertex.stage in with_more}
     done: list[Vertex] = []
     for vertex in found:
-        if vertex.kind != "base" or vertex.line is None:
+        inputs = tuple(dict.fromkeys(same[one] if one in moved and one in same else one for one in vertex.inputs))
+        vertex = replace(vertex, inputs=inputs)
+        if vertex.digest in same:
+            if vertex.digest not in moved:
+                done.append(replace(vertex, started=None, completed=None, seconds=0.0))
+        elif vertex.digest in moved:
+            done.append(replace(vertex, stage=None, text=_AS.sub("", vertex.text) if vertex.kind == "base" else vertex.text))
+        else:
             done.append(vertex)
-            continue
-        stage = shape.stage_of[int(vertex.digest)]
-        shared = real.get(str(vertex.stage)) or by_base.get(stage.base)
-        if stage.base.lower() == _SCRATCH or shape.base(stage) is not None:
-            vertex = replace(vertex, started=None, completed=None, seconds=0.0)
-        elif shared is not None and shared.vertex.digest != vertex.digest and not vertex.inputs and vertex.state != "failed":
-            reported = shared.vertex
-            took = 0.0 if reported.started is None else max(0.0, (reported.completed or reported.started) - reported.started)
-            took = took if shared.state == "done" else 0.0
-            vertex = replace(
-                vertex, state=shared.state, started=reported.started, completed=reported.completed, seconds=took
-            )  # fmt: skip
-        done.append(vertex)
     return done
+
+
+def _first(digest: str, inputs: Sequence[str], shape: _Shape) -> str | None:
+    """The row of another stage whose vertex this one shares."""
+    spot, other = place(digest), place(inputs[0]) if len(inputs) == 1 else None
+    if spot is None or other is None or spot[1] != other[1] or spot[0] not in shape.stage_of or other[0] not in shape.stage_of:
+        return None
+    stage, first = shape.stage_of[spot[0]], shape.stage_of[other[0]]
+    is_row = spot[1] > 0 or (spot[0], other[0]) == (stage.nodes[0], first.nodes[0])
+    return inputs[0] if is_row and stage is not first and shape.base(stage) == shape.base(first) else None
 
 
 def _with_internal(found: Sequence[Vertex], shape: _Shape) -> list[Vertex]:
@@ -309,8 +329,8 @@ def _with_internal(found: Sequence[Vertex], shape: _Shape) -> list[Vertex]:
     done = []
     for vertex in found:
         more: list[str] = []
-        if vertex.kind == "base" and vertex.line is not None and not vertex.inputs:
-            more = images.get(wording.canonical(shape.stage_of[int(vertex.digest)].base), [])
+        if vertex.kind == "base" and (stage := shape.of(vertex.digest)) and not vertex.inputs:
+            more = images.get(wording.canonical(stage.base), [])
         elif vertex.digest in first_images or vertex.digest in ignore:
             more = definition
         elif vertex.kind == INTERNAL and vertex.text.startswith(_CONTEXT.removeprefix("[internal] ")):

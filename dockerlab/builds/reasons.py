@@ -43,9 +43,10 @@ _WIDTH: Final = 60
 class Reason:
     """Why one step ran.
 
-    line, text: of the step. kind: "first" (nothing is remembered of a build like this one), "no-cache", "builder" (another one than
-    before), "instruction", "argument", "files", "base", "step" (another step ran before it), "unfinished" (the build before did not come
-    to its end), "unknown" (files, or what an address gives, that cannot be compared), or "pruned" (nothing changed). sentence: for people.
+    line, text: of the step; of a trigger that a base image brought (ONBUILD) the line of its FROM. kind: "first" (nothing is remembered
+    of a build like this one), "no-cache", "builder" (another one than before), "instruction", "argument", "files", "base", "step" (another
+    step ran before it), "unfinished" (the build before did not come to its end), "unknown" (files, or what an address gives, that cannot
+    be compared), or "pruned" (nothing changed). sentence: for people.
 
     diff: of an instruction that changed, lines with `-` and `+`. names: of arguments and variables. added, modified, removed: paths of
     files, at most 20 of each; files: how many there are. old, new: ids of an image. cause: the line of the step that ran before it.
@@ -97,7 +98,7 @@ def reasons(
 
 def _alike(now: Inputs, kind: str, sentence: str) -> tuple[Reason, ...]:
     ran = [one for stage in now.stages for one in stage.instructions if one.has_run and one.keyword != "FROM"]
-    return tuple(_reason(one, kind, sentence) for one in sorted(ran, key=lambda one: one.line) if not one.is_trigger)
+    return tuple(_reason(one, kind, sentence) for one in sorted(ran, key=lambda one: one.line))
 
 
 def _reason(one: Instruction, kind: str, sentence: str) -> Reason:
@@ -120,21 +121,18 @@ class _Explaining:
                 is_told = one.has_run if one.keyword != "FROM" else bool(own) and any(i.has_run for i in stage.instructions)
                 if is_told:
                     self._found[key] = own or self._because(stage, place)
-        return (self._found[key] for key in self._found if not self._at(key).is_trigger)
-
-    def _at(self, key: tuple[int, int]) -> Instruction:
-        return self._stages[key[0]].instructions[key[1]]
+        yield from self._found.values()
 
     # What changed of its own
 
     def _of_its_own(self, one: Instruction, old: Instruction | None) -> Reason | None:
         if old is None:
             diff = tuple(f"+ {line}" for line in one.text.split("\n"))
-            return replace(_reason(one, INSTRUCTION, "the instruction is new"), diff=diff)
+            return replace(_reason(one, INSTRUCTION, f"the {_what(one)} is new"), diff=diff)
         names = tuple(sorted(name for name, value in one.values.items() if old.values.get(name, value) != value))
         if one.digest != old.digest and (one.words != old.words or not names):
             diff = _diff(old.text, one.text)
-            sentence = "the instruction changed" if diff else "the instruction changed, in a value that is not shown"
+            sentence = f"the {_what(one)} changed" + ("" if diff else ", in a value that is not shown")
             return replace(_reason(one, INSTRUCTION, sentence), diff=diff, names=names)
         if names:
             what = "the value" if len(names) == 1 else "the values"
@@ -198,14 +196,17 @@ class _Explaining:
             what = "the base image moved" if own.kind == BASE else "FROM changed"
             return f"because {what} (line {one.line})", one.line
         words = shorten(one.words, _WIDTH)
-        if one.is_trigger:
-            return (f"because an instruction that the base image brought changed: {words}", one.line) if own else None
+        what = "the base image's trigger" if one.is_trigger else f"line {one.line}"
         if one.has_run and (own or one.keyword in _WORK):
-            return f"because line {one.line} ran: {words}", one.line
-        return (f"because line {one.line} changed: {words}", one.line) if own else None
+            return f"because {what} ran: {words}", one.line
+        return (f"because {what} changed: {words}", one.line) if own else None
 
     def _step(self, one: Instruction, cause: tuple[str, int | None]) -> Reason:
         return replace(_reason(one, STEP, cause[0]), cause=cause[1])
+
+
+def _what(one: Instruction) -> str:
+    return "base image's trigger" if one.is_trigger else "instruction"
 
 
 def _files(one: Instruction, changes: Changes) -> Reason:

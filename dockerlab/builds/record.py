@@ -12,6 +12,7 @@ from functools import cached_property
 
 from dockerlab.builds.graph import Graph, graph
 from dockerlab.builds.reasons import Reason
+from dockerlab.builds.rows import ONBUILD, place
 from dockerlab.builds.tally import Sent
 from dockerlab.dockerfile import INSTRUCTIONS, Dockerfile
 from dockerlab.faces import build as faces
@@ -27,8 +28,9 @@ _KEYWORDS = frozenset(keyword for keyword, _ in INSTRUCTIONS)
 class Step:
     """One instruction at work.
 
-    line, end_line: 1-based, or None for a step that is not in the Dockerfile (a --label, a trigger of ONBUILD).
-    text: the instruction on one line. output: the lines that it printed so far, as plain text. statuses: layers that it pulls.
+    line, end_line: 1-based, or None for a step that is not in the Dockerfile (a --label, a trigger of ONBUILD). text: the instruction on
+    one line. output: the lines that it printed so far, as plain text. statuses: layers that it pulls. base_line, trigger: of what a base
+    image says with ONBUILD, the line of the FROM that names the image, and its place among the triggers, from 1.
     """
 
     vertex: Vertex
@@ -37,6 +39,8 @@ class Step:
     end_line: int | None = None
     output: tuple[str, ...] = ()
     statuses: tuple[Status, ...] = ()
+    base_line: int | None = None
+    trigger: int = 0
 
     @property
     def state(self) -> str:
@@ -51,7 +55,9 @@ class Step:
 
     @property
     def keyword(self) -> str:
-        return self.text.partition(" ")[0].upper()
+        """Of the instruction; of a trigger's own."""
+        text = self.text.removeprefix(ONBUILD) if self.trigger else self.text
+        return text.partition(" ")[0].upper()
 
     @property
     def effect(self) -> str:
@@ -135,6 +141,8 @@ class _Row:
     text: str
     line: int | None
     end_line: int | None
+    base_line: int | None = None
+    trigger: int = 0
     lines: list[str] = field(default_factory=list)
     partial: str = ""
     statuses: dict[str, Status] = field(default_factory=dict)
@@ -149,7 +157,8 @@ class _Row:
         if self.step is None:
             rest = (plain(self.partial),) if self.partial else ()
             output = (*self.lines, *rest)
-            self.step = Step(self.vertex, self.text, self.line, self.end_line, output, tuple(self.statuses.values()))
+            place = (self.line, self.end_line)
+            self.step = Step(self.vertex, self.text, *place, output, tuple(self.statuses.values()), self.base_line, self.trigger)
         return self.step
 
 
@@ -160,6 +169,7 @@ class Trace:
         self._dockerfile = dockerfile
         self._nodes = {str(i): node for i, node in enumerate(dockerfile.nodes)}
         self._rows: dict[str, _Row] = {}
+        self._is_sorted = True
         self._lints: list[Lint] = []
         self.sent = Sent()
         self._tags, self._builder, self._reason, self._started = tags, builder, reason, started
@@ -182,6 +192,10 @@ class Trace:
 
     def snapshot(self, now: float, outcome: str = "running", image_id: str | None = None) -> Build:
         """The build at `now`. outcome: as in `Build`."""
+        if not self._is_sorted:
+            # Triggers stand under their FROM, whenever they become known.
+            self._rows = dict(sorted(self._rows.items(), key=lambda item: place(item[0]) or (len(self._nodes), 0)))
+            self._is_sorted = True
         steps = tuple(row.frozen() for row in self._rows.values())
         completed = None if outcome == "running" else now
         lints = tuple(self._lints)
@@ -193,4 +207,8 @@ class Trace:
         text = " ".join(node.text.split()) if node else vertex.name.partition("] ")[2] or vertex.name
         row = _Row(vertex, text, node.line if node else None, node.end_line if node else None)
         self._rows[vertex.digest] = row
+        spot = place(vertex.digest)
+        if spot and spot[1] and (base := self._nodes.get(str(spot[0]))):
+            row.base_line, row.trigger = base.line, spot[1]
+            self._is_sorted = False
         return row

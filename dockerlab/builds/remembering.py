@@ -1,7 +1,7 @@
 """Why the steps of a build ran, from what is kept of the build before; and what is kept of this one.
 
-    remembering = Remembering(client, asked, place)     before: the base images, as they are now
-    remembering.reasons(record, tally)                  after: a reason for each step that ran; this build is kept for the next
+    remembering = Remembering(client, asked, place, bases)      before: the base images, as they are now
+    remembering.reasons(record, tally)                          after: a reason for each step that ran; this build is kept for the next
 
 Nothing here raises, and nothing holds a build up: what cannot be told leaves it without reasons; a fault of ours goes to the log. The
 files of the context are those that the engine was told of; what travelled was digested on its way, what is unchanged has its digest from
@@ -21,17 +21,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from hashlib import blake2b
-from typing import TYPE_CHECKING, Any, Final
-
-import requests
-from docker.errors import DockerException
+from typing import TYPE_CHECKING, Final
 
 from dockerlab.builds import wording
-from dockerlab.builds.inputs import Changes, Digest, File, Files, Stage, difference, salted, stages
+from dockerlab.builds.bases import Bases
+from dockerlab.builds.inputs import Changes, Digest, File, Files, Instruction, Stage, difference, salted, stages
 from dockerlab.builds.memory import MOST_FILES, Memory, Past, Slots, folder
 from dockerlab.builds.reading import opened
 from dockerlab.builds.reasons import Inputs, Reason, reasons
 from dockerlab.builds.record import Build
+from dockerlab.builds.rows import ONBUILD
 from dockerlab.builds.tally import Tally, hashing
 from dockerlab.builds.walking import Found
 from dockerlab.client import Client
@@ -53,12 +52,10 @@ _PINNED: Final = re.compile(r"\] FROM (\S+?)(?:@(sha256:[0-9a-f]{64}))")
 
 
 class Remembering:
-    """Of one build. place: names the context."""
+    """Of one build. place: names the context. bases: of the same build."""
 
-    def __init__(self, client: Client, asked: Asked, place: str) -> None:
-        self._client, self._asked, self._place = client, asked, place
-        self._images: dict[str, tuple[str, ...]] = {}
-        self._triggers: dict[str, list[str]] = {}
+    def __init__(self, client: Client, asked: Asked, place: str, bases: Bases) -> None:
+        self._client, self._asked, self._place, self._bases = client, asked, place, bases
         self._started = time.time_ns()
         with suppress(DockerfileError):  # the engine says what is wrong with it
             self._stages(salted(""))  # which looks at the base images
@@ -80,7 +77,7 @@ class Remembering:
         slots = Slots.of(self._client.identity, asked.tags, f"{self._place} {asked.target}", words)
         past = memory.recall(slots)
         salt = past.salt if past else secrets.token_hex(16)
-        found = _with_states(self._stages(salted(salt)), record)
+        found = _with_states(self._stages(salted(salt), record), record)
         now = Inputs(record.builder, asked.platform, found, self._identified(found, record))
         # The files, and how they differ from those before.
         mark = _mark(tally.found) if tally.is_told and len(tally.found) <= MOST_FILES else ""
@@ -109,10 +106,17 @@ class Remembering:
                 )
         return told
 
-    def _stages(self, digest: Digest) -> tuple[Stage, ...]:
+    def _stages(self, digest: Digest, record: Build | None = None) -> tuple[Stage, ...]:
+        """record: says which triggers ran of an image that the engine does not have: BuildKit keeps those that it pulls to itself."""
         asked = self._asked
+        told = _triggers(record) if record else {}
         return stages(
-            asked.dockerfile, asked.args, digest=digest, target=asked.target, platform=asked.platform, on_build=self._on_build
+            asked.dockerfile,
+            asked.args,
+            digest=digest,
+            target=asked.target,
+            platform=asked.platform,
+            on_build=lambda base: self._bases.on_build(base) or told.get(wording.canonical(base), ()),
         )
 
     def _with_others(self, now: Inputs, past: Past | None) -> Inputs:
@@ -126,46 +130,42 @@ class Remembering:
 
     # Images
 
-    def _on_build(self, base: str) -> Sequence[str]:
-        if base not in self._triggers:
-            self._images[base], self._triggers[base] = self._look(base)
-        return self._triggers[base]
-
-    def _look(self, name: str) -> tuple[tuple[str, ...], list[str]]:
-        """An image's ids, and what it says with ONBUILD; none for one that the engine does not have."""
-        with suppress(DockerException, requests.exceptions.RequestException, OSError, ValueError):
-            api: Any = self._client.api
-            found: Mapping[str, Any] = api.inspect_image(name)
-            digests = [str(one).rpartition("@")[2] for one in found.get("RepoDigests") or ()]
-            triggers = (found.get("Config") or {}).get("OnBuild") or ()
-            return (str(found["Id"]), *digests), [str(one) for one in triggers]
-        return (), []
-
     def _identified(self, found: Sequence[Stage], record: Build) -> dict[str, tuple[str, ...]]:
         """The ids of the images that the build took."""
         pinned = {wording.canonical(match[1]): match[2] for step in record.steps if (match := _PINNED.search(step.vertex.name))}
         names = {name for stage in found for one in stage.instructions for name in one.images}
         ids = {}
         for name in names:
-            if self._asked.pull or not self._images.get(name):
+            known = self._bases.ids(name)
+            if self._asked.pull or not known:
                 # It was not there before, and may have been pulled by now.
-                self._images[name] = self._look(name)[0]
+                known = self._bases.again(name)
             more = pinned.get(wording.canonical(name))
-            ids[name] = (*self._images[name], *((more,) if more else ()))
+            ids[name] = (*known, *((more,) if more else ()))
         return {name: known for name, known in ids.items() if known}
 
 
+def _triggers(record: Build) -> dict[str, list[str]]:
+    """By base image, as the builder told of them: for the first stage that starts from it."""
+    found: dict[str, list[str]] = {}
+    bases = {node.line: wording.canonical(node.arguments.split()[0]) for node in record.dockerfile.nodes if node.keyword == "FROM"}
+    lines = dict[str, int]()
+    for step in record.steps:
+        if step.base_line in bases and lines.setdefault(bases[step.base_line], step.base_line) == step.base_line:
+            found.setdefault(bases[step.base_line], []).append(step.text.removeprefix(ONBUILD))
+    return found
+
+
 def _with_states(found: Sequence[Stage], record: Build) -> tuple[Stage, ...]:
-    states = {step.line: step.state for step in record.steps if step.line is not None}
-    return tuple(
-        replace(
-            stage,
-            instructions=tuple(
-                one if one.is_trigger else replace(one, state=states.get(one.line, one.state)) for one in stage.instructions
-            ),
-        )
-        for stage in found
-    )
+    states = {(step.line or step.base_line, step.trigger): step.state for step in record.steps}
+    return tuple(replace(stage, instructions=tuple(_with_state(stage, states))) for stage in found)
+
+
+def _with_state(stage: Stage, states: Mapping[tuple[int | None, int], str]) -> Iterator[Instruction]:
+    for place, one in enumerate(stage.instructions):
+        # Triggers stand right behind FROM.
+        key = (one.line, place if one.is_trigger else 0)
+        yield replace(one, state=states.get(key, one.state))
 
 
 # Files

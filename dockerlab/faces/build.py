@@ -73,7 +73,7 @@ def html(build: Build, graph: Graph | None = None, picture: str | None = None) -
     While it runs, the picture stands open: a page that is drawn anew ten times a second closes what was opened.
     """
     longest = max((step.seconds(build.moment) for step in build.steps), default=0.0)
-    rows = [_row(step, build, longest) for step in build.steps if step.line is not None or build.outcome == "running"]
+    rows = [_row(step, build, longest) for step in build.steps if step.line or step.base_line or build.outcome == "running"]
     view = markup.table(("", "instruction", "adds", "", "time", ""), rows, numeric=(0, 4), wrap=(1,))
     head = markup.head(markup.text(_name(build)), markup.volatile(markup.text(facts(build, " · "))))
     below = "".join(f'<div class="muted">{_warning(lint)}</div>' for lint in _elsewhere(build))

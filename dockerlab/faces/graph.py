@@ -31,6 +31,8 @@ _WIDTHS: Final = {
     **dict.fromkeys('"$0123456789?J^_abcdeghknopqsuvxyz', 0.64),
     **dict.fromkeys("#&+<=>ABCDEFGHKLNOPQRSTUVXYZw~", 0.84),
 }
+# No stage can be called so.
+_SHARED, _AROUND = "shared by several stages", "around it"
 _BAR: Final = 40  # characters of the timeline
 _UNFOLDED, _FOLDED = 24, 100  # vertexes that are drawn each for itself, and with quiet chains folded
 _KEPT: Final = 60  # bars, and 2 lines of the tree for each, that a page holds
@@ -84,18 +86,24 @@ def text(graph: Graph) -> str:
 def tree(graph: Graph) -> str:
     """All vertexes, by stage, those of the critical path with a thick line beside them."""
     lines = [f"{graph.name}   {_facts(graph)}"]
-    for stage in (*graph.stages, None):
-        vertices = [vertex for vertex in graph.vertices if vertex.stage == stage]
-        taken = graph.takes.get(stage or "", ())
-        if vertices:
-            title = _plain(stage or "around it")
-            lines.append(f"── {title}" + (f"   takes from {', '.join(map(_plain, taken))}" if taken else ""))
+    for title, vertices in _groups(graph):
+        taken = graph.takes.get(title, ()) if title in graph.stages else ()
+        lines.append(f"── {_plain(title)}" + (f"   takes from {', '.join(map(_plain, taken))}" if taken else ""))
         rows = []
         for vertex in vertices:
             side = "┃" if vertex.is_critical else "│"
             rows.append((f"{side} {vertex.line or ''}", shorten(_plain(vertex.text), 72), _state(vertex, graph), _time(vertex)))
         lines += markup.columns(rows, gap=2).splitlines()
     return "\n".join(lines)
+
+
+def _groups(graph: Graph) -> Iterator[tuple[str, list[Vertex]]]:
+    """What several stages begin with, the stages, and what the builder does around them; none that is empty."""
+    by_stage: dict[str, list[Vertex]] = {_SHARED: [], **{stage: [] for stage in graph.stages}, _AROUND: []}
+    for vertex in graph.vertices:
+        group = vertex.stage if vertex.stage is not None else _AROUND if vertex.kind == "internal" else _SHARED
+        by_stage[group].append(vertex)
+    return ((title, vertices) for title, vertices in by_stage.items() if vertices)
 
 
 def timeline(graph: Graph) -> str:
@@ -256,8 +264,8 @@ def _node(box: Sequence[Vertex], graph: Graph, names: Mapping[str, str]) -> str:
     # A picture that a page takes apart leaves its texts behind: none of them twice.
     more = f', tooltip="{_quoted(tooltip, times=2)}"' if tooltip != label else ""
     kinds = f"{state} critical" if is_critical else state
-    font = 9 if first.stage is None else 11
-    size = ', fontsize=9, height=0.35, margin="0.1,0.04"' if first.stage is None else ""
+    font = 9 if first.kind == "internal" else 11
+    size = ', fontsize=9, height=0.35, margin="0.1,0.04"' if first.kind == "internal" else ""
     # Graphviz measures one font; a page may have a wider one in its place.
     size += f", width={max(map(_width, (label, word))) * font / 72 + 0.35:.2f}"
     width = ", penwidth=3" if is_critical else ""
@@ -325,7 +333,11 @@ def _is_quiet(vertex: Vertex) -> bool:
 
 def _is_drawn(vertex: Vertex, linked: set[str]) -> bool:
     """What the builder does around the Dockerfile is drawn where files come from it, where it ends, and where it is slow."""
-    is_part = vertex.stage is not None or vertex.text.startswith(("FROM ", "load build context", "exporting to "))
+    is_part = (
+        vertex.stage is not None
+        or vertex.kind != "internal"
+        or vertex.text.startswith(("FROM ", "load build context", "exporting to "))
+    )
     return is_part or (vertex.digest in linked and vertex.seconds >= _SLOW)
 
 

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import base64
+from dataclasses import replace
+
 import pytest
 
 from dockerlab.builds import buildkit
 from dockerlab.builds.graph import Graph
 from dockerlab.builds.record import Build, Trace
 from dockerlab.dockerfile import parse
+from dockerlab.dockerfile.program import program
+from dockerlab.wire import control
 from dockerlab.wire.trace import Log, Vertex
 
 TEXT = """\
@@ -40,15 +45,24 @@ TOLD = {
 
 
 def by_buildkit(
-    text: str = TEXT, told: dict[str, tuple[str, tuple[str, ...], float, float]] = TOLD, outcome: str = "done"
+    text: str = TEXT,
+    told: dict[str, tuple[str, tuple[str, ...], float, float]] = TOLD,
+    outcome: str = "done",
+    triggers: tuple[str, ...] = (),
 ) -> Build:
-    """What BuildKit tells of a build, through the adapter."""
+    """What BuildKit tells of a build, through the adapter. triggers: of each base image, as far as they are known beforehand."""
     dockerfile = parse(text)
-    adapter, trace = buildkit.Adapter(dockerfile), Trace(dockerfile, ("app:latest",), "buildkit", "", 100.0)
+    plan = program(dockerfile).plan(on_build=lambda base: triggers)
+    adapter, trace = buildkit.Adapter(dockerfile, plan), Trace(dockerfile, ("app:latest",), "buildkit", "", 100.0)
     events = [*adapter.begin()]
-    for digest, (name, inputs, began, ended) in told.items():
-        vertex = Vertex(digest, name, inputs, 100 + began, 100 + ended, cached=began == ended)
-        events += adapter._vertex(vertex, 100.0)
+    vertexes = [
+        Vertex(digest, name, inputs, 100 + began, 100 + ended, cached=began == ended)
+        for digest, (name, inputs, began, ended) in told.items()
+    ]
+    # All are told of before one begins.
+    for vertex in [*(replace(one, started=None, completed=None, cached=False) for one in vertexes), *vertexes]:
+        message = {"id": control.TRACE, "aux": base64.b64encode(control.report([vertex])).decode()}
+        events += adapter.feed(message, 100.0)
     for event in [*events, *(adapter.end(105.0) if outcome == "done" else ())]:
         trace.apply(event)
     return trace.snapshot(105.0, outcome)
@@ -66,14 +80,12 @@ def inputs(graph: Graph) -> dict[str, tuple[str, ...]]:
     return {vertex.digest: vertex.inputs for vertex in graph.vertices}
 
 
-def test_edges_of_buildkit_are_those_that_it_tells_with_each_from_in_its_stage() -> None:
+def test_edges_of_buildkit_are_those_that_it_tells_and_a_shared_base_is_there_once() -> None:
     assert inputs(by_buildkit().graph) == {
         "0": ("metadata",),
         "1": ("0",),
-        "2": ("metadata",),
-        "3": ("2",),
-        "4": ("metadata",),
-        "6": ("4", "context"),
+        "3": ("0",),
+        "6": ("0", "context"),
         "7": ("6", "1"),
         "8": ("7", "3"),
         "definition": (),
@@ -117,7 +129,7 @@ def test_what_a_dockerfile_implies(text: str, expected: set[tuple[str, str]]) ->
 def test_a_vertex_whose_inputs_are_not_told_yet_hangs_on_what_the_dockerfile_implies() -> None:
     told = {"right": TOLD["right"], "base": TOLD["base"]}
     graph = by_buildkit(told=told, outcome="running").graph
-    assert inputs(graph)["3"] == ("2",)
+    assert inputs(graph)["3"] == ("0",)
     assert inputs(graph)["8"] == ("7", "3")
     assert {vertex.digest: vertex.state for vertex in graph.vertices}["8"] == "waiting"
 
@@ -126,7 +138,7 @@ def test_a_base_may_have_the_name_that_it_has_in_another_build() -> None:
     told = {**TOLD, "base": ("[1/3] FROM docker.io/library/busybox:latest", (), 0.6, 0.6)}
     graph = by_buildkit(told=told).graph
     assert inputs(graph) == inputs(by_buildkit().graph)
-    assert [vertex.started for vertex in graph.vertices if vertex.kind == "base"] == [100.6] * 3
+    assert [vertex.started for vertex in graph.vertices if vertex.kind == "base"] == [100.6]
 
 
 def test_an_image_that_copy_names_is_a_vertex_of_its_own() -> None:
@@ -140,19 +152,87 @@ def test_an_image_that_copy_names_is_a_vertex_of_its_own() -> None:
     assert "FROM docker.io/library/alpine:latest" in graph.dot
 
 
-def test_a_shared_base_is_what_it_is_in_every_stage() -> None:
-    graph = by_buildkit().graph
-    bases = [vertex for vertex in graph.vertices if vertex.kind == "base"]
-    assert [(vertex.stage, vertex.state, vertex.started) for vertex in bases] == [
-        ("left", "cached", 100.6),
-        ("right", "cached", 100.6),
-        ("stage-2", "cached", 100.6),
+def test_a_shared_base_belongs_to_no_stage_and_takes_its_time_once() -> None:
+    told = {**TOLD, "base": ("[right 1/2] FROM docker.io/library/busybox:latest", (), 0.6, 2.0)}
+    build = by_buildkit(told=told)
+    bases = [vertex for vertex in build.graph.vertices if vertex.kind == "base"]
+    assert [(vertex.text, vertex.stage, vertex.state, round(vertex.seconds, 3)) for vertex in bases] == [
+        ("FROM busybox", None, "done", 1.4)
     ]
+    assert build.graph.timeline.count("FROM busybox") == 1
+    assert [step.state for step in build.steps if step.keyword == "FROM"] == ["done"] * 3, "each row has the state of the vertex"
+
+
+def test_a_stage_that_has_nothing_else_keeps_its_from() -> None:
+    text = "FROM busybox AS left\nRUN echo left\nFROM busybox AS bare\nFROM bare\nCOPY --from=left /a /\nCOPY --from=bare /b /\n"
+    told = {
+        "base": ("[left 1/2] FROM docker.io/library/busybox:latest", (), 0.0, 1.0),
+        "left": ("[left 2/2] RUN echo left", ("base",), 1.0, 2.0),
+        "a": ("[stage-2 1/2] COPY --from=left /a /", ("base", "left"), 2.0, 3.0),
+        "b": ("[stage-2 2/2] COPY --from=bare /b /", ("a", "base"), 3.0, 4.0),
+    }
+    graph = by_buildkit(text, told).graph
+    assert {vertex.digest: (vertex.stage, vertex.seconds) for vertex in graph.vertices if vertex.kind == "base"} == {
+        "0": (None, 1.0),
+        "2": ("bare", 0.0),
+        "3": ("stage-2", 0.0),
+    }
+    assert inputs(graph)["2"] == ("0",)
+    assert inputs(graph)["4"] == ("3", "1")
+
+
+def test_the_platform_tells_two_stages_of_one_image_apart() -> None:
+    text = "FROM --platform=linux/arm64 busybox AS a\nRUN a\nFROM busybox AS b\nRUN b\nFROM b\nCOPY --from=a /a /\n"
+    told = {
+        "arm": ("[linux/arm64 a 1/2] FROM docker.io/library/busybox:latest@sha256:" + "1" * 64, (), 0.0, 1.0),
+        "amd": ("[linux/amd64 b 1/2] FROM docker.io/library/busybox:latest@sha256:" + "1" * 64, (), 0.0, 0.0),
+        "a": ("[linux/arm64 a 2/2] RUN a", ("arm",), 1.0, 2.0),
+        "b": ("[linux/amd64 b 2/2] RUN b", ("amd",), 1.0, 2.0),
+    }
+    build = by_buildkit(text, told)
+    assert [step.state for step in build.steps if step.line in (1, 3)] == ["done", "cached"]
+    assert inputs(build.graph)["1"] == ("0",)
+    assert inputs(build.graph)["3"] == ("2",)
+
+
+TRIGGERED = "FROM onb AS a\nRUN own a\nFROM onb\nENV X=1\nCOPY --from=a /a /\n"
+BY_ENGINE = {
+    # Engine 28 names the trigger, counts those without a vertex too, and tells what comes last first.
+    "28": {
+        "copy": ("[stage-1 4/5] COPY --from=a /a /", ("two", "own"), 4.0, 5.0),
+        "own": ("[a 4/5] RUN own a", ("two",), 3.0, 4.0),
+        "two": ("[a 3/5] ONBUILD WORKDIR /w", ("one",), 2.0, 3.0),
+        "one": ("[a 2/5] ONBUILD RUN one", ("base",), 1.0, 2.0),
+        "base": ("[a 1/2] FROM docker.io/library/onb:latest", (), 0.0, 0.0),
+    },
+    "20": {
+        "base": ("[stage-1 1/2] FROM docker.io/library/onb", (), 0.0, 0.0),
+        "one": ("[stage-1 2/2] RUN one", ("base",), 1.0, 2.0),
+        "two": ("[stage-1 3/2] WORKDIR /w", ("one",), 2.0, 3.0),
+        "own": ("[a 4/2] RUN own a", ("two",), 3.0, 4.0),
+        "copy": ("[stage-1 4/2] COPY --from=a /a /", ("two", "own"), 4.0, 5.0),
+    },
+}
+
+
+@pytest.mark.parametrize("version", BY_ENGINE)
+@pytest.mark.parametrize("is_known", [False, True])
+def test_what_a_base_image_brings_stands_under_its_from(version: str, is_known: bool) -> None:
+    build = by_buildkit(TRIGGERED, BY_ENGINE[version], triggers=("RUN one", "ENV Q=2", "WORKDIR /w") if is_known else ())
+    found = [(step.base_line, step.text, step.state, step.effect) for step in build.steps if step.trigger]
+    brought = [("ONBUILD RUN one", "done", "layer"), ("ONBUILD ENV Q=2", "done", "config"), ("ONBUILD WORKDIR /w", "done", "layer")]
+    brought = brought if is_known else [brought[0], brought[2]]
+    assert found == [(line, *rest) for line in (1, 3) for rest in brought]
+    assert [step.text for step in build.steps if step.line] == TRIGGERED.splitlines(), "each instruction is told once"
+    assert {step.state for step in build.steps if step.line in (2, 4, 5)} == {"done"}
+    last = "0.3" if is_known else "0.2"
+    assert inputs(build.graph) == {"0": (), "0.1": ("0",), last: ("0.1",), "1": (last,), "4": (last, "1")}
+    assert [vertex.stage for vertex in build.graph.vertices] == [None, None, None, "a", "stage-1"]
 
 
 def test_the_critical_path_is_the_chain_that_takes_longest() -> None:
     graph = by_buildkit().graph
-    assert [vertex.digest for vertex in graph.critical_path] == ["definition", "metadata", "2", "3", "8", "export"]
+    assert [vertex.digest for vertex in graph.critical_path] == ["definition", "metadata", "0", "3", "8", "export"]
     assert sum(vertex.seconds for vertex in graph.critical_path) == pytest.approx(4.0)
     assert [vertex.digest for vertex in by_classic().graph.critical_path] == ["4", "5", "6", "7", "8", "9"]
 

@@ -23,7 +23,7 @@ class Made:
     args: Mapping[str, str | None] = field(default_factory=dict)
     files: Mapping[str, str] = field(default_factory=dict)
     images: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    states: Mapping[int, str] = field(default_factory=dict)
+    states: Mapping[float, str] = field(default_factory=dict)
     on_build: tuple[str, ...] = ()
     platform: str = ""
     builder: str = "buildkit"
@@ -36,8 +36,10 @@ class Made:
         return Inputs(self.builder, self.platform, tuple(map(self._worked, found)), self.images)
 
     def _worked(self, stage: Stage) -> Stage:
-        states = {**dict.fromkeys(map(int, self.ran.split()), "done"), **self.states}
-        done = (replace(one, state="waiting" if one.is_trigger else states.get(one.line, "cached")) for one in stage.instructions)
+        states: dict[float, str] = {**dict.fromkeys(map(float, self.ran.split()), "done"), **self.states}
+        # The n-th trigger of the FROM at line 1 is called 1.n.
+        keys = [one.line + place / 10 if one.is_trigger else one.line for place, one in enumerate(stage.instructions)]
+        done = (replace(one, state=states.get(key, "cached")) for key, one in zip(keys, stage.instructions, strict=True))
         return replace(stage, instructions=tuple(done))
 
     @property
@@ -243,8 +245,23 @@ CASES: dict[str, tuple[Made, Made, dict[int, str]]] = {
     ),
     "what the base image brings": (
         Made("FROM b\nRUN x\n", files={"f": "1"}, on_build=("COPY . /src",)),
-        Made("FROM b\nRUN x\n", "2", files={"f": "2"}, on_build=("COPY . /src",)),
-        {2: "because an instruction that the base image brought changed: ONBUILD COPY . /src"},
+        Made("FROM b\nRUN x\n", "1.1 2", files={"f": "2"}, on_build=("COPY . /src",)),
+        {1: "1 file changed: f (modified)", 2: "because the base image's trigger ran: ONBUILD COPY . /src"},
+    ),
+    "what the base image brings, of configuration": (
+        Made("FROM b\nRUN x\n", on_build=("ENV A=1",)),
+        Made("FROM b\nRUN x\n", "2", on_build=("ENV A=2",)),
+        {2: "the value of A changed"},
+    ),
+    "what the base image brings is new": (
+        Made("FROM b\nRUN x\n"),
+        Made("FROM b\nRUN x\n", "1.1 2", on_build=("RUN y",)),
+        {1: "the base image's trigger is new", 2: "because the base image's trigger ran: ONBUILD RUN y"},
+    ),
+    "what the base image brings changed": (
+        Made("FROM b\nRUN x\n", on_build=("RUN y",)),
+        Made("FROM b\nRUN x\n", "1.1 2", on_build=("RUN y more",)),
+        {1: "the base image's trigger changed", 2: "because the base image's trigger ran: ONBUILD RUN y more"},
     ),
     "an address": (
         Made("FROM b\nADD https://example.com/f /\n"),

@@ -38,9 +38,10 @@ def test_the_text_is_the_same_on_every_engine() -> None:
 def test_the_tree_has_states_times_and_the_critical_path() -> None:
     lines = str(by_buildkit().graph).splitlines()
     assert lines[0] == "app:latest   critical path 4.0 s of 4.0 s"
-    assert "┃ 4  RUN echo right         ● done    3.0 s" in lines
-    assert "│ 2  RUN echo left         ● done    2.0 s" in lines
+    assert "┃ 4  RUN echo right  ● done  3.0 s" in lines
+    assert "│ 2  RUN echo left  ● done  2.0 s" in lines
     assert "── stage-2   takes from left, right" in lines
+    assert lines[1:3] == ["── shared by several stages", "┃ 1  FROM busybox  ◇ cached"]
 
 
 def test_the_timeline_has_a_bar_where_the_work_was() -> None:
@@ -111,7 +112,7 @@ def test_without_graphviz_the_tree_stands_in_its_place(monkeypatch: pytest.Monke
     graph = by_buildkit().graph
     assert graph.picture is None
     assert "<svg" not in graph._repr_html_()
-    assert "RUN echo right         ● done" in graph._repr_html_()
+    assert "RUN echo right  ● done" in graph._repr_html_()
 
 
 def test_a_graphviz_that_fails_is_none() -> None:
