@@ -25,6 +25,7 @@ from dockerlab.builds.context import DOCKERFILE, Context
 from dockerlab.builds.credentials import Credentials
 from dockerlab.builds.diagnosis import diagnose, refuse_heredocs
 from dockerlab.builds.exporting import Exporter, Output
+from dockerlab.builds.masking import Mask
 from dockerlab.builds.record import Build, Trace
 from dockerlab.builds.remembering import Remembering
 from dockerlab.builds.secrets import Secrets
@@ -114,6 +115,7 @@ class _Way:
     """How a build is sent. request: of `POST /build`, besides its parameters.
 
     failed: what went wrong on our side, to be raised first. heavy: what is to be said of the context's size. problems: with credentials.
+    mask: hides the secrets that were handed out.
     """
 
     builder: str
@@ -125,6 +127,7 @@ class _Way:
     failed: Callable[[str], Exception | None] = lambda said: None
     heavy: Callable[[], Lint | None] = lambda: None
     problems: Callable[[], tuple[str, ...]] = tuple
+    mask: Mask = field(default_factory=Mask)
 
 
 def run(client: Client, asked: Asked, progress: Callable[[Build], object], *, remember: bool = True) -> Build:
@@ -144,11 +147,11 @@ def _way(client: Client, asked: Asked, bases: Bases) -> Iterator[_Way]:
     if os.environ.get("DOCKER_BUILDKIT", "").strip().lower() in _OFF:
         yield _classic(client, asked, bases, _ASKED)
         return
-    tally = Tally()
+    tally, mask = Tally(), Mask()
     alone = {_NAME: asked.text.encode(), **({f"{_NAME}{IGNORE}": asked.ignore} if asked.ignore is not None else {})}
     sender = Sender({CONTEXT: asked.context.walk(), DOCKERFILE_FOLDER: Walk(None, alone)}, tally)
     credentials, exporter = Credentials.found(os.environ), Exporter(asked.output)
-    services = {**credentials.services, **asked.secrets.services, **asked.agents.services, **exporter.services}
+    services = {**credentials.services, **asked.secrets.services(mask.add), **asked.agents.services, **exporter.services}
     session = Session(client, {FILE_SYNC: sender.begin, **services}, name=_name(asked.context), key=_key(asked.context))
     with ExitStack() as stack:
         try:
@@ -180,6 +183,7 @@ def _way(client: Client, asked: Asked, bases: Bases) -> Iterator[_Way]:
                 ),
                 lambda: sender.heavy,
                 lambda: credentials.problems,
+                mask,
             )
         yield way
 
@@ -245,7 +249,7 @@ def _driven(client: Client, asked: Asked, way: _Way, progress: Callable[[Build],
     adapter, trace = way.adapter, Trace(asked.dockerfile, asked.tags, way.builder, way.reason, time.time())
 
     def apply(events: Iterable[Event]) -> None:
-        for event in events:
+        for event in way.mask.events(events):
             trace.apply(event)
 
     def look() -> None:
@@ -279,6 +283,7 @@ def _driven(client: Client, asked: Asked, way: _Way, progress: Callable[[Build],
         said = getattr(error.__cause__, "explanation", None) or _ADDRESS.sub("", error.message)
         raise _why(str(said), None, asked, way, trace.snapshot(time.time(), "failed")) from error
     finally:
+        apply(way.mask.end())
         look()
         record = trace.snapshot(time.time(), outcome, adapter.image_id)
         if remembering:
@@ -291,6 +296,7 @@ def _driven(client: Client, asked: Asked, way: _Way, progress: Callable[[Build],
 
 def _why(said: str, exit_code: int | None, asked: Asked, way: _Way, record: Build) -> Exception:
     """What went wrong: what we know of it ourselves comes before the engine's words."""
+    said = way.mask.text(said)
     failed = way.failed(said) or diagnose(said, exit_code, asked.dockerfile, record, asked.context.paths())
     if isinstance(failed, BuildError):
         failed.evidence += way.problems()

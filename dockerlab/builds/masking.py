@@ -12,7 +12,7 @@ step makes of a secret (its base64, its half) is not recognised: nothing prevent
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from threading import Lock
 from typing import Final
@@ -20,9 +20,8 @@ from typing import Final
 from dockerlab.wire.trace import Event, Lint, Log, Status, Vertex
 
 MASKED: Final = b"***"
-_SHORTEST: Final = 4  # bytes
+_HEAD: Final = 4  # bytes: the shortest that is masked, and by which words are looked up
 _PIECE: Final = 1024  # bytes: a longer line is looked for in pieces, so that little of a log has to wait
-_DEPTH: Final = 3  # bytes by which alternatives are told apart; less than the shortest
 
 
 class Mask:
@@ -30,36 +29,32 @@ class Mask:
 
     def __init__(self) -> None:
         self._lock = Lock()
-        self._words: frozenset[bytes] = frozenset()
-        self._pattern: re.Pattern[bytes] | None = None
+        self._words = _Words(())
         self._held: dict[str, tuple[Log, bytes]] = {}
 
     def add(self, value: bytes) -> None:
         """A secret's value, to be masked from now on."""
-        words = {*_words(value)}
         with self._lock:
-            if not words <= self._words:
-                self._words |= words
-                self._pattern = re.compile(_alternatives(sorted(self._words, key=lambda word: (-len(word), word))), re.DOTALL)
+            words = {*_pieces(value)}
+            if not words <= self._words.all:
+                self._words = _Words(words | self._words.all)
 
     def text(self, said: str) -> str:
         """Without the secrets."""
-        if self._pattern is None:
-            return said
-        return self._pattern.sub(MASKED, said.encode("utf-8", "surrogatepass")).decode("utf-8", "surrogatepass")
+        data = said.encode("utf-8", "surrogatepass")
+        masked = self._words.masked(data)
+        return said if masked == data else masked.decode("utf-8", "replace")
 
     def events(self, events: Iterable[Event]) -> Iterator[Event]:
-        """Without the secrets. Of a log is held back what may be the beginning of one, until its vertex is at its end."""
+        """Without the secrets. Of a log is held back what may be the beginning of one, until more comes, or `end`.
+
+        A vertex's end is no sign: BuildKit tells of it before the last of its log.
+        """
         for event in events:
-            if self._pattern is None:
-                yield event
-                continue
             match event:
                 case Log():
                     yield from self._log(event)
                 case Vertex():
-                    if event.completed is not None or event.error:
-                        yield from self._rest(event.digest)
                     yield replace(event, name=self.text(event.name), error=self.text(event.error))
                 case Status():
                     yield replace(event, name=self.text(event.name))
@@ -68,53 +63,70 @@ class Mask:
 
     def end(self) -> Iterator[Event]:
         """What was held back."""
-        for vertex in [*self._held]:
-            yield from self._rest(vertex)
+        held, self._held = self._held, {}
+        for event, data in held.values():
+            yield replace(event, data=self._words.masked(data))
 
     def _log(self, event: Log) -> Iterator[Event]:
-        assert self._pattern is not None
+        words = self._words
         data = self._held.pop(event.vertex, (event, b""))[1] + event.data
-        found = [match.span() for match in self._pattern.finditer(data)]
-        cut = self._beginning(data)
-        for start, end in reversed(found):
-            if start < cut < end:
-                cut = start
+        cut = words.beginning(data)
+        # What is whole is not cut in two.
+        cut = next((start for start, end in words.spans(data) if start < cut < end), cut)
         if cut < len(data):
             self._held[event.vertex] = event, data[cut:]
         if cut:
-            yield replace(event, data=self._pattern.sub(MASKED, data[:cut]))
+            yield replace(event, data=words.masked(data[:cut]))
 
-    def _rest(self, vertex: str) -> Iterator[Event]:
-        if vertex in self._held:
-            event, data = self._held.pop(vertex)
-            assert self._pattern is not None
-            yield replace(event, data=self._pattern.sub(MASKED, data))
 
-    def _beginning(self, data: bytes) -> int:
-        """Where at the end of it a secret may have begun that is not whole yet; its length for nowhere."""
+class _Words:
+    """What is looked for. Immutable."""
+
+    def __init__(self, words: Iterable[bytes]) -> None:
+        self.all = frozenset(words)
+        self._by_head: dict[bytes, list[bytes]] = {}
+        self._lengths: dict[bytes, list[int]] = {}
+        for word in self.all:
+            for length in range(1, _HEAD + 1):
+                self._by_head.setdefault(word[:length], []).append(word)
+        for head, found in self._by_head.items():
+            self._lengths[head] = sorted({len(word) for word in found}, reverse=True)
+        firsts = b"".join(re.escape(head) for head in self._by_head if len(head) == 1)
+        self._first = re.compile(b"[" + firsts + b"]") if firsts else None
+
+    def spans(self, data: bytes) -> Iterator[tuple[int, int]]:
+        """Where they are, the longest where several begin."""
+        at = 0
+        while self._first is not None and (match := self._first.search(data, at)):
+            start = match.start()
+            lengths = self._lengths.get(data[start : start + _HEAD], ())
+            length = next((length for length in lengths if data[start : start + length] in self.all), 0)
+            if length:
+                yield start, start + length
+            at = start + (length or 1)
+
+    def masked(self, data: bytes) -> bytes:
+        """The data without them."""
+        parts, last = [], 0
+        for start, end in self.spans(data):
+            parts += [data[last:start], MASKED]
+            last = end
+        return b"".join([*parts, data[last:]])
+
+    def beginning(self, data: bytes) -> int:
+        """Where at its end one may have begun that is not whole yet; its length for nowhere."""
         for start in range(max(0, len(data) - _PIECE + 1), len(data)):
             tail = data[start:]
-            if any(len(word) > len(tail) and word.startswith(tail) for word in self._words):
+            if any(len(word) > len(tail) and word.startswith(tail) for word in self._by_head.get(tail[:_HEAD], ())):
                 return start
         return len(data)
 
 
-def _words(value: bytes) -> Iterator[bytes]:
+def _pieces(value: bytes) -> Iterator[bytes]:
     """What of a value is looked for."""
     for line in (value.strip(), *value.splitlines()):
         line = line.strip()
         for start in range(0, len(line), _PIECE):
             piece = line[start : start + _PIECE]
-            if len(piece) >= _SHORTEST:
+            if len(piece) >= _HEAD:
                 yield piece
-
-
-def _alternatives(words: Sequence[bytes], depth: int = 0) -> bytes:
-    """A pattern for any of them, the longest first, that looks at each byte once as far as they differ at their beginning."""
-    if depth == _DEPTH or len(words) == 1:
-        return b"(?:" + b"|".join(re.escape(word[depth:]) for word in words) + b")"
-    groups: dict[bytes, list[bytes]] = {}
-    for word in words:
-        groups.setdefault(word[depth : depth + 1], []).append(word)
-    parts = (re.escape(first) + _alternatives(group, depth + 1) for first, group in groups.items())
-    return b"(?:" + b"|".join(parts) + b")"

@@ -1,7 +1,7 @@
 """The secrets of a build (`--secret`): what `RUN --mount=type=secret,id=…` sees, served as the engine asks for it.
 
     secrets = Secrets.of(["id=token,env=TOKEN", "id=key,src=key.pem", "id=password,var=password"], user_namespace)
-    Session(client, {**secrets.services, …}, …)
+    Session(client, {**secrets.services(mask.add), …}, …)
 
 Each is read once before the build, so that one that is missing is an error at once, and again when the engine asks. No value is kept, nor
 is it in a repr, an error or a log.
@@ -14,8 +14,9 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Final, Protocol
 
 from dockerlab.builds.fields import pairs
@@ -124,21 +125,22 @@ class Secrets:
         """The ids."""
         return iter(self._sources)
 
-    @property
-    def services(self) -> Mapping[str, Begin]:
-        """For the session: a method's path → what serves it."""
-        return {GET_SECRET: self.begin}
+    def services(self, given: Callable[[bytes], object]) -> Mapping[str, Begin]:
+        """For the session: a method's path → what serves it. given: is called with a value before it is sent."""
+        return {GET_SECRET: partial(self.begin, given=given)}
 
-    def begin(self, exchange: Exchange, metadata: Metadata) -> Service:
+    def begin(self, exchange: Exchange, metadata: Metadata, given: Callable[[bytes], object] = lambda value: None) -> Service:
         """Serves Secrets/GetSecret."""
-        return Unary(exchange, self._answer)
+        return Unary(exchange, partial(self._answer, given))
 
-    def _answer(self, message: bytes) -> bytes:
+    def _answer(self, given: Callable[[bytes], object], message: bytes) -> bytes:
         name = decode(GetSecretRequest, message).id
         source = self._sources.get(name)
         if source is None:
             raise Refused(grpc.NOT_FOUND, f"secret {name} not found")
-        return encode(GetSecretResponse(_checked(name, source)))
+        value = _checked(name, source)
+        given(value)
+        return encode(GetSecretResponse(value))
 
 
 def _checked(name: str, source: _Source) -> bytes:

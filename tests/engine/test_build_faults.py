@@ -174,6 +174,18 @@ def test_no_secret_is_anywhere(
         json.dumps(api.inspect_image(image.id)),
         json.dumps(api.history(image.id)),
     ]
+    # A step that prints them, whole, in pieces, and as it fails.
+    printing = (
+        f"RUN {mount}e {mount}f cat /run/secrets/e; set -x; cat /run/secrets/f; : $(cat /run/secrets/e); head -c 9 /run/secrets/e; "
+    )
+    printing += f"sleep 0.4; tail -c +10 /run/secrets/e; echo; exit 3 # {time.time()}\n"
+    shown: list[Any] = []
+    with pytest.raises(BuildError) as caught:
+        build(client, f"FROM busybox\n{printing}", secret=given, progress=lambda record: shown.append(record._repr_html_()))
+    assert isinstance(caught.value.build, Build)
+    assert caught.value.build.log.count("***") == 4
+    assert str(caught.value.log).count("***") == 4
+    seen += [*shown, "".join(traceback.format_exception(caught.value)), repr(vars(caught.value)), *caught.value.lines()]
     for line in ("false", "cat /run/secrets/none"):
         wanted = f"FROM busybox\nRUN {mount}e {mount}none,required={'true' if 'none' in line else 'false'} {line} # {time.time()}\n"
         with pytest.raises(BuildError) as caught:
