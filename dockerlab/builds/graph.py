@@ -282,21 +282,38 @@ def _idle(vertex: Vertex, shape: _Shape) -> Vertex:
 def _shared(found: Sequence[Vertex], shape: _Shape) -> list[Vertex]:
     """Bases of several stages, and their triggers, once: a row that has the same one of another stage as its only input is that one."""
     same = {vertex.digest: first for vertex in found if (first := _first(vertex.digest, vertex.inputs, shape))}
-    shared = {*same, *same.values()}
-    with_more = {vertex.stage for vertex in found if vertex.digest not in shared}
-    moved = {vertex.digest for vertex in found if vertex.digest in shared and vertex.stage in with_more}
+    firsts = {first: first for first in same.values()}
+    by_digest = {vertex.digest: vertex for vertex in found}
+    with_more = {vertex.stage for vertex in found if vertex.digest not in same and vertex.digest not in firsts}
+    # What stands for each: the one of a stage that has more than this.
+    heads: dict[str, str] = {}
+    for vertex in found:
+        if vertex.stage in with_more and (first := same.get(vertex.digest, firsts.get(vertex.digest))):
+            heads.setdefault(first, vertex.digest)
     done: list[Vertex] = []
     for vertex in found:
-        inputs = tuple(dict.fromkeys(same[one] if one in moved and one in same else one for one in vertex.inputs))
-        vertex = replace(vertex, inputs=inputs)
-        if vertex.digest in same:
-            if vertex.digest not in moved:
-                done.append(replace(vertex, started=None, completed=None, seconds=0.0))
-        elif vertex.digest in moved:
-            done.append(replace(vertex, stage=None, text=_AS.sub("", vertex.text) if vertex.kind == "base" else vertex.text))
-        else:
-            done.append(vertex)
+        first = same.get(vertex.digest, firsts.get(vertex.digest))
+        head = heads.get(first) if first else None
+        if first and head == vertex.digest:
+            text = _AS.sub("", vertex.text) if vertex.kind == "base" else vertex.text
+            vertex = replace(by_digest[first], digest=head, text=text, line=vertex.line, stage=None)
+        elif first and vertex.stage in with_more:
+            continue
+        elif first and (head or vertex.digest in same):
+            vertex = replace(vertex, inputs=(head,) if head else (), started=None, completed=None, seconds=0.0)
+        inputs = (
+            _head(one, same, firsts, heads) if by_digest[one].stage in with_more else one
+            for one in vertex.inputs
+            if one in by_digest
+        )
+        strangers = (one for one in vertex.inputs if one not in by_digest)
+        done.append(replace(vertex, inputs=tuple(dict.fromkeys((*inputs, *strangers)))))
     return done
+
+
+def _head(digest: str, same: Mapping[str, str], firsts: Mapping[str, str], heads: Mapping[str, str]) -> str:
+    """The vertex that stands for a shared row; of any other itself."""
+    return heads.get(same.get(digest, firsts.get(digest, "")), digest)
 
 
 def _first(digest: str, inputs: Sequence[str], shape: _Shape) -> str | None:

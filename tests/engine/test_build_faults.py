@@ -175,9 +175,8 @@ def test_no_secret_is_anywhere(
         json.dumps(api.history(image.id)),
     ]
     # A step that prints them, whole, in pieces, and as it fails.
-    printing = (
-        f"RUN {mount}e {mount}f cat /run/secrets/e; set -x; cat /run/secrets/f; : $(cat /run/secrets/e); head -c 9 /run/secrets/e; "
-    )
+    printing = f"RUN {mount}e {mount}f cat /run/secrets/e; set -x; cat /run/secrets/f; : $(cat /run/secrets/e); set +x; "
+    printing += "head -c 9 /run/secrets/e; "
     printing += f"sleep 0.4; tail -c +10 /run/secrets/e; echo; exit 3 # {time.time()}\n"
     shown: list[Any] = []
     with pytest.raises(BuildError) as caught:

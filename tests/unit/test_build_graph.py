@@ -181,6 +181,22 @@ def test_a_stage_that_has_nothing_else_keeps_its_from() -> None:
     assert inputs(graph)["4"] == ("3", "1")
 
 
+def test_the_first_of_the_stages_may_have_nothing_else() -> None:
+    text = "FROM busybox AS bare\nFROM busybox\nCOPY --from=bare /b /\n"
+    told = {
+        "base": ("[stage-1 1/2] FROM docker.io/library/busybox:latest", (), 0.0, 1.0),
+        "b": ("[stage-1 2/2] COPY --from=bare /b /", ("base",), 1.0, 2.0),
+    }
+    graph = by_buildkit(text, told).graph
+    assert {vertex.digest: (vertex.stage, vertex.seconds, vertex.inputs) for vertex in graph.vertices} == {
+        "0": ("bare", 0.0, ("1",)),
+        "1": (None, 1.0, ()),
+        "2": ("stage-1", 1.0, ("1",)),
+    }
+    both = by_buildkit("FROM busybox AS a\nFROM busybox\nCMD x\n", {"base": told["base"]}).graph
+    assert {vertex.stage for vertex in both.vertices} <= {"a", "stage-1"}
+
+
 def test_the_platform_tells_two_stages_of_one_image_apart() -> None:
     text = "FROM --platform=linux/arm64 busybox AS a\nRUN a\nFROM busybox AS b\nRUN b\nFROM b\nCOPY --from=a /a /\n"
     told = {
