@@ -22,6 +22,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import sys
 from collections.abc import Iterator, Mapping, MutableMapping, Sequence
 from contextlib import contextmanager
@@ -39,7 +40,8 @@ from docker.context import ContextAPI
 from docker.tls import TLSConfig
 
 from dockerlab import embedded
-from dockerlab.errors import Conflict, EngineError, EngineGone, NoEngine, NotFound, UsageError
+from dockerlab.errors import Conflict, EngineError, EngineGone, NoEngine, NotFound, UsageError, printable
+from dockerlab.transport import API, SSHError, ssh_command
 
 PROBE_SECONDS = 10
 ANSWER_SECONDS = 120
@@ -86,13 +88,7 @@ class Client(docker.DockerClient):
     """docker-py's client that knows which endpoint it speaks to."""
 
     def __init__(self, endpoint: Endpoint) -> None:
-        super().__init__(
-            base_url=endpoint.url,
-            version="auto",
-            timeout=PROBE_SECONDS,
-            tls=endpoint.tls or False,
-            use_ssh_client=endpoint.url.startswith("ssh://"),
-        )
+        self.api = API(endpoint.url, tls=endpoint.tls, timeout=PROBE_SECONDS)
         self.endpoint = endpoint
         self.api.timeout = ANSWER_SECONDS
 
@@ -283,6 +279,9 @@ def _attempt(endpoint: Endpoint, error: BaseException) -> Attempt:
     """What an endpoint's failure means. docker-py wraps the cause several exceptions deep, so the chain is searched."""
     chain = list(_chain(error))
     start = _START.get(sys.platform, _START["linux"])
+    if failed := next((e for e in chain if isinstance(e, SSHError)), None):
+        there = shlex.join([*ssh_command(endpoint.url)[:-1], "docker version"])
+        return Attempt(endpoint, f"ssh failed: {failed}", f"It must come in without being asked (a key, an agent). See: `{there}`.")
     if any(isinstance(e, FileNotFoundError) for e in chain):
         hint = f"{start}, or name another engine: `%engine use <url or docker context>`, DOCKER_HOST."
         return Attempt(endpoint, _NO_SOCKET, hint)
@@ -367,6 +366,11 @@ def engine_errors(doing: str, missing: str | None = None, hint: str | None = Non
         raise EngineError(f"cannot {doing}: {error}") from error
 
 
+def is_page(said: str) -> bool:
+    """Whether this is HTML: an engine answers in JSON or in plain text, and what is before it may not."""
+    return said.startswith("<")
+
+
 def gone(doing: str) -> EngineGone:
     """The error for a connection that broke while `doing`."""
     return EngineGone(f"cannot {doing}: the engine's connection broke off", hint="Is the engine still running? `%engine` asks it.")
@@ -379,6 +383,14 @@ def meaning(said: str, doing: str, status: int | None = None, missing: str | Non
         if match := pattern.search(said):
             value = next((v for v in match.groupdict().values() if v), "")
             return kind(message.format(value), evidence=[f"the engine says: {said}"], hint=advice.format(value), status=status)
+    if is_page(said):
+        words = printable(" ".join(re.sub(r"<[^>]*>", " ", said[:1000]).split()))
+        return EngineError(
+            f"cannot {doing}: what is between here and the engine answers with status {status}",
+            evidence=[f"it says: {words}"],
+            hint="A proxy may let through some requests and not others: ask who runs it.",
+            status=status,
+        )
     if status == 501:
         # Ours says what it has not got in one sentence, and in the next what does instead.
         what, _, advice = said.partition(". ")

@@ -1,4 +1,4 @@
-"""Connections to the engine that stop being HTTP: attach, exec, a build's session.
+"""Connections to the engine that one request has for itself: those that stop being HTTP (attach, exec, a build's session), and streams.
 
     connection = opened(client)                                   docker-py's, and no other request's
     response = ask(connection, client, "POST", "/session", headers=[("Connection", "Upgrade"), …])
@@ -14,15 +14,19 @@ from __future__ import annotations
 
 import http.client
 import json
+import os
 import socket
+import ssl
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from typing import Any
 from urllib.parse import urlencode
 
 import requests
+import urllib3
 
 from dockerlab.client import Client
+from dockerlab.duplex import Duplex
 
 
 def opened(client: Client) -> Any:
@@ -31,15 +35,36 @@ def opened(client: Client) -> Any:
     url = api._url("/_ping")
     adapter: Any = api.get_adapter(url)
     request = requests.Request("GET", url).prepare()
-    pool = adapter.get_connection_with_tls_context(request, verify=api.verify, proxies={}, cert=api.cert)
+    trust = api.merge_environment_settings(url, {}, True, None, None)
+    pool = adapter.get_connection_with_tls_context(request, verify=trust["verify"], proxies={}, cert=trust["cert"])
     connection = pool._new_conn()
-    connection.timeout = None
     try:
-        connection.connect()
+        if isinstance(connection, urllib3.connection.HTTPSConnection):
+            connection.sock = _secured(connection, trust["verify"], trust["cert"], api.timeout)
+        else:
+            connection.connect()
     except OSError as error:  # a socket that is no longer there, too
         raise ConnectionError(str(error)) from error
+    connection.timeout = None
     connection.sock.settimeout(None)
     return connection
+
+
+def _secured(
+    connection: urllib3.connection.HTTPSConnection, verify: str | bool, cert: tuple[str, str] | None, timeout: float
+) -> Duplex:
+    """TLS as docker-py has it. verify, cert: as requests takes them."""
+    context = urllib3.util.ssl_.create_urllib3_context(cert_reqs=ssl.CERT_REQUIRED if verify else ssl.CERT_NONE)
+    if verify:
+        known = requests.utils.DEFAULT_CA_BUNDLE_PATH if verify is True else verify
+        is_folder = os.path.isdir(known)
+        context.load_verify_locations(None if is_folder else known, known if is_folder else None)
+    if cert:
+        context.load_cert_chain(*cert)
+    host = connection.host.strip("[]")
+    tcp = socket.create_connection((host, connection.port), timeout)
+    tcp.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return Duplex(tcp, context, host)
 
 
 def ask(
@@ -88,22 +113,30 @@ def end_of_input(connection: Any) -> None:
     """Closes our side for writing, the other stays open."""
     sock = connection.sock
     process = getattr(sock, "proc", None)
-    if process is not None:  # ssh, as a process
+    if process is not None:  # ssh on Windows, as a process
         process.stdin.close()
+    elif isinstance(sock, Duplex):
+        sock.end_of_input()
     elif isinstance(sock, socket.socket):
-        # Not SSLSocket.shutdown: that would end TLS for reading, too.
-        socket.socket.shutdown(sock, socket.SHUT_WR)
+        sock.shutdown(socket.SHUT_WR)
     else:
         sock.send(b"")  # an engine's named pipe is in message mode, where an empty message ends the input
 
 
 def end(connection: Any) -> None:
     """Ends it, wherever it is. May be called twice, from any thread."""
-    sock = connection.sock
+    wake(connection.sock)
+    with suppress(OSError):
+        connection.close()
+
+
+def wake(sock: Any) -> None:
+    """Ends what a connection reads from and writes to; http.client lets go of it where an answer is the last."""
     if isinstance(sock, socket.socket):
         with suppress(OSError):
             socket.socket.shutdown(sock, socket.SHUT_RDWR)
-    if process := getattr(sock, "proc", None):  # ssh: its close() does nothing once the input has ended
+    elif sock is not None:  # a named pipe
+        with suppress(OSError):
+            sock.close()
+    if process := getattr(sock, "proc", None):  # ssh on Windows: its close() does nothing once the input has ended
         process.terminate()
-    with suppress(OSError):
-        connection.close()

@@ -5,13 +5,15 @@
             …
 
 Whatever ends the `with` block (an exception, an interrupt) closes the connection, at which the engine cancels its work; the worker
-ends with it. The caller's thread does all the waiting, and never on a socket.
+ends with it, also where a network stands still. The caller's thread does all the waiting, and never on a socket.
 """
 
 from __future__ import annotations
 
 import codecs
 import contextvars
+import errno
+import http.client
 import json
 import queue
 import threading
@@ -20,9 +22,8 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 import requests
-from docker.errors import DockerException
-from docker.types import CancellableStream
 
+from dockerlab import hijacking
 from dockerlab.client import Client, engine_errors, gone
 from dockerlab.errors import DockerlabError
 
@@ -35,10 +36,12 @@ class Stream:
     """One answer of the engine, as JSON messages."""
 
     def __init__(self, client: Client, method: str, path: str, doing: str, request: Mapping[str, Any]) -> None:
+        self._client = client
         self._api: Any = client.api
         self._method, self._path, self._doing = method, path, doing
         self._request = dict(request)
-        self._response: requests.Response | None = None
+        self._connection: Any = None
+        self._socket: Any = None
         self._messages: queue.Queue[Any] = queue.Queue(_AHEAD)
         self._closed = threading.Event()
         self._body_error: DockerlabError | None = None
@@ -68,40 +71,45 @@ class Stream:
         self._worker.join(_JOIN_SECONDS)
 
     def _shut_down(self) -> None:
-        response = self._response
-        if response is None:
-            return
-        try:
-            CancellableStream(iter(()), response).close()
-        except (DockerException, OSError, AttributeError):
-            # ssh has no socket of ours to shut down, and a finished answer has none left: closing is then all there is to do.
-            response.close()
+        if self._connection is not None:
+            hijacking.wake(self._socket)
+            hijacking.end(self._connection)
 
     def _read(self) -> None:
         try:
-            self._response = self._send()
-            if self._closed.is_set():
-                return self._shut_down()
-            self._api._raise_for_status(self._response)
-            for message in self._decoded(self._response):
-                self._put(message)
+            with self._send() as response:
+                self._api._raise_for_status(response)
+                for message in self._decoded(response):
+                    self._put(message)
             self._put(_END)
         except BaseException as error:  # noqa: BLE001  handed to the caller's thread, which raises it
             self._put(self._body_error or error)
         finally:
-            if self._response is not None:
-                self._response.close()
+            self._shut_down()
 
     def _send(self) -> requests.Response:
-        api = self._api
-        data = self._request.pop("data", None)
+        """Sends it on a connection of its own, which can be ended at any time, and was nobody's before."""
+        api, data = self._api, self._request.pop("data", None)
         if data is not None and not isinstance(data, bytes):
             data = self._body(iter(data))
-        # This connection is shut down whenever the stream is closed: it must not meanwhile have become that of another request.
         headers = {**(self._request.pop("headers", None) or {}), "Connection": "close"}
-        response: requests.Response = api.request(
-            self._method, api._url(self._path), data=data, headers=headers, stream=True, timeout=None, **self._request
-        )
+        url = api._url(self._path)
+        request = api.prepare_request(requests.Request(self._method, url, data=data, headers=headers, **self._request))
+        connection = hijacking.opened(self._client)
+        self._socket, self._connection = connection.sock, connection
+        if self._closed.is_set():
+            raise ConnectionAbortedError("closed before it was sent")
+        try:
+            try:
+                connection.request(self._method, request.path_url, request.body, request.headers, preload_content=False)
+            except OSError as error:
+                # An engine may answer before it has read it all, and read no more.
+                if error.errno not in (errno.EPIPE, errno.ECONNRESET, errno.EPROTOTYPE):
+                    raise
+            answer = connection.getresponse()
+        except (http.client.HTTPException, AttributeError, ValueError) as error:  # of a connection that is ended meanwhile, too
+            raise ConnectionError(str(error)) from error
+        response: requests.Response = api.get_adapter(url).build_response(request, answer)
         return response
 
     def _body(self, chunks: Iterator[bytes]) -> Iterator[bytes]:

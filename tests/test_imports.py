@@ -19,7 +19,7 @@ PACKAGE = ROOT / "dockerlab"
 
 # Rooms that each room may import, besides itself.
 _PURE = {"errors", "reference", "dockerfile", "image", "wire", "faces"}
-_CLIENT = {"drawing", "embedded", "client", "engines", "hijacking", "stream", "images"}
+_CLIENT = {"drawing", "embedded", "transport", "client", "engines", "hijacking", "duplex", "stream", "images"}
 _VERBS = {"builds", "containers", "standins"}
 ROOMS: dict[str, set[str]] = {
     "errors": set(),
@@ -30,10 +30,12 @@ ROOMS: dict[str, set[str]] = {
     "faces": {"errors", "reference", "dockerfile", "image", "wire"},
     "drawing": set(),
     "embedded": {"errors"},
-    "client": {"errors", "embedded"},
+    "transport": {"errors"},
+    "client": {"errors", "embedded", "transport"},
     "engines": {"errors", "embedded", "client", "faces"},
-    "stream": {"errors", "client"},
-    "hijacking": {"client"},
+    "stream": {"errors", "client", "hijacking"},
+    "duplex": set(),
+    "hijacking": {"client", "duplex"},
     "images": {*_PURE, "client", "stream"},
     "builds": {*_PURE, *_CLIENT, "containers"},
     "containers": {*_PURE, *_CLIENT} - {"dockerfile"},

@@ -55,8 +55,12 @@ class Remembering:
     """Of one build. place: names the context. bases: of the same build."""
 
     def __init__(self, client: Client, asked: Asked, place: str, bases: Bases) -> None:
-        self._client, self._asked, self._place, self._bases = client, asked, place, bases
+        self._asked, self._place, self._bases = asked, place, bases
         self._started = time.time_ns()
+        # Asked now: a build that is interrupted asks the engine nothing more.
+        self._identity: str | None = None
+        with suppress(DockerlabError):  # the build says so
+            self._identity = client.identity
         with suppress(DockerfileError):  # the engine says what is wrong with it
             self._stages(salted(""))  # which looks at the base images
 
@@ -72,9 +76,11 @@ class Remembering:
 
     def _reasons(self, record: Build, tally: Tally) -> tuple[Reason, ...]:
         asked = self._asked
+        if self._identity is None:
+            return ()
         memory = Memory(folder(os.environ, sys.platform))
         words = (one.words for stage in self._stages(salted("")) for one in stage.instructions if not one.is_trigger)
-        slots = Slots.of(self._client.identity, asked.tags, f"{self._place} {asked.target}", words)
+        slots = Slots.of(self._identity, asked.tags, f"{self._place} {asked.target}", words)
         past = memory.recall(slots)
         salt = past.salt if past else secrets.token_hex(16)
         found = _with_states(self._stages(salted(salt), record), record)
@@ -137,7 +143,7 @@ class Remembering:
         ids = {}
         for name in names:
             known = self._bases.ids(name)
-            if self._asked.pull or not known:
+            if record.outcome != "interrupted" and (self._asked.pull or not known):
                 # It was not there before, and may have been pulled by now.
                 known = self._bases.again(name)
             more = pinned.get(wording.canonical(name))

@@ -225,9 +225,7 @@ def test_a_context_from_a_folder(client: Client, tmp_path: Path) -> None:
 
 def test_a_connection_that_breaks_in_the_middle(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     """As when the engine is killed: the socket is shut down under the build."""
-    from docker.types import CancellableStream
-
-    from dockerlab import stream
+    from dockerlab import hijacking, stream
 
     opened: list[stream.Stream] = []
     opening = stream.Stream.__init__
@@ -240,9 +238,7 @@ def test_a_connection_that_breaks_in_the_middle(client: Client, monkeypatch: pyt
 
     def cut(record: Build) -> None:
         if record.outcome == "running" and any(step.output for step in record.steps):
-            response = opened[-1]._response
-            assert response is not None
-            CancellableStream(iter(()), response).close()
+            hijacking.wake(opened[-1]._socket)
 
     with pytest.raises(EngineGone, match="the engine's connection broke off"):
         build(client, f"FROM busybox\nRUN echo started {time.time()}; sleep 300\n", progress=cut)
