@@ -35,7 +35,7 @@ from dockerlab.builds.session import Session, unavailable
 from dockerlab.builds.ssh import Agents
 from dockerlab.builds.tally import Tally, heavy
 from dockerlab.builds.walking import Walk
-from dockerlab.client import Client, engine_errors, gone
+from dockerlab.client import Client, engine_errors, gone, is_page
 from dockerlab.dockerfile import Dockerfile
 from dockerlab.dockerfile.planning import Plan
 from dockerlab.dockerfile.program import program
@@ -51,7 +51,6 @@ _NAME: Final = "Dockerfile"  # of a session's
 _TICK: Final = 0.1  # seconds between two reports: at most ten a second
 _DOING: Final = "build the image"
 _ASKED: Final = "DOCKER_BUILDKIT=0 asks for the classic builder"
-_NONE: Final = "the engine has no BuildKit sessions"
 _HAS: Final = "the engine has BuildKit"
 _NO_SESSION: Final = re.compile(r"\bEOF\b|Unavailable|Canceled|session|transport|connection|broken pipe", re.IGNORECASE)
 _ADDRESS: Final = re.compile(r" for https?(?:\+docker)?://\S+(?=:)")  # of the request, where the engine itself says nothing
@@ -157,9 +156,9 @@ def _way(client: Client, asked: Asked, bases: Bases) -> Iterator[_Way]:
         try:
             stack.enter_context(session)
         except EngineError as error:
-            if not unavailable(error):
+            if not (reason := unavailable(error)):
                 raise
-            way = _classic(client, asked, bases, _NONE)
+            way = _classic(client, asked, bases, reason)
         else:
             parameters = {
                 "dockerfile": _NAME,
@@ -281,6 +280,8 @@ def _driven(client: Client, asked: Asked, way: _Way, progress: Callable[[Build],
     except EngineError as error:
         # Refused before the first step, as an HTTP answer.
         said = getattr(error.__cause__, "explanation", None) or _ADDRESS.sub("", error.message)
+        if is_page(str(said)):
+            raise
         raise _why(str(said), None, asked, way, trace.snapshot(time.time(), "failed")) from error
     finally:
         apply(way.mask.end())

@@ -36,6 +36,10 @@ _PIECE: Final = 1 << 16
 _ENOUGH: Final = 1 << 18  # bytes that wait for room: a service is not asked for more
 _JOIN_SECONDS: Final = 5
 _ERRORS = (OSError, ValueError, http.client.HTTPException, AttributeError)  # of a connection that is ended while it is read
+_NONE: Final = "the engine has no BuildKit sessions"
+_REFUSED: Final = "the engine, or a proxy before it, refuses BuildKit sessions"
+# 400: the engine itself, of a connection whose wish to be taken over a proxy has left out.
+_UNAVAILABLE: Final = {**dict.fromkeys((404, 501), _NONE), **dict.fromkeys((400, 403, 405, 426), _REFUSED)}
 
 
 class Exchange(Protocol):
@@ -240,6 +244,6 @@ def _health(exchange: Exchange, metadata: Metadata) -> Service:
     return Unary(exchange, lambda message: encode(HealthCheckResponse(SERVING)))
 
 
-def unavailable(error: EngineError) -> bool:
-    """Whether an error says that the engine has no sessions at all."""
-    return error.status in (http.HTTPStatus.NOT_FOUND, http.HTTPStatus.NOT_IMPLEMENTED)
+def unavailable(error: EngineError) -> str:
+    """Why there are no sessions at all, where an error says that; else "". A proxy before an engine, too, may let none through."""
+    return _UNAVAILABLE.get(error.status or 0, "")
