@@ -7,7 +7,7 @@
 #
 # Needs root and Debian 12. What it starts is kept apart from any engine of yours: sockets in $RUN, images and
 # containers in $STATE, a bridge an engine. Installs, with apt: docker.io, podman, debootstrap, iptables, for the browser
-# tests chromium, and docker-registry, which the tests of the registry client run by themselves.
+# tests chromium, and docker-registry and openssh-server, which tests run by themselves.
 #
 #   engine20   Docker Engine 20.10, the oldest that dockerlab supports (Debian 12's docker.io)
 #   engine28   Docker Engine 28, in a root of its own made by debootstrap (Debian's next release)
@@ -58,7 +58,7 @@ require() {
   [ "$(id -u)" = 0 ] || die "needs root: sudo make engines"
   command -v apt-get >/dev/null || die "needs apt (Debian or Ubuntu); elsewhere install Docker Engine and run: make test"
   local missing=() pair
-  for pair in curl:curl ip:iproute2 ps:procps busybox:busybox-static dockerd:docker.io iptables:iptables podman:podman debootstrap:debootstrap chromium:chromium docker-registry:docker-registry; do
+  for pair in curl:curl ip:iproute2 ps:procps busybox:busybox-static dockerd:docker.io iptables:iptables podman:podman debootstrap:debootstrap chromium:chromium docker-registry:docker-registry sshd:openssh-server; do
     command -v "${pair%%:*}" >/dev/null || missing+=("${pair#*:}")
   done
   [ ${#missing[@]} = 0 ] && return
@@ -67,6 +67,8 @@ require() {
   # No service starts by itself: these engines are run by hand, each on a socket of its own.
   RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >"$STATE/apt.log" 2>&1 ||
     { tail -n 20 "$STATE/apt.log" >&2; die "apt-get install failed: $STATE/apt.log"; }
+  # Nor with the next start of the machine, where nobody had wanted one.
+  [[ " ${missing[*]} " != *" openssh-server "* ]] || systemctl disable --quiet ssh.service >/dev/null 2>&1 || true
 }
 
 # A bridge of its own, so that two daemons do not fight over docker0; it is the parent of its containers' cgroups, too.

@@ -216,6 +216,18 @@ def test_a_file_that_changes_before_its_turn(
     assert not [path for path in kept if path.startswith(str(tmp_path))]
 
 
+def test_the_reason_is_told_whichever_call_the_engine_tells_of(
+    client: Client, tmp_path: Path, then: Callable[[Callable[[], object]], None]
+) -> None:
+    """Engine 20.10 asks for two folders at once, and at times tells of the one that it cancelled for the other's sake."""
+    needs_sessions(client)
+    then(lambda: (tmp_path / "29").unlink(missing_ok=True))
+    for _ in range(5):
+        (tmp_path / "29").write_bytes(os.urandom(100))
+        with pytest.raises(ContextError, match="'29' of the build context went away"):
+            build(client, context=tmp_path)
+
+
 def test_of_a_file_that_grows_what_was_told_is_sent(
     client: Client, tmp_path: Path, then: Callable[[Callable[[], object]], None]
 ) -> None:
