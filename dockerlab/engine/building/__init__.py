@@ -13,7 +13,8 @@ Told as either of them tells it.
 - `state`, `steps`: a stage, step by step, and the cache; `schedule`, `tape`: stages side by side
 
 - `telling`: the seam between what is done and what is said of it, with the classic stream; `vertices`, `tracing`: BuildKit's
-- `solving`: builds with a session, and all of version 2; `following`: PURE. which paths of a context they need
+- `solving`: builds with a session, and all of version 2; `following`: PURE. which paths of a context they need; `exporting`: results
+  that are files of the client's
 
 Every step makes an image of the store, which is the cache, too. Nothing that is half-made is ever an image; what is needed meanwhile is
 in the home's `tmp`.

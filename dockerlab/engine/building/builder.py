@@ -169,7 +169,7 @@ class Build(ABC):
             *(parts.store, parts.snapshots, context, self._pull, self.cancellation, self.hold, telling.finding),
             always_pull=request.pull,
         )
-        committer = Committer(parts.store, _epoch(request), tuple(self._cache_sources()), self.hold)
+        committer = Committer(parts.store, epoch(request), tuple(self._cache_sources()), self.hold)
         shared = Shared(
             self.containers,
             request,
@@ -293,7 +293,8 @@ def whole(error: DockerlabError) -> str:
     return "\n".join([error.message, *error.place, *([error.hint] if error.hint else [])])
 
 
-def _epoch(request: BuildRequest) -> int | None:
+def epoch(request: BuildRequest) -> int | None:
+    """SOURCE_DATE_EPOCH in seconds, None where it is not given. Raises UsageError."""
     text = request.args.get(_EPOCH)
     if not text:
         return None

@@ -6,6 +6,7 @@
         planned.write(out)  the layer's tar: the same bytes for the same files, on every machine
 
     digest(view, path), unpack(view, path, place)   of any file or directory, for `RUN --mount=type=bind`
+    add(writer, entry, view, path)                  a file of a view as an entry of any tar
 
 What is copied keeps its mode, times and attributes; what comes from the build context belongs to root, what comes from an image or a stage
 to whom it did, unless --chown says otherwise. Hard links stay links within one source, holes stay holes.
@@ -324,11 +325,16 @@ def _write(items: Sequence[Item], out: IO[bytes], cancellation: Cancellation) ->
         if first != entry.path:
             writer.add(Entry(entry.path, "link", entry.mode, entry.uid, entry.gid, entry.mtime, target=first))
             continue
-        with view.open(item.source) as file:
-            if entry.sparse is None and entry.size >= _WORTH_A_MAP and (found := _holes(file, entry.size)) is not None:
-                entry = replace(entry, sparse=tuple(found))
-            writer.add(entry, file if entry.sparse is None else _Segments(file, entry.sparse))
+        add(writer, entry, view, item.source)
     writer.close()
+
+
+def add(writer: Writer, entry: Entry, view: View, source: str) -> None:
+    """Writes a file as an entry, its holes as holes. source: where its bytes are in the view."""
+    with view.open(source) as file:
+        if entry.sparse is None and entry.size >= _WORTH_A_MAP and (found := _holes(file, entry.size)) is not None:
+            entry = replace(entry, sparse=tuple(found))
+        writer.add(entry, file if entry.sparse is None else _Segments(file, entry.sparse))
 
 
 def _holes(file: IO[bytes], size: int) -> list[tuple[int, int]] | None:

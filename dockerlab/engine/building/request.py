@@ -24,7 +24,28 @@ BUILDKIT = (
     "same Dockerfile is built, RUN --mount, heredocs and stages side by side included"
 )
 SESSION: Final = "client-session"
-_OUTPUTS: Final = ("image", "moby", "docker")
+_IMAGES: Final = ("image", "moby")
+_SENT: Final = ("local", "tar")
+_NOTHING: Final = "cacheonly"
+_TRUE: Final = ("1", "t", "true")
+
+
+@dataclass(frozen=True)
+class Output:
+    """What becomes of the result. type: of BuildKit's exporter. is_split: into a folder of the platform's name."""
+
+    type: str = "moby"
+    is_split: bool = False
+
+    @property
+    def is_image(self) -> bool:
+        """An image of the engine, which gets its tags."""
+        return self.type in _IMAGES
+
+    @property
+    def is_sent(self) -> bool:
+        """Files for the client."""
+        return self.type in _SENT
 
 
 @dataclass(frozen=True)
@@ -52,6 +73,7 @@ class BuildRequest:
     is_traced: bool = False
     session: str = ""
     build_id: str = ""
+    output: Output = Output()
 
 
 def parse(query: Query, headers: Mapping[str, str], platforms: tuple[str, ...]) -> BuildRequest:
@@ -61,7 +83,7 @@ def parse(query: Query, headers: Mapping[str, str], platforms: tuple[str, ...]) 
         raise UsageError("squash is only supported with experimental mode")
     if query.text("isolation").lower() not in ("", "default"):
         raise UsageError(f'unsupported isolation: "{query.text("isolation")}"')
-    _check_outputs(query, is_traced=is_traced)
+    output = _output(query, is_traced=is_traced)
     if is_traced and remote == SESSION and not session:
         raise UsageError("a build context of a session needs one: session=ID", hint="POST /session opens it.")
     return BuildRequest(
@@ -81,20 +103,26 @@ def parse(query: Query, headers: Mapping[str, str], platforms: tuple[str, ...]) 
         is_traced=is_traced,
         session=session if is_traced else "",
         build_id=query.text("buildid"),
+        output=output,
     )
 
 
-def _check_outputs(query: Query, *, is_traced: bool) -> None:
-    """Raises EngineError for what is no image of this engine."""
-    if query.text("outputs") in ("", "[]", "null"):
-        return
+def _output(query: Query, *, is_traced: bool) -> Output:
+    """Raises UsageError, EngineError for what is no output of this engine."""
+    value = query.json("outputs")
+    if not value:
+        return Output()
+    if not isinstance(value, list) or not all(isinstance(each, dict) for each in value):
+        raise UsageError("invalid outputs specified: a list of objects is expected")
     if not is_traced:
-        raise EngineError("outputs need BuildKit: ask with version=2", status=501)
-    for output in query.json("outputs") or ():
-        kind = output.get("Type") if isinstance(output, dict) else None
-        if kind not in _OUTPUTS:
-            text = f"output of type {str(kind)[:100]} is not supported by dockerlab's engine: it makes images"
-            raise EngineError(text, status=501, hint="Build the image, and copy what is needed out of a container of it.")
+        raise UsageError("outputs need BuildKit: ask with version=2")
+    if len(value) > 1:
+        raise EngineError("multiple outputs not supported", status=500)
+    kind, attributes = value[0].get("Type"), value[0].get("Attrs") or {}
+    if kind not in (*_IMAGES, *_SENT, _NOTHING) or not isinstance(attributes, dict):
+        hint = "dockerlab's engine makes images, and sends files as type=local and type=tar."
+        raise EngineError(f'exporter "{str(kind)[:100]}" could not be found', hint=hint, status=500)
+    return Output(kind, str(attributes.get("platform-split", "")).lower() in _TRUE)
 
 
 def _tag(text: str) -> str:

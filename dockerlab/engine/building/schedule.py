@@ -3,7 +3,7 @@
     schedule = Schedule(needs, work, cancellation, folder)      needs: {2: {0, 1}}; work(2, tape) builds one
     for piece in schedule.messages(): …                         raises the error of the first stage that failed, once what led to it is told
 
-A stage that fails ends all others. When `messages` is at its end, or closed, no thread is left.
+A stage that fails ends all others, by cancelling the build, which goes on otherwise. When `messages` is at its end, or closed, no thread is left.
 """
 
 from __future__ import annotations
@@ -41,6 +41,7 @@ class Schedule:
     def messages(self) -> Iterator[bytes]:
         """What the stages say. To be called once."""
         threads = [threading.Thread(target=self._build, args=(index,), name=f"stage {index}", daemon=True) for index in self._needs]
+        is_whole = False
         try:
             with self._cancellation.calling(self._end):
                 for thread in threads:
@@ -53,8 +54,10 @@ class Schedule:
                     if self._failure and self._failure[0] == index:
                         raise self._failure[1]
                 self._cancellation.check()
+            is_whole = True
         finally:
-            self._cancellation.cancel()
+            if not is_whole:
+                self._cancellation.cancel()
             for tape in self._tapes.values():
                 tape.drop()
             for thread in threads:

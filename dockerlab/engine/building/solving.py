@@ -16,8 +16,9 @@ from typing import IO, TYPE_CHECKING, Final
 
 from dockerlab.dockerfile.commands import Command
 from dockerlab.dockerfile.planning import Planned
+from dockerlab.engine.building import exporting
 from dockerlab.engine.building.archive import spooled
-from dockerlab.engine.building.builder import Build, made
+from dockerlab.engine.building.builder import Build, epoch, made
 from dockerlab.engine.building.cancellation import Cancelled
 from dockerlab.engine.building.checking import Checking
 from dockerlab.engine.building.context import IGNORE, Context
@@ -32,6 +33,7 @@ from dockerlab.engine.building.tracing import Trace, TraceTelling, said
 from dockerlab.engine.building.vertices import CONTEXT, EXPORT, Graph, digest
 from dockerlab.engine.json_lines import line
 from dockerlab.engine.rootfs.reading import View, resolve
+from dockerlab.engine.store.documents import architecture
 from dockerlab.engine.store.streams import chunks
 from dockerlab.errors import DockerlabError, EngineError, UsageError
 from dockerlab.wire import control, services
@@ -53,6 +55,11 @@ _Load = Callable[[Stages], View]
 _DEFAULT: Final = "Dockerfile"
 _LONGEST: Final = 16 << 20  # bytes of a Dockerfile
 _NO_DOCKERFILE: Final = "Cannot locate specified Dockerfile"
+# What an output is called while it is sent.
+_SENT: Final = {
+    "local": ("exporting to client directory", "copying files"),
+    "tar": ("exporting to client tarball", "sending tarball"),
+}
 _HUB: Final = "docker.io"
 _HUB_HOST: Final = "registry-1.docker.io"  # as BuildKit asks for it
 
@@ -99,10 +106,10 @@ class TracedBuild(Build):
             self._tape.close()
 
     def _outcome(self) -> bytes:
-        """The stream's last line."""
+        """The stream's last line; of what is no image nothing."""
         try:
             image = self._build()
-            return line({"id": control.IMAGE, "aux": {"ID": image.id}})
+            return line({"id": control.IMAGE, "aux": {"ID": image.id}}) if image else b""
         except Exception as error:
             if isinstance(error, Cancelled) and self._is_dropped:
                 from dockerlab.engine.sessions.session import SessionEnded
@@ -116,11 +123,12 @@ class TracedBuild(Build):
             code = {"code": error.code} if isinstance(error, CommandFailed) else {}
             return line({"errorDetail": {**code, "message": text}, "error": text})
 
-    def _build(self) -> Image:
+    def _build(self) -> Image | None:
         request, home = self.request, self.containers.parts.home
         if request.session:
             self._session = self.builder.sessions().find(request.session, self.cancellation)
             self._stack.enter_context(self._session.telling(self._drop))
+        exporting.check(self._session, request.output)
         text, context, ignore = self._from_session() if request.remote == SESSION else self._from_archive()
         if not text.strip():
             raise UsageError("the Dockerfile cannot be empty")
@@ -149,7 +157,11 @@ class TracedBuild(Build):
                 pass
         finally:
             checking.rest()
-        return self._exported(made(stages), graph)
+        if request.output.is_image:
+            return self._exported(made(stages), graph)
+        if request.output.is_sent:
+            self._sent(stages)
+        return None
 
     def _load(self, later: Later) -> None:
         with suppress(Exception):  # whoever needs it meets the error
@@ -167,6 +179,29 @@ class TracedBuild(Build):
                 self.store.tag(image, name)
                 self.trace.status(vertex, f"naming to {name}", "", is_over=True)
         return image
+
+    def _sent(self, stages: Stages) -> None:
+        """The result's files go to the client. Of a stage from scratch without a step there are none, which is no error."""
+        assert self._session
+        output, parts = self.request.output, self.containers.parts
+        name, told = _SENT[output.type]
+        platform = f"linux/{architecture()}"
+        id = f"{told} {platform}" if output.is_split else told
+        vertex = digest("export")
+        went = 0
+
+        def progress(size: int) -> None:
+            nonlocal went
+            went = size
+            self.trace.status(vertex, id, "transferring", size)
+
+        with self.trace.working(Vertex(vertex, name)):
+            exporting.export(
+                *(self._session, stages.files(), output, parts.home.tmp, self.cancellation, progress),
+                platform=platform,
+                epoch=epoch(self.request),
+            )
+            self.trace.status(vertex, id, "transferring", went, is_over=True)
 
     # The context
 

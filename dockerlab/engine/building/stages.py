@@ -88,6 +88,10 @@ class Stages:
         """The target's image."""
         return self._done[self.plan.target].image
 
+    def files(self) -> View:
+        """The target's files."""
+        return self._shared.sources.root(self.result())
+
     def base(self, name: str) -> Image:
         """The image that goes by a name, brought where it is missing."""
         return self._shared.sources.base(name, lambda message: None)

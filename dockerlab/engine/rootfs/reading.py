@@ -31,7 +31,7 @@ class View(Protocol):
         """The content of a file, holes as zeros; it can seek. Raises FileNotFoundError, IsADirectoryError."""
 
     def identity(self, path: str) -> object:
-        """Equal for two names of one file (hard links) and for nothing else."""
+        """Equal for two names of one file (hard links) and for nothing else; the path itself only where there is no other name."""
 
 
 def resolve(view: View, path: str, scope: str = "") -> str:

@@ -75,7 +75,8 @@ class _Unpacked(ABC):
     def identity(self, path: str) -> object:
         """See `View`."""
         found = self._find(path)
-        return (found[1].st_dev, found[1].st_ino) if found else path
+        # Of what has one name alone, the path is as good, and need not be remembered.
+        return (found[1].st_dev, found[1].st_ino) if found and found[1].st_nlink > 1 else path
 
     def _find(self, path: str) -> _Place | None:
         last = self._last

@@ -6,5 +6,5 @@
         call.send(message); call.receive()                  from any thread
 
 - `session`, `registry`: the connection and its calls; which there are
-- `syncing`: file sync, the receiver's side, over a call; `packs`: what is kept of one sync for the next
+- `syncing`: file sync, the receiver's side, over a call; `packs`: what is kept of one sync for the next; `sending`: the sender's side
 """

@@ -233,6 +233,24 @@ class Call:
             session._flush()
         return found
 
+    def receive_ready(self) -> list[bytes]:
+        """All messages that are there, maybe none; waits for nothing. Raises SessionEnded, Cancelled."""
+        session = self._session
+        with session._changed:
+            self._check()
+            found = [*self._queue]
+            if found:
+                self._queue.clear()
+                self._waiting = 0
+                session._peer.taken(self._stream)
+                session._flush()
+            return found
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether the client has ended the call, and all that it said is received: `receive` says how."""
+        return self._ended is not None and not self._queue
+
     @property
     def _is_over(self) -> bool:
         return self._ended is not None or self._session.is_ended or self._cancellation.is_asked
