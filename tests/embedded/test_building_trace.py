@@ -5,7 +5,6 @@ Names, inputs and texts are those that Docker Engine 28 gives for the same Docke
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterator
 from typing import Any
@@ -14,7 +13,7 @@ import pytest
 
 from dockerlab.wire import trace
 from tests.embedded import rungs
-from tests.embedded.builds import Files, context, nothing_left
+from tests.embedded.builds import context, nothing_left
 from tests.embedded.rungs import OwnEngine
 from tests.embedded.sessions import Told, asked, build, lines
 
@@ -197,10 +196,3 @@ def test_a_client_that_leaves_ends_the_build(own: OwnEngine) -> None:
 def test_output_that_is_no_text_arrives_as_it_is(own: OwnEngine) -> None:
     told = built(own, "FROM busybox\nRUN printf '\\377\\000x'\n")
     assert told.log("[2/2] RUN printf '\\377\\000x'") == b"\xff\0x"
-
-
-def test_other_outputs_are_refused(own: OwnEngine) -> None:
-    told = built(own, "FROM busybox\n", outputs=[{"Type": "cacheonly"}])
-    assert (told.status, "output of type cacheonly is not supported" in told.error) == (501, True)
-    assert built(own, "FROM busybox\n", outputs=json.loads('[{"Type": "moby"}]')).image
-    assert Files(own.client, "busybox").entries

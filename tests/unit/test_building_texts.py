@@ -87,8 +87,8 @@ def test_credentials_are_read_and_not_shown() -> None:
     ("values", "status", "text"),
     [
         ({"version": "2", "remote": "client-session"}, 400, "session=ID"),
-        ({"outputs": '[{"Type":"local"}]'}, 501, "version=2"),
-        ({"version": "2", "outputs": '[{"Type":"tar"}]'}, 501, "output of type tar is not supported"),
+        ({"outputs": '[{"Type":"local"}]'}, 400, "version=2"),
+        ({"version": "2", "outputs": '[{"Type":"oci"}]'}, 500, 'exporter "oci" could not be found'),
         ({"isolation": "hyperv"}, 400, 'unsupported isolation: "hyperv"'),
         ({"squash": "1"}, 400, "squash is only supported with experimental mode"),
         ({"platform": "linux/arm64"}, 400, "cannot build for linux/arm64"),

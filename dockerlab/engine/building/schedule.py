@@ -3,7 +3,8 @@
     schedule = Schedule(needs, work, cancellation, folder)      needs: {2: {0, 1}}; work(2, tape) builds one
     for piece in schedule.messages(): …                         raises the error of the first stage that failed, once what led to it is told
 
-A stage that fails ends all others, by cancelling the build, which goes on otherwise. When `messages` is at its end, or closed, no thread is left.
+A stage that fails ends all others, by cancelling the build, which goes on otherwise. When `messages` is at its end, or closed, no thread
+is left.
 """
 
 from __future__ import annotations
