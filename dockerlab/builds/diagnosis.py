@@ -14,7 +14,7 @@ from dockerlab.builds.cutting import point
 from dockerlab.builds.record import Build, Step
 from dockerlab.dockerfile import INSTRUCTIONS, Dockerfile, Node, excerpt, nearest, stages
 from dockerlab.dockerfile.program import program
-from dockerlab.errors import BuildError, DockerfileError, printable
+from dockerlab.errors import BuildError, DockerfileError, InvalidReference, printable
 
 _TAIL = 12
 _LISTED = 10
@@ -36,6 +36,11 @@ _NO_STAGE = re.compile(
 _STEP_PREFIX = re.compile(r'^building at STEP ".*?": ', re.DOTALL)
 _MOUNT = re.compile(r"the --(\w+) option requires BuildKit")
 _SYNTAX = re.compile(r"resolve image config for (?:docker-image://)?(\S+)")
+_DIRECTIVE = re.compile(r"\s*#\s*syntax\s*=\s*(\S+)", re.IGNORECASE)
+_ARGUMENT = "build-arg:BUILDKIT_SYNTAX"
+# What BuildKit says of a frontend that ends without a word of its own to it.
+_NO_FRONTEND = re.compile(r"(?:exit code: \d+|no result for incomplete build)$")
+_OTHER_FRONTEND = re.compile(r"dockerlab's engine has one frontend, its own: .*")
 _UNKNOWN_FLAG = re.compile(r"unknown flag: --(\w[\w-]*)")
 _NO_SECRET = re.compile(r"secret (\S+?)(?: not found|: not found)")
 _LOOP = re.compile(r"too many (?:sym)?links|too many levels of symbolic links")
@@ -97,7 +102,8 @@ def diagnose(
         return _before_any_step(said, dockerfile, build)
     if step.line is None:
         if syntax := _SYNTAX.fullmatch(step.text):
-            return _no_frontend(syntax[1], dockerfile, build, said)
+            what = f"the engine cannot fetch the frontend '{reference.parse(syntax[1]).familiar}'"
+            return _frontend(what, "Or give it a registry that it reaches.", dockerfile, build, said)
         return BuildError(
             f"a step that is not in the Dockerfile failed: {step.text}",
             instruction=step.text,
@@ -154,17 +160,40 @@ def diagnose(
     return _error(f"line {step.line}: {first}", node, 0, dockerfile, build, step, step.output[-_TAIL:], None)
 
 
-def _no_frontend(image: str, dockerfile: Dockerfile, build: Build, said: str) -> BuildError:
-    """`# syntax=` names an image that the engine cannot get."""
-    line = next((n for n, text in enumerate(dockerfile.source, start=1) if re.match(r"\s*#\s*syntax\s*=", text, re.IGNORECASE)), 1)
+def _frontend(what: str, otherwise: str, dockerfile: Dockerfile, build: Build, said: str) -> BuildError:
+    """What is wrong with the frontend that `# syntax=` names, or an argument. otherwise: what to do that keeps it."""
+    own = f"out: the engine's own frontend then reads the Dockerfile. {otherwise}"
+    evidence = (f"the engine says: {said.splitlines()[0]}",)
+    if _ARGUMENT in said:
+        flag = "--build-arg BUILDKIT_SYNTAX"
+        return BuildError(f"{flag}: {what}", build=build, evidence=evidence, hint=f"Leave {flag} {own}")
+    line = next((n for n, text in enumerate(dockerfile.source, start=1) if _DIRECTIVE.match(text)), 1)
     return BuildError(
-        f"line {line}: the engine cannot fetch the frontend '{reference.parse(image).familiar}'",
+        f"line {line}: {what}",
         line=line,
         build=build,
         place=excerpt(dockerfile.source, line),
-        evidence=(f"the engine says: {said.splitlines()[0]}",),
-        hint="Leave the line out: the engine's own frontend then reads the Dockerfile. Or give it a registry that it reaches.",
+        evidence=evidence,
+        hint=f"Leave the line {own}",
     )
+
+
+def _wrong_frontend(said: str, dockerfile: Dockerfile, build: Build) -> BuildError | None:
+    """The error for a frontend that is there and none, for a name that is none, for an engine that runs no other than its own."""
+    if own := _OTHER_FRONTEND.search(said):
+        return _frontend(own[0].splitlines()[0], "Or build with Docker Engine, which runs others.", dockerfile, build, said)
+    named = dockerfile.directives.get("syntax", "").split()
+    if "invalid reference format" in said and named and _ARGUMENT not in said:
+        try:
+            reference.parse(named[0])
+        except InvalidReference:
+            what = f"'{named[0]}' cannot be the name of a frontend's image"
+            return _frontend(what, "Or name one as BuildKit does: docker/dockerfile:1.", dockerfile, build, said)
+    image = next((match[1] for step in build.steps if (match := _SYNTAX.fullmatch(step.text))), None)
+    if image is None or not _NO_FRONTEND.search(said.splitlines()[0] if said else ""):
+        return None
+    what = f"the image '{reference.parse(image).familiar}' is no frontend: it does not read Dockerfiles"
+    return _frontend(what, "Or name an image that is one, such as docker/dockerfile:1.", dockerfile, build, said)
 
 
 def _late(flag: str) -> str | None:
@@ -213,6 +242,8 @@ def _before_any_step(said: str, dockerfile: Dockerfile, build: Build) -> BuildEr
     """The engine refused the Dockerfile as a whole."""
     if broken := _BROKEN_RULES.search(said):
         return _broken_rules(sorted(broken[1].split(", ")), dockerfile, build)
+    if wrong := _wrong_frontend(said, dockerfile, build):
+        return wrong
     evidence = (f"the engine says: {said.splitlines()[0]}",) if said else ()
     if no_stage := _NO_STAGE.search(said):
         wanted = next(group for group in no_stage.groups() if group)

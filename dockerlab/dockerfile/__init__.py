@@ -14,6 +14,7 @@ For who carries it out, and not imported here:
 - `commands`, `reading`, `expansion`: instructions as values; nodes → commands; their variables replaced
 - `program`, `planning`: all of it in stages, and what of it a build needs
 - `checks`: what can be said against it
+- `frontends`: which frontend it asks for
 """
 
 from dockerlab.dockerfile.excerpt import excerpt

@@ -7,6 +7,7 @@ import stat
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -31,8 +32,8 @@ COPY --from=made /t /
 """
 # The pipe is not copied: the builder of Engine 20.10 leaves pipes behind. No owner is given by a command: not every engine can.
 OWNED = """FROM busybox
-RUN mkdir -p /t/d && mkfifo /t/fifo && chmod 1777 /t/d # {nonce}
-COPY --chown=1000:1001 --chmod=4755 mine /t/
+RUN mkdir -p /t/d && mkfifo /t/fifo && chmod 1777 /t/d && touch /t/set && chmod 4755 /t/set # {nonce}
+COPY --chown=1000:1001 --chmod=0750 mine /t/
 COPY --chown=1000:1001 --chmod=0 shut /t/
 """
 OWN = {"mine": "mine", "shut": "secret"}
@@ -58,7 +59,7 @@ def what_it_has(client: Client) -> None:
         pytest.skip("the engine has no sessions")
 
 
-def export(client: Client, text: str, output: str, **options: object) -> dockerlab.Build:
+def export(client: Client, text: str, output: str, **options: Any) -> dockerlab.Build:
     return builds.export(text.replace("{nonce}", NONCE), output, client=client, label=LABEL, **options)
 
 
@@ -92,7 +93,8 @@ def test_an_archive(client: Client, tmp_path: Path) -> None:
     assert shown == {
         "t/d": (0, 0, "0o1777", tarfile.DIRTYPE),
         "t/fifo": (0, 0, "0o644", tarfile.FIFOTYPE),
-        "t/mine": (1000, 1001, "0o4755", tarfile.REGTYPE),
+        "t/mine": (1000, 1001, "0o750", tarfile.REGTYPE),
+        "t/set": (0, 0, "0o4755", tarfile.REGTYPE),
         "t/shut": (1000, 1001, "0o0", tarfile.REGTYPE),
     }
 

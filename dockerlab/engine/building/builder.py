@@ -9,6 +9,7 @@ from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import nullcontext, suppress
 from typing import TYPE_CHECKING, Any
 
+from dockerlab.dockerfile import frontends
 from dockerlab.dockerfile.parser import parse
 from dockerlab.dockerfile.planning import Plan
 from dockerlab.dockerfile.program import Program, program
@@ -82,7 +83,9 @@ class Builder:
         if not text.strip():
             raise UsageError(f"the Dockerfile ({request.dockerfile}) cannot be empty")
         try:
-            return program(parse(text))
+            dockerfile = parse(text)
+            frontends.check(dockerfile, request.args)
+            return program(dockerfile)
         except DockerfileError as error:
             raise UsageError(whole(error)) from error
 
