@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.embedded import sessions
 from tests.embedded.archives import Made, layer, packed
-from tests.embedded.builds import build
+from tests.embedded.builds import Files, build
 from tests.embedded.disks import FULL, TIGHT, Disk, disk, files, left, refused
 from tests.embedded.registries import docker_registry, put
 from tests.embedded.rungs import RUNGS, OwnEngine, engine, eventually
@@ -70,6 +72,38 @@ def test_builds_that_do_not_fit_leave_nothing(small: Disk, own: OwnEngine) -> No
         eventually(lambda: not left(own) and not client.get("/containers/json", all=1), f"{dockerfile} left {left(own)}")
         small.clear()
     assert build(client, "FROM busybox\nCOPY . /\nRUN true\n", {"a": "x"}, nocache=True).image
+
+
+@pytest.mark.parametrize("own", RUNGS, indirect=True)
+def test_a_context_that_does_not_fit_leaves_nothing_and_comes_when_there_is_room(small: Disk, own: OwnEngine) -> None:
+    """By a session: what has come is kept for the next build, so that it must be whole."""
+    dockerfile = "FROM busybox\nCOPY small /\nRUN --mount=type=bind,source=large,target=/l sha256sum /l >/sum\n"
+    large = LARGE * 2 + b"end"
+    folder = sessions.Folder({"Dockerfile": dockerfile, "small": "s", "large": large})
+
+    def built() -> sessions.Told:
+        with sessions.session(own.home.socket, folder, key="full") as made:
+            return sessions.build(own.home.socket, session=made.id)
+
+    small.fill(TIGHT)
+    assert FULL in built().error
+    eventually(lambda: not left(own), f"left: {left(own)}")
+    assert not packs(own), "half a context is none"
+    small.clear()
+    spent(small, own)
+    assert FULL in built().error.lower()
+    small.clear()
+    found = Files(own.client, built().image)
+    assert found.text("sum").split()[0] == hashlib.sha256(large).hexdigest()
+    assert packs(own)
+    folder.sent.clear()
+    assert Files(own.client, built().image).text("small") == "s"
+    assert folder.sent == []
+
+
+def packs(own: OwnEngine) -> list[Path]:
+    """Files of contexts that are kept, but for Dockerfiles: those are small."""
+    return [path for path in (own.home.root / "contexts").rglob("*") if path.is_file() and path.stat().st_size > len(LARGE)]
 
 
 def test_a_pull_that_does_not_fit_leaves_nothing(small: Disk, own: OwnEngine, address: str) -> None:

@@ -8,6 +8,10 @@
 `<root>/contexts/<name>/` has an index, which is replaced at once, and packs: the new files of one sync each, one after the other. A pack is
 not changed once it is there, and whoever needs it has it open: it may be removed at any time. So builds of one key at once, a removal
 meanwhile and a kill cost at most that files travel again. What is least recently used goes first when all together is too big.
+
+Nothing waits for the disk. A kill loses nothing of what was written; where the power fails, an index may be there and its packs be short,
+or zeros. So an index says in which boot of the machine it was written, and what comes from another one counts only once its bytes have
+their digests.
 """
 
 from __future__ import annotations
@@ -25,10 +29,12 @@ from typing import Any, Final
 from dockerlab.engine.home import BUILD_FILES, Home, read_json, write_json
 from dockerlab.engine.rootfs.removal import remove
 from dockerlab.engine.store.disk import Budget, full_disk_is_an_error
+from dockerlab.errors import EngineError
 
 _HALF_MADE: Final = f"{BUILD_FILES}context-"
 _INDEX: Final = "index.json"
 _VERSION: Final = 1
+_BOOT: Final = Path("/proc/sys/kernel/random/boot_id")
 _MOST: Final = 10 << 30  # bytes of all packs together
 _MOST_PACKS: Final = 12  # of one key; then they become one
 _PIECE: Final = 1 << 20
@@ -119,12 +125,17 @@ class Contexts:
         """Makes an index and new packs the ones that count, and removes the packs that no longer do."""
         with self._lock:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            for name, path in packs.items():
-                path.rename(folder / name)
-            # Others may have replaced what this one began with.
-            there = {path.name for path in folder.iterdir()}
-            files = [one for one in index["files"] if one[-4] in there]
-            write_json(folder / _INDEX, {**index, "files": files}, is_new=True)
+            try:
+                for name, path in packs.items():
+                    path.rename(folder / name)
+                # Others may have replaced what this one began with.
+                there = {path.name for path in folder.iterdir()}
+                files = [one for one in index["files"] if one[-4] in there]
+                write_json(folder / _INDEX, {**index, "files": files}, is_new=True)
+            except OSError:  # a full disk: no pack is there that no index names
+                for name in packs:
+                    (folder / name).unlink(missing_ok=True)
+                raise
             for name in there - {_INDEX} - {one[-4] for one in files}:
                 (folder / name).unlink(missing_ok=True)
         self._evict(folder.name)
@@ -171,6 +182,8 @@ class Draft:
         self._new = os.urandom(8).hex()
         self._end = self._written = 0
         self._budget = Budget(self._home.tmp)
+        self._boot = _boot()
+        self._is_of_this_boot = True
         self._read()
 
     # What was there
@@ -179,6 +192,7 @@ class Draft:
         try:
             index = read_json(self._folder / _INDEX)
             files = index["files"] if index["version"] == _VERSION else []
+            self._is_of_this_boot = bool(self._boot) and index.get("boot") == self._boot
         except (OSError, ValueError, KeyError, TypeError):
             return  # there is none, or none that can be read: then all travels
         for pack in {one[-4] for one in files}:
@@ -186,8 +200,19 @@ class Draft:
                 self._files[pack] = os.open(self._folder / pack, os.O_RDONLY | os.O_CLOEXEC)
         sizes = {pack: os.fstat(fd).st_size for pack, fd in self._files.items()}
         for path, *told, pack, offset, size, digest in files:
-            if offset + size <= sizes.get(pack, -1):
-                self.known[path] = Known(tuple(told), Bytes(pack, offset, size, bytes.fromhex(digest)))
+            place = Bytes(pack, offset, size, bytes.fromhex(digest))
+            if offset + size <= sizes.get(pack, -1) and (self._is_of_this_boot or self._is_whole(place)):
+                self.known[path] = Known(tuple(told), place)
+
+    def _is_whole(self, place: Bytes) -> bool:
+        """Whether the bytes are those that came."""
+        hash_ = hashlib.sha256()
+        at, end = place.offset, place.offset + place.size
+        with suppress(OSError):
+            while at < end and (piece := os.pread(self._files[place.pack], min(end - at, _PIECE), at)):
+                hash_.update(piece)
+                at += len(piece)
+        return hash_.digest() == place.digest
 
     def close(self) -> None:
         """Lets go of the packs, and removes what was not committed."""
@@ -241,8 +266,8 @@ class Draft:
         """What is known from now on. What cannot be kept is not: the build has it all the same."""
         if not self._is_kept:
             return
-        with suppress(OSError):
-            if files == self.known and self._scratch is None:
+        with suppress(OSError, EngineError):
+            if files == self.known and self._scratch is None and self._is_of_this_boot:
                 os.utime(self._folder / _INDEX)
                 return
             used = {known.bytes.pack for known in files.values()}
@@ -254,7 +279,7 @@ class Draft:
                 [path, *one.told, one.bytes.pack, one.bytes.offset, one.bytes.size, one.bytes.digest.hex()]
                 for path, one in files.items()
             ]
-            self._contexts.replace(self._folder, packs, {"version": _VERSION, "files": rows})
+            self._contexts.replace(self._folder, packs, {"version": _VERSION, "boot": self._boot, "files": rows})
 
     def _merged(self, files: Mapping[str, Known]) -> dict[str, Known]:
         """The files, those of small packs copied into the new one."""
@@ -301,6 +326,13 @@ class Writing:
         """All has come."""
         self._draft.ended(self._start + self.size)
         return Bytes(self._draft._new, self._start, self.size, self._hash.digest())
+
+
+def _boot() -> str:
+    """Which start of the machine this is; "" where that is not told."""
+    with suppress(OSError):
+        return _BOOT.read_text(encoding="ascii").strip()
+    return ""
 
 
 def _size(folder: Path) -> int:
