@@ -13,7 +13,7 @@ import pytest
 
 from dockerlab.wire import trace
 from tests.embedded import rungs
-from tests.embedded.builds import context, nothing_left
+from tests.embedded.builds import Files, context, nothing_left
 from tests.embedded.rungs import OwnEngine
 from tests.embedded.sessions import Told, asked, build, lines
 
@@ -196,3 +196,19 @@ def test_a_client_that_leaves_ends_the_build(own: OwnEngine) -> None:
 def test_output_that_is_no_text_arrives_as_it_is(own: OwnEngine) -> None:
     told = built(own, "FROM busybox\nRUN printf '\\377\\000x'\n")
     assert told.log("[2/2] RUN printf '\\377\\000x'") == b"\xff\0x"
+
+
+def test_any_image_is_a_cache_with_or_without_one_that_is_inline(own: OwnEngine) -> None:
+    """BUILDKIT_INLINE_CACHE asks for what images of this engine have anyhow: their history. What is not there is no error."""
+    text = f"FROM busybox\nRUN echo {os.urandom(8).hex()}; cat /proc/sys/kernel/random/uuid >/id\nENV A=1\nWORKDIR /w\n"
+    first = built(own, text, buildargs={"BUILDKIT_INLINE_CACHE": "1"}, t="inline:1")
+    identity = Files(own.client, first.image).text("id")
+    archive = own.client.ask("GET", "/images/inline:1/get").body
+    assert own.client.ask("DELETE", "/images/inline:1", force=1).status == 200
+    own.client.post("/images/prune")
+    assert own.client.post("/images/load", archive).status == 200
+    sources = ["nowhere.invalid/x:1", "type=registry,ref=nowhere.invalid/y", "inline:1"]
+    again = built(own, text, buildargs={"BUILDKIT_INLINE_CACHE": "1"}, cachefrom=sources)
+    assert Files(own.client, again.image).text("id") == identity
+    assert [again.vertexes[name].cached for name in again.vertexes if name.startswith(("[2/3]", "[3/3]"))] == [True, True]
+    assert Files(own.client, built(own, text, cachefrom=sources, nocache=True).image).text("id") != identity
