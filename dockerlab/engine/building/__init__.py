@@ -16,8 +16,8 @@ Told as either of them tells it.
 - `solving`: builds with a session, and all of version 2; `following`: PURE. which paths of a context they need; `exporting`: results
   that are files of the client's
 
-Every step makes an image of the store, which is the cache, too. `--cache-from` takes images that are there, of any origin, by the steps that
-their history tells; none is pulled for it. What a text does not tell all of (a RUN with mounts, a heredoc or a network) is not taken so.
-BUILDKIT_INLINE_CACHE changes nothing: every image has that history. There is one frontend (`dockerfile.frontends`). Nothing that is
+Every step makes an image of the store, which is the cache, too. `--cache-from` takes images that are there, of any origin, by the steps
+that their history tells; none is pulled for it. What a text does not tell all of (a RUN with mounts, a heredoc or a network) is not taken
+so. BUILDKIT_INLINE_CACHE changes nothing: every image has that history. There is one frontend (`dockerfile.frontends`). Nothing that is
 half-made is ever an image; what is needed meanwhile is in the home's `tmp`.
 """
