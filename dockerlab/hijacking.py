@@ -3,6 +3,7 @@
     connection = opened(client)                                   docker-py's, and no other request's
     response = ask(connection, client, "POST", "/session", headers=[("Connection", "Upgrade"), …])
     read(65536)                                                   where `read = reader(response, upgraded=True)`
+    connection, read = upgraded(client, "/grpc", doing="build")   all that at once, for what becomes HTTP/2
     connection.sock.sendall(…)
     end(connection)                                               from any thread: whoever reads or writes is woken
 
@@ -25,7 +26,7 @@ from urllib.parse import urlencode
 import requests
 import urllib3
 
-from dockerlab.client import Client
+from dockerlab.client import Client, engine_errors, meaning
 from dockerlab.duplex import Duplex
 
 
@@ -99,6 +100,22 @@ def reader(response: http.client.HTTPResponse, *, upgraded: bool) -> Callable[[i
         return (response.fp if upgraded else response).read1(size)
 
     return read
+
+
+def upgraded(
+    client: Client, path: str, *, doing: str, headers: Iterable[tuple[str, str]] = ()
+) -> tuple[Any, Callable[[int], bytes]]:
+    """A connection that becomes HTTP/2, and what reads it. Raises EngineError, EngineGone."""
+    with engine_errors(doing):
+        connection = opened(client)
+        try:
+            response = ask(connection, client, "POST", path, headers=[("Connection", "Upgrade"), ("Upgrade", "h2c"), *headers])
+            if response.status != http.HTTPStatus.SWITCHING_PROTOCOLS:
+                raise meaning(said(response.read()), doing, response.status, None)
+        except BaseException:
+            end(connection)
+            raise
+    return connection, reader(response, upgraded=True)
 
 
 def said(body: bytes) -> str:

@@ -3,7 +3,7 @@
 - `context`: the files that COPY and ADD can reach; as a tar stream, for a classic builder
 - `session`: what BuildKit asks this process for while it builds; `walking`, `sending`: the context's files, of which changed ones travel
 - `classic`, `buildkit`: a builder's stream → the one event type (`dockerlab.wire.trace`)
-- `driving`: which of them runs the build, and how
+- `driving`: which of them runs the build, and how; `solving`: by BuildKit's own API, for `contexts`, named, and `caching`
 - `record`: events → steps with state, time and log: the value that stays on the image, or on the error
 - `checking`, `hadolint`: what is to be said of a Dockerfile before it is built
 - `remembering`, `memory`: what is kept of a build for the next; `inputs`, `aligning`, `reasons`: why a step ran
@@ -19,7 +19,9 @@ from pathlib import Path
 from typing import Any
 
 from dockerlab import images, reference
+from dockerlab.builds.caching import CacheTo, check_stages
 from dockerlab.builds.context import Context
+from dockerlab.builds.contexts import Contexts
 from dockerlab.builds.driving import Asked, run
 from dockerlab.builds.exporting import Output
 from dockerlab.builds.reasons import Reason
@@ -43,10 +45,13 @@ def build(
     build_arg: Mapping[str, str | None] | Iterable[str] = (),
     target: str | None = None,
     no_cache: bool = False,
+    no_cache_filter: str | Iterable[str] = (),
     pull: bool = False,
     platform: str | None = None,
     label: Mapping[str, str] | Iterable[str] = (),
     cache_from: str | Iterable[str] = (),
+    cache_to: str | Iterable[str] = (),
+    build_contexts: Mapping[str, str | os.PathLike[str]] | Iterable[str] = (),
     secret: Secrets | Mapping[str, str | bytes] | Iterable[str] = (),
     ssh: str | Iterable[str] = (),
     progress: Callable[[Build], object] | None = None,
@@ -59,16 +64,36 @@ def build(
     files: path → content, over that folder.
     tag: one or several references. build_arg, label: a mapping, or `KEY=VALUE` strings; a build_arg `KEY` takes its value from the
     environment, as docker does.
-    cache_from: images whose layers count as a cache, too.
+    no_cache_filter: stages that are built anew. cache_from: images whose layers count as a cache, too. cache_to: `type=inline`, or where
+    the engine can `type=registry,ref=…`.
+    build_contexts: what else FROM, COPY --from and RUN --mount=from can name: a folder, `docker-image://IMAGE` or an address, by name; a
+    mapping, or `NAME=WHAT` strings.
     secret: values by id, or texts such as `id=token,env=TOKEN` and `id=token,src=FILE`. ssh: `default`, or `ID=SOCKET`.
     progress: is called in this thread with the build so far, at most ten times a second, and once with how it ended.
 
     Returns the image; `image.build` is the record of the build. An interrupt (KeyboardInterrupt) stops the build in the engine.
 
     Raises BuildError (with line, log, exit code), DockerfileError, ContextError, InvalidReference, UsageError (also for what needs
-    BuildKit, where there is none), NoEngine, EngineGone.
+    BuildKit, or BuildKit's own API, where there is none), NoEngine, EngineGone.
     """
-    asked = _asked(dockerfile, context, files, tag, build_arg, target, no_cache, pull, platform, label, cache_from, secret, ssh)
+    asked = _asked(
+        dockerfile,
+        context=context,
+        files=files,
+        tag=tag,
+        build_arg=build_arg,
+        target=target,
+        no_cache=no_cache,
+        no_cache_filter=no_cache_filter,
+        pull=pull,
+        platform=platform,
+        label=label,
+        cache_from=cache_from,
+        cache_to=cache_to,
+        build_contexts=build_contexts,
+        secret=secret,
+        ssh=ssh,
+    )
     client = client or connect()
     record = run(client, asked, progress or (lambda build: None))
     assert record.image_id, "a build that is done has an image"
@@ -101,35 +126,45 @@ def export(
 
 def _asked(
     dockerfile: str | os.PathLike[str],
+    *,
     context: str | os.PathLike[str] | None = None,
     files: Mapping[str, str | bytes] | None = None,
     tag: str | Iterable[str] = (),
     build_arg: Mapping[str, str | None] | Iterable[str] = (),
     target: str | None = None,
     no_cache: bool = False,
+    no_cache_filter: str | Iterable[str] = (),
     pull: bool = False,
     platform: str | None = None,
     label: Mapping[str, str] | Iterable[str] = (),
     cache_from: str | Iterable[str] = (),
+    cache_to: str | Iterable[str] = (),
+    build_contexts: Mapping[str, str | os.PathLike[str]] | Iterable[str] = (),
     secret: Secrets | Mapping[str, str | bytes] | Iterable[str] = (),
     ssh: str | Iterable[str] = (),
 ) -> Asked:
     """What `build` is given, checked."""
     text = text_of(dockerfile)
+    parsed = parse(text)
+    anew = tuple(_several(no_cache_filter))
+    check_stages(anew, parsed)
     return Asked(
-        parse(text),
+        parsed,
         text,
         Context.of(context, files),
-        tuple(reference.parse(t).familiar for t in _several(tag)),
-        pairs_of("--build-arg", build_arg, from_environment=True),
-        pairs_of("--label", label, from_environment=False),
-        target or "",
-        no_cache,
-        pull,
-        platform or "",
-        tuple(_several(cache_from)),
-        secret if isinstance(secret, Secrets) else Secrets.of(secret),
-        Agents.of(_several(ssh)),
+        tags=tuple(reference.parse(t).familiar for t in _several(tag)),
+        args=pairs_of("--build-arg", build_arg, from_environment=True),
+        labels=pairs_of("--label", label, from_environment=False),
+        target=target or "",
+        no_cache=no_cache,
+        no_cache_filter=anew,
+        pull=pull,
+        platform=platform or "",
+        cache_from=tuple(_several(cache_from)),
+        cache_to=tuple(CacheTo.of(one) for one in _several(cache_to)),
+        contexts=Contexts.of(build_contexts),
+        secrets=secret if isinstance(secret, Secrets) else Secrets.of(secret),
+        agents=Agents.of(_several(ssh)),
         ignore=_ignore(dockerfile),
     )
 

@@ -5,9 +5,9 @@
     {"error": "failed to solve: …"}
 
 A vertex is named `[stage 2/4] RUN make`: the second of the stage's four instructions that have a vertex, which are RUN, COPY, ADD and
-WORKDIR, and a FROM that names an image. It gets the digest that the instruction has in the record (see `rows`), also where others name it
-as their input; vertexes without an instruction keep theirs. Instructions without a vertex (ENV, CMD, …) are done as soon as a later one of
-their stage begins, or with the build; they are cached unless one before them in their stage ran.
+WORKDIR, and a FROM that names an image; one that names a context has none. It gets the digest that the instruction has in the record (see
+`rows`), also where others name it as their input; vertexes without an instruction keep theirs. Instructions without a vertex (ENV, CMD, …)
+are done as soon as a later one of their stage begins, or with the build; they are cached unless one before them in their stage ran.
 
 Stages with one base image share its vertex, and those of its ONBUILD triggers, which is named after one of them, or by another build after
 a stage of its own: a FROM is found by its image. The first of the stages has it; of the others the row has the same state, and that one as
@@ -43,7 +43,10 @@ _NAME: Final = re.compile(
 _FROM: Final = re.compile(
     r"(?P<place>\[(?:(?P<platform>[a-z0-9]+/\S+) )?(?:(?P<stage>[^\s\]]+) )? *\d+/\d+\] )?FROM (?P<image>\S+)"
 )
-_IMAGE: Final = re.compile(r"\[internal\] load metadata for (?P<image>\S+)|FROM (?P<from>\S+)|(?P<url>https?://\S+)")
+_IMAGE: Final = re.compile(
+    r"\[internal\] load metadata for (?P<image>\S+)|FROM (?P<from>\S+)|\[context (?P<context>\S+)\] .+|(?P<url>https?://\S+)",
+    re.DOTALL,
+)
 _TAKEN: Final = re.compile(r"\bfrom=([^\s,]+)")
 _EXIT_CODE: Final = re.compile(r"\bexit code: (\d+)")
 _CANCELLED: Final = re.compile(r"\bcontext canceled\b")
@@ -70,6 +73,7 @@ class Adapter:
         self._waiting = waiting(dockerfile, self._stages)
         self._settled: dict[str, Vertex] = {}
         self._ran: set[str] = set()
+        self._cached: set[str] = set()
         self._rows: dict[str, tuple[str, ...]] = {}
         self._owners: dict[str, str] = {}
         self._blamed: set[str] = set()
@@ -124,6 +128,11 @@ class Adapter:
         if self._is_foreign(vertex.name) or (vertex.started is None and not vertex.error and self._is_early(vertex)):
             return
         first, *others = self._rows[vertex.digest] = self._places(vertex) or (vertex.digest,)
+        if (stage := self._stage(first)) and first != stage.source.digest:
+            # What another cache had is told twice, the second time as it is fetched.
+            if vertex.cached and vertex.completed is not None:
+                self._cached.add(first)
+            vertex = replace(vertex, cached=vertex.cached or first in self._cached)
         error, completed = vertex.error, vertex.completed
         if error and _CANCELLED.search(error):
             # Another step failed, and this one was stopped with it.
@@ -283,14 +292,14 @@ class Adapter:
         if not match or vertex.digest in self._blamed:
             return None
         self._blamed.add(vertex.digest)
-        wanted = match["url"] or wording.canonical(match["image"] or match["from"])
+        wanted = match["url"] or wording.canonical(match["image"] or match["from"] or match["context"])
         sources = {stage.source.digest: stage.image for stage in self._stages}
         with_variables = None
         for index, node in enumerate(self._nodes):
             digest = str(index)
             if digest not in self._waiting:
                 continue
-            words = [*node.arguments.split(), *(flag.partition("=")[2] for flag in node.flags)]
+            words = [*node.arguments.split(), *(word for flag in node.flags for word in re.split("[=,]", flag)[1:])]
             names = (*words, *map(wording.canonical, words), sources.get(digest))
             if node.keyword in ("FROM", *COUNTED) and wanted in names:
                 return digest

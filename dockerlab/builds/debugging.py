@@ -81,7 +81,17 @@ def debug(
     owner = _owner()
     is_ours = _check_name(client, name, owner)
     text = found.before(asked.text)
-    cut = replace(asked, dockerfile=parse(text), text=text, tags=(), target="", no_cache=False, output=Output())
+    cut = replace(
+        asked,
+        dockerfile=parse(text),
+        text=text,
+        tags=(),
+        target="",
+        no_cache=False,
+        no_cache_filter=(),
+        cache_to=(),
+        output=Output(),
+    )
     record = run(client, cut, progress or (lambda build: None), remember=False)
     assert record.image_id, "a build that is done has an image"
     image = images.get(record.image_id, client=client)

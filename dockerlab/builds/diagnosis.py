@@ -333,7 +333,7 @@ def _column(dockerfile: Dockerfile, node: Node, part: str) -> int:
 
 def _context_hint(paths: Iterable[str], node: Node) -> str:
     if any(flag.startswith("--from=") for flag in node.flags):
-        return "The file is looked for in that stage or image, not in the build context."
+        return "The file is looked for in that stage, image or named context, not in the build context."
     paths = list(paths)
     listed = paths[: _LISTED + 1]
     if not listed:

@@ -1,7 +1,8 @@
 """One build, driven: which of an engine's builders runs it, messages → events → record, reports while it runs, and what went wrong.
 
 BuildKit, with a session, wherever the engine has it (Docker Engine, dockerlab's own); else the classic builder, with the context as a
-tar (Podman; or DOCKER_BUILDKIT=0 asks for it, as with `docker build`). The record says which, and why.
+tar (Podman; or DOCKER_BUILDKIT=0 asks for it, as with `docker build`). The record says which, and why. BuildKit is asked by `POST /build`,
+and only for what that does not pass on by its own API (`dockerlab.builds.solving`).
 """
 
 from __future__ import annotations
@@ -19,9 +20,11 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final, Protocol
 
 from dockerlab import embedded
-from dockerlab.builds import buildkit, classic
+from dockerlab.builds import buildkit, caching, classic, solving
 from dockerlab.builds.bases import Bases
+from dockerlab.builds.caching import CacheTo
 from dockerlab.builds.context import DOCKERFILE, Context
+from dockerlab.builds.contexts import Contexts
 from dockerlab.builds.credentials import Credentials
 from dockerlab.builds.diagnosis import diagnose, refuse_heredocs
 from dockerlab.builds.exporting import Exporter, Output
@@ -47,11 +50,11 @@ from dockerlab.wire.trace import Event, Lint
 BUILDKIT: Final = "buildkit"
 CLASSIC: Final = "classic"
 
-_NAME: Final = "Dockerfile"  # of a session's
 _TICK: Final = 0.1  # seconds between two reports: at most ten a second
 _DOING: Final = "build the image"
 _ASKED: Final = "DOCKER_BUILDKIT=0 asks for the classic builder"
 _HAS: Final = "the engine has BuildKit"
+_NO_API: Final = "this engine does not have it"
 _NO_SESSION: Final = re.compile(r"\bEOF\b|Unavailable|Canceled|session|transport|connection|broken pipe", re.IGNORECASE)
 _ADDRESS: Final = re.compile(r" for https?(?:\+docker)?://\S+(?=:)")  # of the request, where the engine itself says nothing
 _OFF: Final = ("0", "false", "no")
@@ -71,7 +74,10 @@ class Asked:
     no_cache: bool = False
     pull: bool = False
     platform: str = ""
+    no_cache_filter: tuple[str, ...] = ()
     cache_from: tuple[str, ...] = ()
+    cache_to: tuple[CacheTo, ...] = ()
+    contexts: Contexts = field(default_factory=Contexts)
     secrets: Secrets = field(default_factory=lambda: Secrets({}))
     agents: Agents = field(default_factory=lambda: Agents({}))
     output: Output = field(default_factory=Output)
@@ -111,7 +117,7 @@ class Adapter(Protocol):
 
 @dataclass
 class _Way:
-    """How a build is sent. request: of `POST /build`, besides its parameters.
+    """How a build is sent. request: of `POST /build`, besides its parameters. solve: what is done in its place; takes a tick.
 
     failed: what went wrong on our side, to be raised first. heavy: what is to be said of the context's size. problems: with credentials.
     mask: hides the secrets that were handed out.
@@ -127,6 +133,7 @@ class _Way:
     heavy: Callable[[], Lint | None] = lambda: None
     problems: Callable[[], tuple[str, ...]] = tuple
     mask: Mask = field(default_factory=Mask)
+    solve: Callable[[float], Iterator[dict[str, Any] | None]] | None = None
 
 
 def run(client: Client, asked: Asked, progress: Callable[[Build], object], *, remember: bool = True) -> Build:
@@ -146,9 +153,9 @@ def _way(client: Client, asked: Asked, bases: Bases) -> Iterator[_Way]:
     if os.environ.get("DOCKER_BUILDKIT", "").strip().lower() in _OFF:
         yield _classic(client, asked, bases, _ASKED)
         return
-    tally, mask = Tally(), Mask()
-    alone = {_NAME: asked.text.encode(), **({f"{_NAME}{IGNORE}": asked.ignore} if asked.ignore is not None else {})}
-    sender = Sender({CONTEXT: asked.context.walk(), DOCKERFILE_FOLDER: Walk(None, alone)}, tally)
+    tally, mask, name = Tally(), Mask(), solving.NAME
+    alone = {name: asked.text.encode(), **({f"{name}{IGNORE}": asked.ignore} if asked.ignore is not None else {})}
+    sender = Sender({**asked.contexts.walks(), CONTEXT: asked.context.walk(), DOCKERFILE_FOLDER: Walk(None, alone)}, tally)
     credentials, exporter = Credentials.found(os.environ), Exporter(asked.output)
     services = {**credentials.services, **asked.secrets.services(mask.add), **asked.agents.services, **exporter.services}
     session = Session(client, {FILE_SYNC: sender.begin, **services}, name=_name(asked.context), key=_key(asked.context))
@@ -161,7 +168,7 @@ def _way(client: Client, asked: Asked, bases: Bases) -> Iterator[_Way]:
             way = _classic(client, asked, bases, reason)
         else:
             parameters = {
-                "dockerfile": _NAME,
+                "dockerfile": name,
                 "version": "2",
                 "remote": "client-session",
                 "session": session.id,
@@ -178,13 +185,36 @@ def _way(client: Client, asked: Asked, bases: Bases) -> Iterator[_Way]:
                 {},
                 tally,
                 lambda said: (
-                    sender.error or sender.refusal(said) or exporter.error or asked.output.refusal(said) or _lost(session, said)
+                    sender.error
+                    or sender.refusal(said)
+                    or exporter.error
+                    or asked.output.refusal(said)
+                    or asked.contexts.refusal(said)
+                    or caching.refusal(said)
+                    or _lost(session, said)
                 ),
                 lambda: sender.heavy,
                 lambda: credentials.problems,
                 mask,
+                _solve(client, asked, session, stack),
             )
         yield way
+
+
+def _solve(
+    client: Client, asked: Asked, session: Session, stack: ExitStack
+) -> Callable[[float], Iterator[dict[str, Any] | None]] | None:
+    """What builds by BuildKit's own API, where that is needed. Raises UsageError where the engine has none."""
+    wanted = solving.wanted(asked)
+    if not wanted:
+        return None
+    try:
+        opened = stack.enter_context(solving.Solving(client))
+    except EngineError as error:
+        if not unavailable(error):
+            raise
+        raise solving.lacking(wanted[0], _NO_API) from error
+    return lambda tick: opened.messages(solving.request(asked, session.id), tick)
 
 
 def _lost(session: Session, said: str) -> EngineGone | None:
@@ -224,6 +254,8 @@ def _check_classic(asked: Asked, reason: str) -> None:
         if value:
             hint = "Leave the flag out, or use an engine with BuildKit: Docker Engine, or dockerlab's own (`%engine use embedded`)."
             raise UsageError(f"{flag} needs BuildKit: {reason}", hint=hint)
+    for flag in solving.wanted(asked):
+        raise solving.lacking(flag, reason)
 
 
 def _name(context: Context) -> str:
@@ -238,9 +270,10 @@ def _key(context: Context) -> str:
 
 def _plan(asked: Asked, bases: Bases) -> Plan | None:
     """The stages that the build needs; None where our parser does not understand the Dockerfile, which the engine may."""
-    for on_build in (bases.on_build, lambda base: ()):
+    for on_build in (asked.contexts.on_build(bases.on_build), lambda base: ()):
         with suppress(DockerfileError):
-            return program(asked.dockerfile).plan(asked.target, dict(asked.args), target_platform=asked.platform, on_build=on_build)
+            plan = program(asked.dockerfile).plan(asked.target, dict(asked.args), target_platform=asked.platform, on_build=on_build)
+            return asked.contexts.applied(plan)
     return None
 
 
@@ -259,10 +292,9 @@ def _driven(client: Client, asked: Asked, way: _Way, progress: Callable[[Build],
     apply(adapter.begin())
     outcome = "failed"
     try:
-        parameters = {**asked.parameters(), **way.parameters}
-        with streaming(client, "POST", "/build", doing=_DOING, params=parameters, **way.request) as stream:
+        with _messages(client, asked, way) as messages:
             reported = 0.0
-            for message in stream.messages(_TICK):
+            for message in messages:
                 now = time.time()
                 if message:
                     apply(adapter.feed(message, now))
@@ -293,6 +325,17 @@ def _driven(client: Client, asked: Asked, way: _Way, progress: Callable[[Build],
     if adapter.error is not None:
         raise _why(adapter.error, adapter.exit_code, asked, way, record)
     return record
+
+
+@contextmanager
+def _messages(client: Client, asked: Asked, way: _Way) -> Iterator[Iterator[dict[str, Any] | None]]:
+    """What the builder says, and None at every tick without a word."""
+    if way.solve:
+        yield way.solve(_TICK)
+        return
+    parameters = {**asked.parameters(), **way.parameters}
+    with streaming(client, "POST", "/build", doing=_DOING, params=parameters, **way.request) as stream:
+        yield stream.messages(_TICK)
 
 
 def _why(said: str, exit_code: int | None, asked: Asked, way: _Way, record: Build) -> Exception:

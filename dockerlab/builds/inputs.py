@@ -17,6 +17,8 @@ from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from typing import Final, NamedTuple
 
+from dockerlab.builds.contexts import FLAG as CONTEXT_FLAG
+from dockerlab.builds.contexts import Contexts, Named
 from dockerlab.builds.walking import within
 from dockerlab.dockerfile import Dockerfile, Ignore, Node
 from dockerlab.dockerfile.commands import Add, Arg, Command, Copy, Env, Run, Transfer
@@ -42,9 +44,10 @@ _WILD: Final = re.compile(r"[*?\[\\]")
 class Instruction:
     """text: its lines as written, heredocs too. line: 1-based. digest: of what it says with variables replaced.
 
-    values: the variables that it sees → digests; UNSET for one that has no value. sources, exclude: patterns of the context's files that
-    it takes. stages: indexes of those that it copies from. images: those that it is based on or copies from. is_remote: whether it
-    takes what an address gives. is_trigger: whether the base image brought it (ONBUILD). state: as of `Step`, once it is known.
+    values: the variables that it sees → digests; UNSET for one that has no value; and what the contexts that it names stand for. sources,
+    exclude: patterns of the context's files that it takes. stages: indexes of those that it copies from. images: those that it is based on
+    or copies from. contexts: named ones, of whose files nothing is known. is_remote: whether it takes what an address gives. is_trigger:
+    whether the base image brought it (ONBUILD). state: as of `Step`, once it is known.
     """
 
     keyword: str
@@ -56,6 +59,7 @@ class Instruction:
     exclude: tuple[str, ...] = ()
     stages: tuple[int, ...] = ()
     images: tuple[str, ...] = ()
+    contexts: tuple[str, ...] = ()
     is_remote: bool = False
     is_trigger: bool = False
     state: str = "waiting"
@@ -157,20 +161,26 @@ def stages(
     target: str = "",
     platform: str = "",
     on_build: Callable[[str], Sequence[str]] = lambda base: (),
+    contexts: Contexts | None = None,
 ) -> tuple[Stage, ...]:
     """The stages that a build needs. on_build: as of `Program.plan`. Raises DockerfileError for what our parser does not understand."""
-    plan = program(dockerfile).plan(target, args, target_platform=platform, on_build=on_build)
+    contexts = contexts or Contexts()
+    plan = program(dockerfile).plan(target, args, target_platform=platform, on_build=contexts.on_build(on_build))
+    needed = contexts.needed(plan)
     given = {name: value for name, value in args.items() if value is not None}
     scopes: dict[int, _Scope] = {}
     found = []
     for planned in plan.stages:
+        if planned.stage.index not in needed:
+            continue
         start = scopes.get(planned.base_stage) if planned.base_stage is not None else None
         scope = scopes[planned.stage.index] = start.copy() if start else _Scope({}, {})
-        reading = _Reading(dockerfile, plan, given, scope, digest)
+        reading = _Reading(dockerfile, plan, given, scope, digest, contexts)
         first = reading.first(planned)
         triggers = [reading.read(command, is_trigger=True) for command in planned.triggers]
         rest = [reading.read(command) for command in planned.stage.commands]
-        found.append(Stage(planned.stage.index, planned.stage.name, planned.base_stage, (first, *triggers, *rest)))
+        base_stage = planned.base_stage if planned.base_stage in needed else None
+        found.append(Stage(planned.stage.index, planned.stage.name, base_stage, (first, *triggers, *rest)))
     return tuple(found)
 
 
@@ -210,6 +220,7 @@ class _Reading:
     given: Mapping[str, str]
     scope: _Scope
     digest: Digest
+    contexts: Contexts
 
     def first(self, planned: Planned) -> Instruction:
         source = planned.stage.source
@@ -217,7 +228,7 @@ class _Reading:
         expanded_base = f"{planned.base}\0{planned.platform}"
         names = {name for name in self.plan.globals if re.search(rf"\$\{{?{re.escape(name)}\b", f"{source.base} {source.platform}")}
         images = () if planned.base_stage is not None or planned.is_scratch else (planned.base,)
-        return Instruction(
+        found = Instruction(
             source.node.keyword,
             _text(source.node, self.dockerfile),
             source.node.line,
@@ -225,6 +236,7 @@ class _Reading:
             {name: self.digest(values[name]) for name in names},
             images=images,
         )
+        return self._with_contexts(found, [planned.base])
 
     def read(self, command: Command, *, is_trigger: bool = False) -> Instruction:
         values = self.scope.values
@@ -247,13 +259,32 @@ class _Reading:
             {name: self.digest(values[name]) if name in values else UNSET for name in seen},
             is_trigger=is_trigger,
         )
-        return _with_sources(found, said, self.plan)
+        return self._with_contexts(*_with_sources(found, said, self.plan))
+
+    def _with_contexts(self, found: Instruction, names: Sequence[str]) -> Instruction:
+        """With the named contexts among the names that it uses, each in the place of an image or a stage."""
+        named = {name: one for name in names if (one := self.contexts.get(name))}
+        if not named:
+            return found
+        values = {f"{CONTEXT_FLAG} {name}": self.digest(one.address or _FOLDER) for name, one in named.items()}
+        return replace(
+            found,
+            values={**found.values, **values},
+            images=tuple(_image(named.get(name), name) for name in found.images if name not in named or named[name].image),
+            contexts=tuple(name for name, one in named.items() if not one.image),
+        )
 
 
+_FOLDER: Final = "folder"
 _NOWHERE: Final = Node("", 0, 0, "", (), "")
 
 
-def _with_sources(instruction: Instruction, command: Command, plan: Plan) -> Instruction:
+def _image(named: Named | None, name: str) -> str:
+    return named.image if named else name
+
+
+def _with_sources(instruction: Instruction, command: Command, plan: Plan) -> tuple[Instruction, list[str]]:
+    """What it takes, and what it names with `--from` or `from=`; a stage by its name, even where that says its number."""
     sources: list[str] = []
     named: list[str] = []
     is_remote = False
@@ -271,7 +302,7 @@ def _with_sources(instruction: Instruction, command: Command, plan: Plan) -> Ins
                 elif mount.type == "bind":
                     sources.append(mount.source or ".")
     needs = [(name, plan.source(command, name)) for name in named if isinstance(command, Copy | Run)]
-    return replace(
+    found = replace(
         instruction,
         sources=tuple(sources),
         exclude=command.exclude if isinstance(command, Transfer) else (),
@@ -279,6 +310,8 @@ def _with_sources(instruction: Instruction, command: Command, plan: Plan) -> Ins
         images=tuple(name for name, index in needs if index is None and name != SCRATCH),
         is_remote=is_remote,
     )
+    names = {index: name for name, index in plan.names.items()}
+    return found, [name if index is None else names.get(index, name) for name, index in needs]
 
 
 def _text(node: Node, dockerfile: Dockerfile) -> str:

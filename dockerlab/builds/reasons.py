@@ -78,11 +78,18 @@ class Inputs:
 
 
 def reasons(
-    now: Inputs, before: Inputs | None, changes: Changes | None = None, *, name: str = "", no_cache: bool = False
+    now: Inputs,
+    before: Inputs | None,
+    changes: Changes | None = None,
+    *,
+    name: str = "",
+    no_cache: bool = False,
+    anew: Sequence[str] = (),
 ) -> tuple[Reason, ...]:
     """One for each step that ran, in the Dockerfile's order.
 
-    changes: of the context's files, None where they are not known. name: of the image, for the sentence about a first build.
+    changes: of the context's files, None where they are not known. name: of the image, for the sentence about a first build. anew: names
+    of stages that were built without the cache.
     """
     if not any(one.has_run for stage in now.stages for one in stage.instructions if one.keyword != "FROM"):
         return ()
@@ -92,7 +99,7 @@ def reasons(
         return _alike(now, FIRST, f"first build of {name} here" if name else "first build here")
     if before.builder != now.builder:
         return _alike(now, BUILDER, f"the build before ran on the {before.builder} builder, which has a cache of its own")
-    found = _Explaining(now, before, changes, align(now.stages, before.stages)).found()
+    found = _Explaining(now, before, changes, align(now.stages, before.stages), [one.lower() for one in anew]).found()
     return tuple(sorted(found, key=lambda reason: reason.line))
 
 
@@ -106,8 +113,8 @@ def _reason(one: Instruction, kind: str, sentence: str) -> Reason:
 
 
 class _Explaining:
-    def __init__(self, now: Inputs, before: Inputs, changes: Changes | None, aligned: Aligned) -> None:
-        self._now, self._before, self._changes, self._aligned = now, before, changes, aligned
+    def __init__(self, now: Inputs, before: Inputs, changes: Changes | None, aligned: Aligned, anew: Sequence[str]) -> None:
+        self._now, self._before, self._changes, self._aligned, self._anew = now, before, changes, aligned, anew
         self._stages = {stage.index: stage for stage in now.stages}
         self._own: dict[tuple[int, int], Reason] = {}
         self._found: dict[tuple[int, int], Reason] = {}
@@ -156,6 +163,8 @@ class _Explaining:
 
     def _because(self, stage: Stage, place: int) -> Reason:
         one = stage.instructions[place]
+        if stage.name.lower() in self._anew:
+            return _reason(one, NO_CACHE, "--no-cache-filter")
         for needed in one.stages:
             if needed in self._stages and (cause := self._cause(self._stages[needed], len(self._stages[needed].instructions))):
                 return self._step(one, cause)
@@ -165,11 +174,28 @@ class _Explaining:
         if old is not None and old.state not in ("done", "cached"):
             said = "it failed in the build before" if old.state == "failed" else "the build before did not carry it out"
             return _reason(one, UNFINISHED, said)
+        if name := self._unseen(stage, place):
+            return _reason(one, UNKNOWN, f"what the build context {name} holds may have changed: nothing else did")
         if one.is_remote:
             return _reason(one, UNKNOWN, "what the address gives may have changed: nothing else did")
         if one.sources and self._changes is None:
             return _reason(one, UNKNOWN, "nothing else changed; which files did is not known")
         return _reason(one, PRUNED, "no input changed: the cache was pruned, or comes from elsewhere")
+
+    def _unseen(self, stage: Stage, place: int) -> str:
+        """A named context that a step hangs on: its own, or one of a step before it, cached with other files perhaps. "" for none."""
+        waiting, seen = [(stage, place + 1)], set[int]()
+        while waiting:
+            at, end = waiting.pop()
+            for one in reversed(at.instructions[:end]):
+                if one.contexts:
+                    return one.contexts[0]
+                more = one.stages if one.keyword != "FROM" else () if at.base_stage is None else (at.base_stage,)
+                waiting += [
+                    (self._stages[i], len(self._stages[i].instructions)) for i in more if i in self._stages and i not in seen
+                ]
+                seen.update(more)
+        return ""
 
     def _cause(self, stage: Stage, place: int) -> tuple[str, int | None] | None:
         """What made a step run, as words and a line: the nearest before it that ran, or changed."""

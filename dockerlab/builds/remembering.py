@@ -95,7 +95,12 @@ class Remembering:
             files = _files(tally, old or {}, past.moment if past else 0, 0 if record.outcome == "interrupted" else _READING)
             changes = difference(old, files) if old is not None else None
         told = reasons(
-            now, past.inputs if past else None, changes, name=asked.tags[0] if asked.tags else "", no_cache=asked.no_cache
+            now,
+            past.inputs if past else None,
+            changes,
+            name=asked.tags[0] if asked.tags else "",
+            no_cache=asked.no_cache,
+            anew=asked.no_cache_filter,
         )
         if record.outcome == "done" or any(one.state in ("done", "cached") for stage in found for one in stage.instructions[1:]):
             if past and not tally.is_told:
@@ -123,6 +128,7 @@ class Remembering:
             target=asked.target,
             platform=asked.platform,
             on_build=lambda base: self._bases.on_build(base) or told.get(wording.canonical(base), ()),
+            contexts=asked.contexts,
         )
 
     def _with_others(self, now: Inputs, past: Past | None) -> Inputs:

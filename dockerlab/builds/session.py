@@ -24,7 +24,7 @@ from types import TracebackType
 from typing import Any, Final, Protocol
 
 from dockerlab import hijacking
-from dockerlab.client import Client, engine_errors, meaning
+from dockerlab.client import Client
 from dockerlab.errors import DockerlabError, EngineError
 from dockerlab.wire import grpc
 from dockerlab.wire.protobuf import encode
@@ -147,25 +147,15 @@ class Session:
 
     def _connected(self) -> Callable[[int], bytes]:
         """Opens the transport. What reads it."""
-        doing = "open a session for the build"
         headers = [
-            ("Connection", "Upgrade"),
-            ("Upgrade", "h2c"),
             ("X-Docker-Expose-Session-Uuid", self.id),
             ("X-Docker-Expose-Session-Name", self._name),
             ("X-Docker-Expose-Session-Sharedkey", self._key),
             *(("X-Docker-Expose-Session-Grpc-Method", path) for path in self._services),
         ]
-        with engine_errors(doing):
-            self._connection = hijacking.opened(self._client)
-            try:
-                response = hijacking.ask(self._connection, self._client, "POST", "/session", headers=headers)
-                if response.status != http.HTTPStatus.SWITCHING_PROTOCOLS:
-                    raise meaning(hijacking.said(response.read()), doing, response.status, None)
-            except BaseException:
-                hijacking.end(self._connection)
-                raise
-        return hijacking.reader(response, upgraded=True)
+        doing = "open a session for the build"
+        self._connection, read = hijacking.upgraded(self._client, "/session", doing=doing, headers=headers)
+        return read
 
     def _run(self, read: Callable[[int], bytes]) -> None:
         try:

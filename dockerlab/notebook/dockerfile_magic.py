@@ -42,11 +42,28 @@ def parsers() -> dict[str, Parser]:
     )
     parser.add_argument("--target", metavar="STAGE", help="the stage to build")
     parser.add_argument("--no-cache", action="store_true", help="run every step anew")
+    parser.add_argument(
+        "--no-cache-filter", action="append", default=[], metavar="STAGE", help="run a stage's steps anew; repeatable"
+    )
     parser.add_argument("--pull", action="store_true", help="ask the registry for a newer base image")
     parser.add_argument("--platform", metavar="OS/ARCH", help="such as linux/amd64")
     parser.add_argument("--label", action="append", default=[], metavar="KEY=VALUE", help="a label of the image; repeatable")
     parser.add_argument(
         "--cache-from", action="append", default=[], metavar="IMAGE", help="an image whose layers count as a cache, too; repeatable"
+    )
+    parser.add_argument(
+        "--cache-to",
+        action="append",
+        default=[],
+        metavar="type=…",
+        help="where the cache goes to: type=inline, with the image, or type=registry,ref=NAME",
+    )
+    parser.add_argument(
+        "--build-context",
+        action="append",
+        default=[],
+        metavar="NAME=WHAT",
+        help="what FROM NAME and COPY --from=NAME mean: a folder, docker-image://IMAGE or an address; repeatable",
     )
     parser.add_argument(
         "--secret",
@@ -109,10 +126,13 @@ def _built(
             "build_arg": arguments.build_arg,
             "target": arguments.target,
             "no_cache": arguments.no_cache,
+            "no_cache_filter": arguments.no_cache_filter,
             "pull": arguments.pull,
             "platform": arguments.platform,
             "label": arguments.label,
             "cache_from": arguments.cache_from,
+            "cache_to": arguments.cache_to,
+            "build_contexts": arguments.build_context,
             "secret": Secrets.of(arguments.secret, session.namespace),
             "ssh": arguments.ssh,
             "progress": None if arguments.quiet else LiveBuild(live).show,

@@ -35,12 +35,15 @@ from dockerlab.errors import DockerlabError
 OK, CANCELLED, UNKNOWN, INVALID_ARGUMENT, NOT_FOUND, ALREADY_EXISTS = 0, 1, 2, 3, 5, 6
 PERMISSION_DENIED, RESOURCE_EXHAUSTED, UNIMPLEMENTED, INTERNAL, UNAVAILABLE = 7, 8, 12, 13, 14
 
+CONNECTION_ENDED: Final = "the other side ended the connection"
 LONGEST_MESSAGE: Final = 16 << 20  # as BuildKit's
 MOST_HELD: Final = 32 << 20
 _WINDOW: Final = 1 << 20
 _FRAME: Final = 1 << 16
 _STREAMS: Final = 100
-_LONGEST_TEXT: Final = 4096  # characters; all headers together are at most 64 KB
+_LONGEST_TEXT: Final = 4096  # characters
+_HEADERS: Final = 1 << 16  # bytes, of all together
+_ANSWERS: Final = 1 << 20  # of an answer: what a server has to say of a failure stands in them, for BuildKit a Dockerfile and more
 _PREFIX: Final = struct.Struct(">?I")
 _TYPE: Final = "application/grpc"
 _CUT: Final = "the last message is cut off"
@@ -109,6 +112,7 @@ class Peer:
         self._http = h2.connection.H2Connection(h2.config.H2Configuration(client_side=not is_server))
         codes = h2.settings.SettingCodes
         settings = {codes.INITIAL_WINDOW_SIZE: _WINDOW, codes.MAX_FRAME_SIZE: _FRAME, codes.MAX_CONCURRENT_STREAMS: _STREAMS}
+        settings[codes.MAX_HEADER_LIST_SIZE] = self._http.decoder.max_header_list_size = _HEADERS if is_server else _ANSWERS
         # Not `update`: what is set so holds only once the other side has agreed.
         self._http.local_settings = h2.settings.Settings(
             client=not is_server, initial_values=settings if is_server else {**settings, codes.ENABLE_PUSH: 0}
@@ -220,7 +224,7 @@ class Peer:
             case h2.events.ConnectionTerminated():
                 for stream in [*self._streams]:
                     del self._streams[stream]
-                    yield Ended(stream, UNAVAILABLE, "the other side ended the connection")
+                    yield Ended(stream, UNAVAILABLE, CONNECTION_ENDED)
             case _:
                 pass
 

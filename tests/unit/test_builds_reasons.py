@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
+from dockerlab.builds.contexts import Contexts
 from dockerlab.builds.inputs import Changes, File, Stage, difference, salted, stages, without_secrets
 from dockerlab.builds.reasons import Inputs, Reason, reasons
 from dockerlab.dockerfile import parse
@@ -16,7 +17,7 @@ FILE, LINK = 0o100644, 0o120777
 
 @dataclass(frozen=True)
 class Made:
-    """One build. ran: the lines that were worked on; the others are cached. states: where they are neither."""
+    """One build. ran: the lines that were worked on; the others are cached. states: where they are neither. contexts: named ones."""
 
     text: str
     ran: str = ""
@@ -27,11 +28,18 @@ class Made:
     on_build: tuple[str, ...] = ()
     platform: str = ""
     builder: str = "buildkit"
+    contexts: tuple[str, ...] = ()
+    anew: tuple[str, ...] = ()
 
     @property
     def inputs(self) -> Inputs:
         found = stages(
-            parse(self.text), self.args, digest=salted("salt"), platform=self.platform, on_build=lambda base: self.on_build
+            parse(self.text),
+            self.args,
+            digest=salted("salt"),
+            platform=self.platform,
+            on_build=lambda base: self.on_build,
+            contexts=Contexts.of(self.contexts),
         )
         return Inputs(self.builder, self.platform, tuple(map(self._worked, found)), self.images)
 
@@ -49,12 +57,15 @@ class Made:
 
 def explained(before: Made | None, now: Made, *, no_cache: bool = False) -> tuple[Reason, ...]:
     changes = difference(before.context, now.context) if before else None
-    return reasons(now.inputs, before.inputs if before else None, changes, name="app", no_cache=no_cache)
+    return reasons(now.inputs, before.inputs if before else None, changes, name="app", no_cache=no_cache, anew=now.anew)
 
 
 BASE = "FROM busybox\nARG WHO=me\nCOPY src /src\nRUN make\nRUN test\n"
-STAGES = "FROM busybox AS one\nRUN a\nFROM busybox AS two\nRUN b\nFROM two\nCOPY --from=one /a /a\nRUN c\n"
+NAMED = "FROM busybox\nCOPY --from=lib / /\nRUN make\n"
+ON_NAMED = "FROM lib AS one\nRUN make\nFROM one\nRUN test\n"
 PRUNED = "no input changed: the cache was pruned, or comes from elsewhere"
+UNSEEN = "what the build context lib holds may have changed: nothing else did"
+STAGES = "FROM busybox AS one\nRUN a\nFROM busybox AS two\nRUN b\nFROM two\nCOPY --from=one /a /a\nRUN c\n"
 
 CASES: dict[str, tuple[Made, Made, dict[int, str]]] = {
     "all cached": (Made(BASE), Made(BASE), {}),
@@ -272,6 +283,67 @@ CASES: dict[str, tuple[Made, Made, dict[int, str]]] = {
         Made("FROM b\nRUN x\n", builder="classic"),
         Made("FROM b\nRUN x\n", "2"),
         {2: "the build before ran on the classic builder, which has a cache of its own"},
+    ),
+    "a named context": (
+        Made(NAMED, contexts=("lib=.",)),
+        Made(NAMED, "2 3", contexts=("lib=.",)),
+        {2: UNSEEN, 3: "because line 2 ran: COPY --from=lib / /"},
+    ),
+    "another named context": (
+        Made(NAMED, contexts=("lib=.",)),
+        Made(NAMED, "2", contexts=("lib=docker-image://x",)),
+        {2: "the value of --build-context lib changed"},
+    ),
+    "a mount of a named context": (
+        Made("FROM b\nRUN --mount=from=lib,target=/l make\n", contexts=("lib=.",)),
+        Made("FROM b\nRUN --mount=from=lib,target=/l make\n", "2", contexts=("lib=.",)),
+        {2: UNSEEN},
+    ),
+    "a named context as a base": (
+        Made(ON_NAMED, contexts=("lib=.",)),
+        Made(ON_NAMED, "2 4", contexts=("lib=.",)),
+        {2: UNSEEN, 4: "because line 2 ran: RUN make"},
+    ),
+    "a base two stages down that is a named context": (
+        Made(ON_NAMED, contexts=("lib=https://example.com/a.tar",)),
+        Made(ON_NAMED, "4", contexts=("lib=https://example.com/a.tar",)),
+        {4: UNSEEN},
+    ),
+    "a named context of a step that is in the cache with other files": (
+        Made(NAMED, contexts=("lib=.",)),
+        Made(NAMED, "3", contexts=("lib=.",)),
+        {3: UNSEEN},
+    ),
+    "a named context in a stage that is copied from": (
+        Made("FROM a\nCOPY --from=lib / /\nFROM b AS two\nCOPY --from=0 /a /a\nRUN c\n", contexts=("lib=.",)),
+        Made("FROM a\nCOPY --from=lib / /\nFROM b AS two\nCOPY --from=0 /a /a\nRUN c\n", "4 5", contexts=("lib=.",)),
+        {4: UNSEEN, 5: "because line 4 ran: COPY --from=0 /a /a"},
+    ),
+    "a named context elsewhere": (
+        Made("FROM a AS one\nCOPY --from=lib / /\nFROM b\nRUN c\nCOPY --from=one /a /\n", contexts=("lib=.",)),
+        Made("FROM a AS one\nCOPY --from=lib / /\nFROM b\nRUN c\nCOPY --from=one /a /\n", "4", contexts=("lib=.",)),
+        {4: PRUNED},
+    ),
+    "a named image moved": (
+        Made(ON_NAMED, contexts=("lib=docker-image://x:1",), images={"x:1": ("1",), "lib": ("3",)}),
+        Made(ON_NAMED, "2 4", contexts=("lib=docker-image://x:1",), images={"x:1": ("2",), "lib": ("4",)}),
+        {1: "the base image x:1 moved: 1 → 2", 2: "because the base image moved (line 1)", 4: "because line 2 ran: RUN make"},
+    ),
+    "a named context in the place of a stage": (
+        Made(STAGES, contexts=("one=.",)),
+        Made(STAGES, "6 7", contexts=("one=.",)),
+        {6: UNSEEN.replace("lib", "one"), 7: "because line 6 ran: COPY --from=one /a /a"},
+    ),
+    "a named context in the place of a stage that is named by its number": (
+        Made(STAGES.replace("--from=one", "--from=0"), contexts=("one=.",)),
+        Made(STAGES.replace("--from=one", "--from=0"), "6", contexts=("one=.",)),
+        {6: UNSEEN.replace("lib", "one")},
+    ),
+    "a stage anew": (Made(STAGES), Made(STAGES, "2 6", anew=("ONE",)), {2: "--no-cache-filter", 6: "because line 2 ran: RUN a"}),
+    "a stage anew in which an instruction changed": (
+        Made(STAGES),
+        Made(STAGES.replace("RUN a", "RUN aa"), "2", anew=("one",)),
+        {2: "the instruction changed"},
     ),
     "the cache was pruned": (
         Made(BASE),

@@ -98,7 +98,8 @@ def offered(session: Session, text: str) -> list[str]:
         ("%engine |", "use doctor"),
         ("%%dockerfile --target b|\nFROM a AS base\nFROM base AS built\n", "base built"),
         ("%%dockerfile --target=b|\nFROM a AS base\n", "base"),
-        ("%%dockerfile --no|\nFROM busybox", "--no-cache"),
+        ("%%dockerfile --no-cache-filter b|\nFROM a AS base\n", "base"),
+        ("%%dockerfile --no|\nFROM busybox", "--no-cache --no-cache-filter"),
         # a Dockerfile's body
         ("%%dockerfile\nF|", "FROM"),
         ("%%dockerfile\nFROM x\nCO|", "COPY"),

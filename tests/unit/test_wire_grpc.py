@@ -333,6 +333,23 @@ def test_answers_without_a_message(heads: list[list[tuple[str, str]]], ended: tu
     assert raw.settle() == [Ended(stream, *ended)]
 
 
+def test_a_long_reason_for_a_failure_is_taken_and_a_long_question_is_not() -> None:
+    """BuildKit puts a Dockerfile into it, and more."""
+    details = [(f"detail-{number}", "x" * 1000) for number in range(200)]
+    raw = Raw(is_server=False)
+    stream = raw.peer.call(PATH)
+    raw.peer.end(stream)
+    raw.settle()
+    raw.http.send_headers(
+        stream, [(":status", "200"), TYPE, ("grpc-status", "2"), ("grpc-message", "no"), *details], end_stream=True
+    )
+    assert raw.settle() == [Ended(stream, 2, "no")]
+    asking = Raw(is_server=True)
+    asking.call(*details)
+    with pytest.raises(BrokenError):
+        asking.settle()
+
+
 def test_an_answer_that_says_it_has_ended_and_goes_on() -> None:
     raw = Raw(is_server=False)
     stream = raw.peer.call(PATH)
