@@ -28,7 +28,7 @@ test: $(TEST)
 	$(RUN) -m ruff format --check .
 	$(RUN) -m mypy
 	$(RUN) -m compileall -q dockerlab
-	$(RUN) -m pytest --numprocesses 2 --dist loadgroup $(ARGS)
+	$(RUN) -m pytest --numprocesses 2 $(ARGS)
 
 # Some of them are dockerlab's own.
 engines: $(LAB)

@@ -13,9 +13,10 @@ import signal
 from collections import Counter, defaultdict
 from collections.abc import Generator, Iterator
 from contextlib import closing
-from typing import cast
+from typing import Any, cast
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling, Scheduling  # type: ignore[import-untyped]
 
 from dockerlab import standins
 from dockerlab.client import Client, connect
@@ -99,9 +100,22 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         parameters = item.callspec.params if isinstance(item, pytest.Function) and hasattr(item, "callspec") else {}
         engine = parameters.get("engine")
-        name = engine.name if isinstance(engine, Engine) else NO_ENGINE
-        item.user_properties.append(("engine", name))
-        item.add_marker(pytest.mark.xdist_group(item.path.name if name == NO_ENGINE else name))
+        item.user_properties.append(("engine", engine.name if isinstance(engine, Engine) else NO_ENGINE))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Scheduling:
+    return _Lanes(config, log)
+
+
+class _Lanes(LoadScopeScheduling):  # type: ignore[misc]
+    """Which tests are one process's: those of an engine, which comes first among a test's parameters; else those of a file."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file, _, test = nodeid.partition("::")
+        first = test.partition("[")[2].rstrip("]")
+        names = (engine.name for engine in _engines(self.config))
+        return max((name for name in names if f"{first}-".startswith(f"{name}-")), key=len, default=file)
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)

@@ -46,6 +46,17 @@ def remove(client: Client, prefix: str) -> None:
                     api.remove_image(tag)
 
 
+def remove_labelled(client: Client, label: str) -> None:
+    """Removes the images that have the label, those that a classic builder hides too: each before the one that it was made from."""
+    while images := client.api.images(all=True, filters={"label": label}):
+        for image in sorted(images, key=lambda image: -image["Created"]):
+            with _gone():
+                client.api.remove_image(image["Id"], force=True)
+                break
+        else:
+            raise AssertionError(f"none of {len(images)} images labelled {label} can be removed")
+
+
 def _gone() -> contextlib.suppress:
     """It is being removed just now, as --rm does it."""
     return contextlib.suppress(APIError)

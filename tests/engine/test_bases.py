@@ -12,6 +12,7 @@ import dockerlab
 from dockerlab.builds import Build
 from dockerlab.client import Client
 from dockerlab.errors import BuildError
+from tests.engine import leftovers
 
 pytestmark = pytest.mark.contract
 
@@ -30,8 +31,7 @@ def state(client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> It
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     yield
     for tag in (TAG, BASE):
-        for image in client.api.images(filters={"label": f"dockerlab-test={tag}"}):
-            client.api.remove_image(image["Id"], force=True)
+        leftovers.remove_labelled(client, f"dockerlab-test={tag}")
 
 
 def built(client: Client, text: str, tag: str = TAG, **files: str) -> Build:

@@ -136,20 +136,6 @@ def test_several_at_once_of_one_context(client: Client, tmp_path: Path) -> None:
     assert sorted(map(str, found)) == sorted(str([mark, str(number), "51"]) for number in range(3))
 
 
-@pytest.mark.parametrize("image", ["localhost:1/none:1", "registry.invalid/none:1"])
-def test_a_frontend_that_cannot_be_fetched(client: Client, image: str) -> None:
-    """Our own engine has one frontend, and does not look for another."""
-    try:
-        build(client, f"# syntax={image}\nFROM busybox\n")
-    except BuildError as caught:
-        error = caught
-    else:
-        assert client.version().get("Components", [{}])[0].get("Name") == "dockerlab engine"
-        return
-    assert error.message == f"line 1: the engine cannot fetch the frontend '{image}'"
-    assert "Leave the line out" in str(error.hint)
-
-
 def test_no_secret_is_anywhere(
     client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
