@@ -112,10 +112,11 @@ def _settle(host: bytes, own: Difference, found: os.stat_result) -> None:
         return
     # A directory is open to us already.
     with nullcontext() if stat.S_ISDIR(found.st_mode) else readable(host, found, 0o600):
+        _settle_owner(host, found)
         for name in os.listxattr(host, follow_symlinks=False):
             if name == recorded.ATTRIBUTE:
-                _settle_owner(host, found)
-            elif name.startswith(OURS) and not (own.opaque and name == OPAQUE.decode()):
+                continue
+            if name.startswith(OURS) and not (own.opaque and name == OPAQUE.decode()):
                 os.removexattr(host, name, follow_symlinks=False)
             elif name.startswith(_DECIDING):
                 raise CannotBeAdopted(host)
@@ -126,9 +127,16 @@ def _settle(host: bytes, own: Difference, found: os.stat_result) -> None:
 def _settle_owner(host: bytes, found: os.stat_result) -> None:
     """What is recorded has the mode of now."""
     noted = recorded.attribute(host)
-    if os.getuid() == 0 or noted is None:
-        raise CannotBeAdopted(host)  # unpacked, it belongs to whom it was recorded for
-    os.removexattr(host, recorded.ATTRIBUTE, follow_symlinks=False)
-    if (noted.uid, noted.gid) != (0, 0) and (stat.S_ISREG(found.st_mode) or stat.S_ISDIR(found.st_mode)):
-        value = recorded.text(recorded.Recorded(noted.uid, noted.gid, stat.S_IMODE(found.st_mode)))
-        os.setxattr(host, recorded.ATTRIBUTE, value, follow_symlinks=False)
+    if noted is not None:
+        if os.getuid() == 0:
+            raise CannotBeAdopted(host)  # unpacked, it belongs to whom it was recorded for
+        os.removexattr(host, recorded.ATTRIBUTE, follow_symlinks=False)
+    owner = (noted.uid, noted.gid) if noted else (0, 0)
+    is_directory = stat.S_ISDIR(found.st_mode)
+    mode = stat.S_IMODE(found.st_mode)
+    if (
+        os.getuid()
+        and (stat.S_ISREG(found.st_mode) or is_directory)
+        and recorded.is_needed(*owner, mode, is_directory=is_directory)
+    ):
+        os.setxattr(host, recorded.ATTRIBUTE, recorded.text(recorded.Recorded(*owner, mode)), follow_symlinks=False)

@@ -166,7 +166,8 @@ class _Layer:
         return True
 
     def _own(self, host: bytes, entry: Entry) -> None:
-        if (entry.uid, entry.gid) == (0, 0):
+        is_directory = entry.kind == "directory"
+        if not recorded.is_needed(entry.uid, entry.gid, entry.mode, is_directory=is_directory and not self._is_root):
             return
         if self._is_root:
             try:
@@ -177,7 +178,7 @@ class _Layer:
                     raise
             else:
                 return
-        if entry.kind in ("file", "directory"):
+        if is_directory or entry.kind == "file":
             os.setxattr(host, recorded.ATTRIBUTE, recorded.text(recorded.Recorded(entry.uid, entry.gid, entry.mode)))
 
     def _linked(self, entry: Entry) -> bytes:

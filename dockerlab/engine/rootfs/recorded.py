@@ -47,6 +47,11 @@ def text(recorded: Recorded) -> bytes:
     return value.encode()
 
 
+def is_needed(uid: int, gid: int, mode: int, *, is_directory: bool) -> bool:
+    """Whether a file of a layer needs the attribute where all is one user's: its owner is not root, or its mode would shut us out."""
+    return (uid, gid) != (0, 0) or (is_directory and mode & 0o700 != 0o700)
+
+
 def real_mode(mode: int, *, is_directory: bool) -> int:
     """The mode that a file with the recorded `mode` really gets."""
     if is_directory:
