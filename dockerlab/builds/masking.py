@@ -30,7 +30,7 @@ class Mask:
     def __init__(self) -> None:
         self._lock = Lock()
         self._words = _Words(())
-        self._held: dict[str, tuple[Log, bytes]] = {}
+        self._held: dict[tuple[str, int], tuple[Log, bytes]] = {}
 
     def add(self, value: bytes) -> None:
         """A secret's value, to be masked from now on."""
@@ -68,13 +68,13 @@ class Mask:
             yield replace(event, data=self._words.masked(data))
 
     def _log(self, event: Log) -> Iterator[Event]:
-        words = self._words
-        data = self._held.pop(event.vertex, (event, b""))[1] + event.data
+        words, source = self._words, (event.vertex, event.stream)
+        data = self._held.pop(source, (event, b""))[1] + event.data
         cut = words.beginning(data)
         # What is whole is not cut in two.
         cut = next((start for start, end in words.spans(data) if start < cut < end), cut)
         if cut < len(data):
-            self._held[event.vertex] = event, data[cut:]
+            self._held[source] = event, data[cut:]
         if cut:
             yield replace(event, data=words.masked(data[:cut]))
 

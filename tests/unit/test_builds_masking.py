@@ -13,7 +13,7 @@ from dockerlab.wire.trace import Event, Lint, Log, Status, Vertex
 
 
 def masked(mask: Mask, *pieces: bytes, vertex: str = "1") -> bytes:
-    events: list[Event] = [*mask.events(Log(vertex, piece, 1 + i % 2) for i, piece in enumerate(pieces)), *mask.end()]
+    events: list[Event] = [*mask.events(Log(vertex, piece) for piece in pieces), *mask.end()]
     return b"".join(event.data for event in events if isinstance(event, Log))
 
 
@@ -44,6 +44,16 @@ def test_what_is_masked(values: tuple[bytes, ...], said: bytes, expected: bytes)
     mask = of(*values)
     assert masked(mask, said) == expected
     assert masked(mask, *(said[i : i + 1] for i in range(len(said)))) == expected, "cut anywhere"
+
+
+def test_what_goes_to_standard_error_comes_between() -> None:
+    mask = of(b"s3cr3t")
+    events = mask.events([Log("1", b"a s3c"), Log("1", b"+ s3cr3t\n", 2), Log("1", b"r3t b")])
+    assert [(event.stream, event.data) for event in events if isinstance(event, Log)] == [
+        (1, b"a "),
+        (2, b"+ ***\n"),
+        (1, b"*** b"),
+    ]
 
 
 @given(
