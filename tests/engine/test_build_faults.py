@@ -202,34 +202,3 @@ def test_an_engine_that_is_killed(engine: Any, tmp_path: Path) -> None:
         assert not threads()
         own.start()
         assert build(client, "FROM busybox\nRUN true\n").outcome == "done"
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(900)
-@pytest.mark.skipif(not Path("/proc").exists(), reason="our own engine needs Linux")
-def test_a_file_of_more_than_32_bits_travels_to_its_end(engine: Any, tmp_path: Path) -> None:
-    """On an engine of our own, which is thrown away with what it keeps. No more memory is taken than for a small one."""
-    if not engine.is_main:
-        pytest.skip("once is enough")
-    size = (4 << 30) + 1
-    with (tmp_path / "big").open("wb") as file:
-        file.truncate(size - 1)
-        file.seek(size - 1)
-        file.write(b"x")
-    before = resident()
-    most = [before]
-    with rungs.engine("user" if os.getuid() else "root") as own, closing(connect(f"unix://{own.home.socket}")) as client:
-        record = build(
-            client,
-            "FROM busybox\nRUN --mount=type=bind,target=/all stat -c %s /all/big; tail -c 3 /all/big | od -An -tx1\n",
-            context=tmp_path,
-            progress=lambda record: most.append(resident()),
-        )
-    assert [line.strip() for step in record.steps for line in step.output] == [str(size), "00 00 78"]
-    assert (record.context.sent_size, record.context.sent_files) == (size, 1)
-    assert max(most) - before < 100 << 20
-
-
-def resident() -> int:
-    """Bytes of memory that this process has."""
-    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
