@@ -33,19 +33,22 @@ def program() -> str | None:
     return shutil.which("dot") or shutil.which("graphviz-pure", path=str(beside)) or shutil.which("graphviz-pure")
 
 
-def svg(dot: str) -> str | None:
-    """The picture of a graph. None where Graphviz is missing, or cannot draw it: the caller has a text in its place."""
+def svg(dot: str, label: str = "graph") -> str | None:
+    """The picture of a graph. label: what it is, for those who cannot see it.
+
+    None where Graphviz is missing, or cannot draw it: the caller has a text in its place.
+    """
     command = program()
     if command is None:
         return None
     try:
         drawn = subprocess.run([command, "-Tsvg"], input=dot.encode(), capture_output=True, timeout=_SECONDS, check=True).stdout
-        return cleaned(drawn)
+        return cleaned(drawn, label)
     except (OSError, subprocess.SubprocessError, ElementTree.ParseError):
         return None
 
 
-def cleaned(drawn: bytes) -> str | None:
+def cleaned(drawn: bytes, label: str = "graph") -> str | None:
     """Graphviz's SVG, rebuilt; its size is that of its view box. A page may show it smaller, as long as it can be read."""
     root = ElementTree.fromstring(drawn)
     box = [float(number) for number in root.get("viewBox", "0 0 0 0").split()]
@@ -55,7 +58,7 @@ def cleaned(drawn: bytes) -> str | None:
     left, top, width, height = box
     pixels = f'width="{width * 4 / 3:.0f}" height="{height * 4 / 3:.0f}" style="min-width:{width * 0.8:.0f}px"'
     size = f'viewBox="{left:g} {top:g} {width:g} {height:g}" {pixels}'
-    return f'<svg {size} role="img" aria-label="graph">{made}</svg>'
+    return f'<svg {size} role="img" aria-label="{escape(label)}">{made}</svg>'
 
 
 def _rebuilt(element: ElementTree.Element) -> Iterator[str]:

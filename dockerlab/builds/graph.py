@@ -30,13 +30,13 @@ from dockerlab.builds.rows import COUNTED, place
 from dockerlab.dockerfile import Dockerfile, Node, Stage, stages
 from dockerlab.dockerfile.planning import SCRATCH
 from dockerlab.faces import graph as faces
+from dockerlab.faces.dot import MOST
 from dockerlab.faces.shown import Shown
 
 if TYPE_CHECKING:
     from dockerlab.builds.record import Build, Step
 
 INTERNAL: Final = "internal"
-_MOST: Final = 2000  # lines of DOT text that are drawn: a page cannot hold more
 _WITH_VERTEX: Final = ("FROM", *COUNTED)
 _STAGE: Final = re.compile(r"\[(?:[a-z0-9]+/\S+ )?(?P<stage>[^\s\]]+) +\d+/\d+\] ")
 _AS: Final = re.compile(r"\s+AS\s+\S+$", re.IGNORECASE)
@@ -112,7 +112,7 @@ class Graph(Shown):
     def picture(self) -> str | None:
         """The picture as SVG for a page of dockerlab's; None where Graphviz is missing, or the graph is too large to be looked at."""
         dot = self.dot
-        return drawing.svg(dot) if dot.count("\n") <= _MOST else None
+        return drawing.svg(dot, f"graph of build {self.name}") if dot.count("\n") <= MOST else None
 
     @cached_property
     def _depths(self) -> Mapping[str, int]:

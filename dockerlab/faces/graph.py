@@ -17,20 +17,13 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
+from dockerlab.faces import dot as dots
 from dockerlab.faces import markup
-from dockerlab.faces.human import plain, seconds, shorten
+from dockerlab.faces.human import seconds, shorten
 
 if TYPE_CHECKING:
     from dockerlab.builds.graph import Graph, Vertex
 
-_LABEL: Final = 40
-_TOOLTIP: Final = 1000
-# How wide a character is in a wide sans-serif font, of its size; others are as wide as high.
-_WIDTHS: Final = {
-    **dict.fromkeys(" !'()*,-./:;I[\\]`fijlrt{|}", 0.42),
-    **dict.fromkeys('"$0123456789?J^_abcdeghknopqsuvxyz', 0.64),
-    **dict.fromkeys("#&+<=>ABCDEFGHKLNOPQRSTUVXYZw~", 0.84),
-}
 # No stage can be called so.
 _SHARED, _AROUND = "shared by several stages", "around it"
 _BAR: Final = 40  # characters of the timeline
@@ -51,27 +44,12 @@ _CSS = """
 @ .views>details>summary{order:0;font-weight:600;padding:1px 0}
 @ .views>details[open]::details-content{display:contents}
 @ .views>details>.view{order:1;flex:0 0 100%;margin-top:6px}
-@ .picture{overflow:auto;max-height:640px}
-@ .picture svg{max-width:100%;height:auto;display:block}
-@ .picture svg+pre{display:none}
-@ svg text{font-family:Helvetica,Arial,"Liberation Sans",sans-serif;fill:currentColor;stroke:none}
-@ svg .node,@ svg .cluster{color:var(--jp-content-font-color1,#1f2328)}
-@ svg .node path,@ svg .node polygon{fill:var(--jp-layout-color1,#fff);stroke:currentColor;stroke-width:1.2}
-@ svg .node text{fill:var(--jp-content-font-color1,#1f2328)}
-@ svg .node text~text{fill:currentColor}
-@ svg .node.waiting{color:var(--s-waiting)}@ svg .node.running{color:var(--s-running)}@ svg .node.done{color:var(--s-done)}
-@ svg .node.cached{color:var(--s-cached)}@ svg .node.failed{color:var(--s-failed)}@ svg .node.stopped{color:var(--s-stopped)}
-@ svg .node.critical path,@ svg .node.critical polygon{stroke-width:3}
-@ svg .cluster path,@ svg .cluster polygon{fill:var(--soft);stroke:var(--edge)}
-@ svg .edge{color:#8a8f98}
-@ svg .edge path{stroke:currentColor}@ svg .edge polygon{fill:currentColor;stroke:currentColor}
-@ svg .edge.critical{color:var(--jp-content-font-color1,#1f2328)}@ svg .edge.critical path{stroke-width:3}
 @ .lane{display:inline-block;position:relative;width:320px;height:10px;background:var(--soft);border-radius:2px;vertical-align:middle}
 @ .lane>.bar{position:absolute;top:1px;min-width:2px}
 @ .critical .lane>.bar,@ .lane>.critical{top:0;height:10px}
 @ .scale{display:flex;justify-content:space-between;width:320px}
 """
-STYLE: Final = f"<style>{_CSS.strip().replace('@', '.dockerlab.dockerlab.dockerlab')}</style>"
+STYLE: Final = dots.STYLE + dots.style(_CSS)
 
 
 # text
@@ -88,11 +66,11 @@ def tree(graph: Graph) -> str:
     lines = [f"{graph.name}   {_facts(graph)}"]
     for title, vertices in _groups(graph):
         taken = graph.takes.get(title, ()) if title in graph.stages else ()
-        lines.append(f"── {_plain(title)}" + (f"   takes from {', '.join(map(_plain, taken))}" if taken else ""))
+        lines.append(f"── {dots.line(title)}" + (f"   takes from {', '.join(map(dots.line, taken))}" if taken else ""))
         rows = []
         for vertex in vertices:
             side = "┃" if vertex.is_critical else "│"
-            rows.append((f"{side} {vertex.line or ''}", shorten(_plain(vertex.text), 72), _state(vertex, graph), _time(vertex)))
+            rows.append((f"{side} {vertex.line or ''}", shorten(dots.line(vertex.text), 72), _state(vertex, graph), _time(vertex)))
         lines += markup.columns(rows, gap=2).splitlines()
     return "\n".join(lines)
 
@@ -116,8 +94,8 @@ def timeline(graph: Graph) -> str:
         first = min(round(bar.start * _BAR), _BAR - 1)
         length = max(1, round(bar.end * _BAR) - first)
         mark = ("█" if bar.vertex.is_critical else "▓") * length
-        label = shorten(_plain(bar.vertex.text), _LABEL)
-        rows.append((_plain(bar.vertex.stage or ""), label, f"{' ' * first}{mark}".ljust(_BAR), _time(bar.vertex)))
+        label = dots.label(bar.vertex.text)
+        rows.append((dots.line(bar.vertex.stage or ""), label, f"{' ' * first}{mark}".ljust(_BAR), _time(bar.vertex)))
     return "\n".join([f"{graph.name}   {seconds(whole)}   █ critical path", markup.columns(rows, gap=2)])
 
 
@@ -138,11 +116,6 @@ def _word(vertex: Vertex, graph: Graph) -> str:
 
 def _time(vertex: Vertex) -> str:
     return seconds(vertex.seconds) if vertex.started is not None and vertex.state not in ("waiting", "cached") else ""
-
-
-def _plain(text: str) -> str:
-    """On one line, and nothing in it that steers a terminal, or that XML does not know."""
-    return plain(" ".join(text.split()))
 
 
 # the timeline
@@ -183,12 +156,12 @@ def timeline_html(graph: Graph) -> str:
     for bar in bars:
         vertex = bar.vertex
         place = f"left:{100 * bar.start:.2f}%;width:{100 * (bar.end - bar.start):.2f}%"
-        title = f"{_plain(vertex.text)}: from {whole * bar.start:.3f} s to {whole * bar.end:.3f} s"
+        title = f"{dots.line(vertex.text)}: from {whole * bar.start:.3f} s to {whole * bar.end:.3f} s"
         kind = "bar critical" if vertex.is_critical else "bar"
-        label = markup.text(shorten(_plain(vertex.text), _LABEL))
+        label = markup.text(dots.label(vertex.text))
         rows.append(
             (
-                f'<span class="muted">{markup.text(_plain(vertex.stage or ""))}</span>',
+                f'<span class="muted">{markup.text(dots.line(vertex.stage or ""))}</span>',
                 f'<span title="{markup.text(title)}">{f"<b>{label}</b>" if vertex.is_critical else label}</span>',
                 f'<span class="lane {vertex.state}"><span class="{kind}" style="{place}" title="{markup.text(title)}"></span></span>',
                 markup.state(vertex.state, seconds(vertex.seconds)),
@@ -208,10 +181,7 @@ def html(graph: Graph, picture: str | None) -> str:
 
 def picture_html(graph: Graph, picture: str | None) -> str:
     """The picture, or the tree where there is none, and where a page throws pictures away. Its style is `STYLE`."""
-    lines = tree(graph).splitlines()
-    if len(lines) > 2 * _KEPT:
-        lines[2 * _KEPT :] = [f"… {len(lines) - 2 * _KEPT:,} more lines: print(image.build.graph)"]
-    return f'<div class="picture">{picture or ""}<pre>{markup.text(chr(10).join(lines))}</pre></div>'
+    return dots.picture(picture, tree(graph).splitlines(), "print(image.build.graph)")
 
 
 def views(named: Mapping[str, str], group: str) -> str:
@@ -230,15 +200,10 @@ def dot(graph: Graph) -> str:
     """A cluster a stage; state by colour, mark and word; the critical path thick; the builder's own steps small."""
     boxes = _boxes(graph)
     names = {vertex.digest: f"n{number}" for number, box in enumerate(boxes) for vertex in box}
-    lines = [
-        "digraph build {",
-        '  graph [rankdir=TB, nodesep=0.25, ranksep=0.3, bgcolor="transparent", fontname="Arial", fontsize=11];',
-        '  node [shape=box, style="rounded,filled", fillcolor="#ffffff", fontname="Arial", fontsize=11, margin="0.16,0.07"];',
-        '  edge [color="#8a8f98", arrowsize=0.6];',
-    ]
+    lines = dots.head("build", "TB")
     for number, stage in enumerate(graph.stages):
         inside = [f"    {_node(box, graph, names)}" for box in boxes if box[0].stage == stage]
-        label = f'label="{_quoted(shorten(_plain(stage), _LABEL))}", labeljust=l, margin=12, class="stage", '
+        label = f'label="{dots.quoted(dots.label(stage))}", labeljust=l, margin=12, class="stage", '
         lines += [
             f"  subgraph cluster_{number} {{",
             f'    graph [{label}style="rounded,filled", color="#d0d4da", fillcolor="#f3f4f6"];',
@@ -254,29 +219,18 @@ def _node(box: Sequence[Vertex], graph: Graph, names: Mapping[str, str]) -> str:
     is_critical = any(vertex.is_critical for vertex in box)
     state, took = _worst(box), sum(vertex.seconds for vertex in box)
     if len(box) == 1:
-        label, word = _plain(first.text), " ".join(part for part in (_state(first, graph), _time(first)) if part)
+        label, word = dots.line(first.text), " ".join(part for part in (_state(first, graph), _time(first)) if part)
     else:
         last = box[-1]
         label = f"{len(box)} steps" + (f", lines {first.line} to {last.line}" if first.line and last.line else "")
         word = f"{markup.STATES[state][0]} {markup.STATES[state][1]}" + (f" {seconds(took)}" if took else "")
-    tooltip = shorten("; ".join(_plain(vertex.text) for vertex in box), _TOOLTIP)
-    label = shorten(label, _LABEL)
-    # A picture that a page takes apart leaves its texts behind: none of them twice.
-    more = f', tooltip="{_quoted(tooltip, times=2)}"' if tooltip != label else ""
+    tip = "; ".join(dots.line(vertex.text) for vertex in box)
     kinds = f"{state} critical" if is_critical else state
-    font = 9 if first.kind == "internal" else 11
-    size = ', fontsize=9, height=0.35, margin="0.1,0.04"' if first.kind == "internal" else ""
-    # Graphviz measures one font; a page may have a wider one in its place.
-    size += f", width={max(map(_width, (label, word))) * font / 72 + 0.35:.2f}"
-    width = ", penwidth=3" if is_critical else ""
-    return (
-        f'{names[first.digest]} [label="{_quoted(label)}\\l{_quoted(word)}\\l"{more}, '
-        f'class="{kinds}", color="{_COLOURS[state]}"{size}{width}];'
-    )
-
-
-def _width(text: str) -> float:
-    return sum(_WIDTHS.get(character, 1.0) for character in text)
+    is_small = first.kind == "internal"
+    more = ', fontsize=9, height=0.35, margin="0.1,0.04"' if is_small else ""
+    more += ", penwidth=3" if is_critical else ""
+    lines = (dots.label(label), word)
+    return dots.node(names[first.digest], lines, kinds, _COLOURS[state], tip, more, 9 if is_small else 11)
 
 
 def _edges(graph: Graph, names: Mapping[str, str]) -> Iterator[str]:
@@ -339,8 +293,3 @@ def _is_drawn(vertex: Vertex, linked: set[str]) -> bool:
         or vertex.text.startswith(("FROM ", "load build context", "exporting to "))
     )
     return is_part or (vertex.digest in linked and vertex.seconds >= _SLOW)
-
-
-def _quoted(text: str, times: int = 1) -> str:
-    """For a quoted string of DOT in which `\\l` and entities mean something. times: how often Graphviz reads them; a tooltip's twice."""
-    return text.replace("\\", "\\" * 2**times).replace('"', '\\"').replace("&", "&amp;")
