@@ -36,7 +36,7 @@ ROOMS: dict[str, set[str]] = {
     "stream": {"errors", "client", "hijacking"},
     "duplex": set(),
     "hijacking": {"client", "duplex"},
-    "images": {*_PURE, "client", "stream"},
+    "images": {*_PURE, "client", "stream", "drawing"},
     "builds": {*_PURE, *_CLIENT, "containers"},
     "containers": {*_PURE, *_CLIENT} - {"dockerfile"},
     "standins": {*_PURE, *_CLIENT, "builds", "containers"},

@@ -5,17 +5,20 @@
     images.tag("busybox", "mine:1") Image       rm("mine:1")                Removed
     images.show("app")              ImageView   history("app")              History
     images.inspect("app")           Inspection  prune()                     Pruned
+    images.graph(["app", "web"])    LayerGraph
 
 An image is named by reference, by id or by `Image`. Every verb takes `client=`, else asks the engine that `connect()` finds.
 
 - `model`: Image
 - `values`: what the verbs answer
 - `store`: the verbs on what the engine has
+- `layering`: graph
 - `transfer`: pull and ensure; `refusal`: why a registry did not give an image
 """
 
 from __future__ import annotations
 
+from dockerlab.images.layering import LayerGraph, graph
 from dockerlab.images.model import Image
 from dockerlab.images.store import get, history, inspect, ls, prune, rm, show, tag
 from dockerlab.images.transfer import ensure, pull
@@ -27,11 +30,13 @@ __all__ = [
     "ImageView",
     "Images",
     "Inspection",
+    "LayerGraph",
     "Pruned",
     "PullProgress",
     "Removed",
     "ensure",
     "get",
+    "graph",
     "history",
     "inspect",
     "ls",

@@ -26,6 +26,8 @@ def parsers() -> dict[str, Parser]:
     inspect.add_argument("image", metavar="IMAGE")
     history = Parser("%image history", "Lists the lines of an image's history, the newest first.")
     history.add_argument("image", metavar="IMAGE")
+    graph = Parser("%image graph", "Draws the layers of images as one graph: what they share is there once, the base below.")
+    graph.add_argument("images", nargs="*", metavar="IMAGE", help="these, and the base images that they are built on; else all")
     tag = Parser("%image tag", "Gives an image one more name.")
     tag.add_argument("image", metavar="IMAGE")
     tag.add_argument("target", metavar="NAME", help="name:tag; without a tag, latest")
@@ -44,7 +46,7 @@ def parsers() -> dict[str, Parser]:
         epilog=f"It knows how to make: {', '.join(standins.NAMES)}.",
     )
     prepare.add_argument("images", nargs="*", metavar="IMAGE", help="all that it knows, unless named")
-    return {p.prog.split()[-1]: p for p in (ls, show, inspect, history, tag, rm, prune, pull, prepare)}
+    return {p.prog.split()[-1]: p for p in (ls, show, inspect, history, graph, tag, rm, prune, pull, prepare)}
 
 
 def magic(session: Session, line: str, cell: str | None = None) -> Shown | None:
@@ -67,6 +69,8 @@ def _answer(session: Session, verb: str, arguments: Namespace) -> Shown:
             return images.inspect(arguments.image, client=client)
         case "history":
             return images.history(arguments.image, client=client)
+        case "graph":
+            return images.graph(arguments.images, client=client)
         case "tag":
             return images.tag(arguments.image, arguments.target, client=client)
         case "rm":

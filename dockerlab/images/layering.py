@@ -1,0 +1,139 @@
+"""`graph`: the layers of images as one graph, from what an engine tells of each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, TypeVar
+
+import docker.models.images
+
+from dockerlab import drawing
+from dockerlab.client import Client, connect, engine_errors
+from dockerlab.errors import NotFound
+from dockerlab.faces import layers as faces
+from dockerlab.faces.dot import MOST
+from dockerlab.faces.shown import Shown
+from dockerlab.image.graph import Forest, LayerNode, Stack, forest
+from dockerlab.images.model import Image
+from dockerlab.images.store import Name, get
+
+T = TypeVar("T")
+
+_AT_ONCE = 8  # connections
+
+
+@dataclass(frozen=True, repr=False)
+class LayerGraph(Shown):
+    """The layers of images. asked: ids of the images that were asked for → what they were called; None where all are meant.
+
+    forest: those, and the base images that they are built on, as far as the engine has them.
+    """
+
+    forest: Forest
+    asked: Mapping[str, tuple[str, ...]] | None = None
+
+    @property
+    def layers(self) -> tuple[LayerNode, ...]:
+        """Each once, after the one that it lies on."""
+        return self.forest.layers
+
+    @property
+    def images(self) -> tuple[Stack, ...]:
+        """Those in the graph, in the order of their names."""
+        return self.forest.images
+
+    @property
+    def bases(self) -> Mapping[str, tuple[str, ...]]:
+        """Ids of base images → of those in the graph that are built on them."""
+        return self.forest.bases
+
+    @property
+    def dot(self) -> str:
+        """The picture as DOT text: `dot -Tpng`."""
+        return faces.dot(self.forest)
+
+    @cached_property
+    def picture(self) -> str | None:
+        """The picture as SVG for a page of dockerlab's; None where Graphviz is missing."""
+        dot = self.dot
+        return drawing.svg(dot, faces.title(self)) if self.forest.images and dot.count("\n") <= MOST else None
+
+    @cached_property
+    def stable(self) -> Forest:
+        """What is the same on every run: images that were asked for, else those with a name."""
+        if self.asked is None:
+            return self.forest.only(image.id for image in self.forest.images if image.names)
+        asked = self.asked
+        return forest([Stack(image.id, asked[image.id], image.history) for image in self.forest.images if image.id in asked])
+
+    def _text(self) -> str:
+        return faces.text(self)
+
+    def _table(self) -> str:
+        return faces.tree(self)
+
+    def _html(self) -> str:
+        return faces.html(self, self.picture)
+
+
+def graph(names: Name | Iterable[Name] = (), *, client: Client | None = None) -> LayerGraph:
+    """The layers of these images, and of the base images that they are built on; of all images where none is named.
+
+    Images of one chain of layers share them, whatever their history says. The engine is asked twice for each image, eight at a time.
+
+    Raises NotFound, InvalidReference for a name; EngineError.
+    """
+    client = client or connect()
+    wanted = [names] if isinstance(names, str | docker.models.images.Image) else [*names]
+    if not wanted:
+        return LayerGraph(forest(_known(_listed(client), _stack)))
+    asked = [get(name, client=client) for name in wanted]
+    called: dict[str, tuple[str, ...]] = {}
+    for image in asked:
+        called[str(image.id)] = tuple(dict.fromkeys((*called.get(str(image.id), ()), image.name)))
+    chains = [_diff_ids(image) for image in asked]
+    others = [image for image in _listed(client) if image.id not in called]
+    below = [image for image in _known(others, _reloaded) if any(_lies_under(_diff_ids(image), chain) for chain in chains)]
+    found = forest(_known([*asked, *below], _stack))
+    bases = [base for base, built in found.bases.items() if not called.keys().isdisjoint(built)]
+    return LayerGraph(found.only([*called, *bases]), called)
+
+
+def _listed(client: Client) -> Sequence[Image]:
+    with engine_errors("list the images"):
+        return [Image(summary, client) for summary in client.api.images()]
+
+
+def _known(images: Sequence[Image], ask: Callable[[Image], T]) -> list[T]:
+    """What the engine tells of each; not of those that were removed meanwhile."""
+
+    def tried(image: Image) -> T | None:
+        try:
+            return ask(image)
+        except NotFound:
+            return None
+
+    with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="dockerlab-images") as pool:
+        return [known for known in pool.map(tried, images) if known is not None]
+
+
+def _reloaded(image: Image) -> Image:
+    with engine_errors(f"look at image '{image.name}'", f"image '{image.name}'"):
+        image.reload()
+    return image
+
+
+def _stack(image: Image) -> Stack:
+    history = image.layers  # an image of a list knows the rest of its names only now
+    return Stack(str(image.id), tuple(image.tags), history)
+
+
+def _diff_ids(image: Image) -> list[Any]:
+    return [*((image.attrs.get("RootFS") or {}).get("Layers") or ())]
+
+
+def _lies_under(base: Sequence[Any], chain: Sequence[Any]) -> bool:
+    return 0 < len(base) <= len(chain) and [*chain[: len(base)]] == [*base]
