@@ -5,6 +5,7 @@
     dockerlab.connect()            a docker-py client to the engine that answers
     dockerlab.build(text, …)       an Image, from a Dockerfile
     dockerlab.check(text)          what is to be said of a Dockerfile before it is built
+    dockerlab.stages(text)         its stages, and who takes what from whom
     dockerlab.debug(error)         a Container of the state before the step of a build that failed
     dockerlab.run(image, …)        a Container, from an image
     dockerlab.containers, .images  the other verbs: ps, logs, exec, …; pull, tag, history, …
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from dockerlab.builds import Build, build, export
     from dockerlab.builds.checking import check
     from dockerlab.builds.debugging import debug
+    from dockerlab.builds.staging import stages
     from dockerlab.client import Client, connect, use
     from dockerlab.containers import Container, run
     from dockerlab.images import Image
@@ -50,6 +52,7 @@ _HOMES = {
     "images": "",
     "prepare": "dockerlab.standins",
     "run": "dockerlab.containers",
+    "stages": "dockerlab.builds.staging",
     "use": "dockerlab.client",
 }
 
@@ -69,6 +72,7 @@ __all__ = [
     "images",
     "prepare",
     "run",
+    "stages",
     "use",
 ]
 

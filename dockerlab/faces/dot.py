@@ -17,6 +17,7 @@ from dockerlab.faces.human import plain, shorten
 LABEL: Final = 40  # characters
 MOST: Final = 2000  # lines of DOT text that are drawn: a page cannot hold more
 _TOOLTIP: Final = 1000
+_GAP: Final = "\N{NO-BREAK SPACE}"
 _TREE: Final = 120  # lines of the text beside a picture
 # How wide a character is in a wide sans-serif font, of its size; others are as wide as high.
 _WIDTHS: Final = {
@@ -24,6 +25,8 @@ _WIDTHS: Final = {
     **dict.fromkeys('"$0123456789?J^_abcdeghknopqsuvxyz', 0.64),
     **dict.fromkeys("#&+<=>ABCDEFGHKLNOPQRSTUVXYZw~", 0.84),
 }
+# What a box is, where it has no state; its colour for those who take the DOT text elsewhere.
+KINDS: Final = {"base": "#5b6069", "own": "#00735c", "image": "#2f6db3", "more": "#6b7078"}
 _CSS = """
 @ .picture{overflow:auto;max-height:640px}
 @ .picture svg{max-width:100%;height:auto;display:block}
@@ -35,6 +38,8 @@ _CSS = """
 @ svg .node text~text{fill:currentColor}
 @ svg .node.waiting{color:var(--s-waiting)}@ svg .node.running{color:var(--s-running)}@ svg .node.done{color:var(--s-done)}
 @ svg .node.cached{color:var(--s-cached)}@ svg .node.failed{color:var(--s-failed)}@ svg .node.stopped{color:var(--s-stopped)}
+@ svg .node.base{color:var(--s-stopped)}@ svg .node.own{color:var(--s-done)}@ svg .node.image{color:var(--s-cached)}
+@ svg .node.more{color:var(--s-waiting)}@ svg .node.image text:first-of-type{font-weight:600}
 @ svg .node.critical path,@ svg .node.critical polygon{stroke-width:3}
 @ svg .cluster path,@ svg .cluster polygon{fill:var(--soft);stroke:var(--edge)}
 @ svg .edge{color:#8a8f98}
@@ -70,6 +75,11 @@ def node(name: str, lines: Sequence[str], kind: str, colour: str, tip: str = "",
     # Graphviz measures one font; a page may have a wider one in its place.
     size = f"width={max(map(width, lines)) * font / 72 + 0.35:.2f}"
     return f'{name} [label="{label}"{tooltip}, class="{kind}", color="{colour}"{more}, {size}];'
+
+
+def beside(lines: Iterable[str]) -> str:
+    """The label of an edge. lines: short ones, already plain. With room to the edge, and for a page's font, which may be wider."""
+    return "".join(f"{_GAP}{quoted(line)}{_GAP * (1 + len(line) // 6)}\\l" for line in lines)
 
 
 def line(text: str) -> str:

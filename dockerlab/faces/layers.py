@@ -29,13 +29,6 @@ if TYPE_CHECKING:
 
 _WIDTH: Final = 72
 _NAMED: Final = 3  # images that a line names
-_COLOURS: Final = {"base": "#5b6069", "own": "#00735c", "image": "#2f6db3", "more": "#6b7078"}
-_CSS = """
-@ svg .node.base{color:var(--s-stopped)}@ svg .node.own{color:var(--s-done)}@ svg .node.image{color:var(--s-cached)}
-@ svg .node.more{color:var(--s-waiting)}
-@ svg .node.image text:first-of-type{font-weight:600}
-"""
-STYLE: Final = dots.STYLE + dots.style(_CSS)
 
 
 # text
@@ -137,7 +130,7 @@ def html(graph: LayerGraph, picture: str | None) -> str:
     if picture:
         more += f"<details><summary>as text</summary>{dots.picture(None, lines, rest)}</details>"
     head = markup.head(markup.text(title(graph)), markup.volatile(markup.text(_facts(graph.forest))))
-    return markup.page(head, markup.volatile(STYLE + shown + more))
+    return markup.page(head, markup.volatile(dots.STYLE + shown + more))
 
 
 # DOT
@@ -197,6 +190,6 @@ def dot(forest: Forest) -> str:
     for number, box in enumerate(drawn.boxes):
         said, kind, tip = drawing.lines(box)
         more = ', style="rounded,filled,dashed"' if kind == "base" else ", penwidth=2" if kind == "image" else ""
-        lines.append(f"  {dots.node(f'n{number}', said, kind, _COLOURS[kind], tip, more)}")
+        lines.append(f"  {dots.node(f'n{number}', said, kind, dots.KINDS[kind], tip, more)}")
     lines += [f"  n{below} -> n{above};" for below, above in drawn.edges]
     return "\n".join([*lines, "}", ""])

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from dockerlab.builds import Build, build, export
 from dockerlab.builds.checking import check
 from dockerlab.builds.secrets import Secrets
+from dockerlab.builds.staging import stages
 from dockerlab.errors import BuildError, DockerfileError, UsageError
 from dockerlab.notebook.arguments import HelpShown, Parser
 from dockerlab.notebook.expand import words
@@ -16,6 +17,7 @@ from dockerlab.notebook.live import LiveDisplay
 from dockerlab.notebook.live_build import LiveBuild
 
 if TYPE_CHECKING:
+    from dockerlab.builds.staging import StageGraph
     from dockerlab.faces.checks import Findings
     from dockerlab.images import Image
     from dockerlab.notebook.session import Session
@@ -80,14 +82,18 @@ def parsers() -> dict[str, Parser]:
     )
     parser.add_argument("--context", metavar="DIR", help="a folder as build context; the cells of %%context lie over it")
     parser.add_argument("--check", action="store_true", help="build nothing: say what can be said against the Dockerfile")
+    parser.add_argument("--graph", action="store_true", help="build nothing: draw the stages, and who takes what from whom")
     parser.add_argument("--explain", action="store_true", help="say of each step that ran, and was not cached, why")
     parser.add_argument("-q", "--quiet", action="store_true", help="show no progress")
     parser.add_argument("--var", metavar="NAME", help="the notebook variable that the image is bound to")
     return {"": parser}
 
 
-def magic(session: Session, line: str, cell: str | None) -> Image | Findings | None:
-    """Builds, shows the build while it runs, and returns the image, if one is made. With --check, what can be said of the Dockerfile."""
+def magic(session: Session, line: str, cell: str | None) -> Image | Findings | StageGraph | None:
+    """Builds, shows the build while it runs, and returns the image, if one is made. With --check, what can be said of the Dockerfile.
+
+    With --graph, its stages.
+    """
     try:
         arguments = parsers()[""].parse_args(words(line, session.namespace))
     except HelpShown:
@@ -97,6 +103,10 @@ def magic(session: Session, line: str, cell: str | None) -> Image | Findings | N
             f"--var '{arguments.var}' is not a name that a variable can have", hint="Letters, digits and _, as in --var image."
         )
     dockerfile, directory = _source(arguments, cell)
+    if arguments.check and arguments.graph:
+        raise UsageError("--check and --graph cannot be given together", hint="Each shows something else: take a cell for each.")
+    if arguments.graph:
+        return stages(dockerfile, target=arguments.target, build_arg=arguments.build_arg)
     if arguments.check:
         files = session.files if cell is not None else None
         return check(dockerfile, context=directory, files=files, build_arg=arguments.build_arg)

@@ -1,0 +1,65 @@
+"""`dockerlab.stages()`: a Dockerfile's stages as a graph. Without an engine."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+from dockerlab import drawing
+from dockerlab.builds import pairs_of, text_of
+from dockerlab.dockerfile import parse
+from dockerlab.dockerfile.graph import Graph, graph
+from dockerlab.dockerfile.program import program
+from dockerlab.faces import stages as faces
+from dockerlab.faces.dot import MOST
+from dockerlab.faces.shown import Shown
+
+_ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm/v7", "i686": "386"}
+
+
+@dataclass(frozen=True, repr=False)
+class StageGraph(Shown):
+    """A Dockerfile's stages, the images that they are made of, and what they take from each other."""
+
+    graph: Graph
+
+    @property
+    def dot(self) -> str:
+        """The picture as DOT text: `dot -Tpng`."""
+        return faces.dot(self.graph)
+
+    @cached_property
+    def picture(self) -> str | None:
+        """The picture as SVG for a page of dockerlab's; None where Graphviz is missing, or the graph is too large to be looked at."""
+        dot = self.dot
+        return drawing.svg(dot, faces.title(self.graph)) if dot.count("\n") <= MOST else None
+
+    def _text(self) -> str:
+        return faces.text(self.graph)
+
+    def _html(self) -> str:
+        return faces.html(self.graph, self.picture)
+
+
+def stages(
+    dockerfile: str | os.PathLike[str],
+    *,
+    target: str | None = None,
+    build_arg: Mapping[str, str | None] | Iterable[str] = (),
+) -> StageGraph:
+    """The stages of a Dockerfile, the images from elsewhere, and what is taken from where: FROM, COPY --from, RUN --mount=from=.
+
+    dockerfile: its text; or a path object, to a file on disk. target: the stage that is wanted, the last one unless given; others that it
+    does not need are marked. build_arg: as of `build`, for names that are made of ARGs.
+
+    Nothing is built, and no engine is asked; platforms are this machine's. Returns a value that shows itself; `.dot` is Graphviz's text.
+
+    Raises DockerfileError for a Dockerfile that cannot be built, ContextError for a file that cannot be read.
+    """
+    read = program(parse(text_of(dockerfile)))
+    arguments = pairs_of("--build-arg", build_arg, from_environment=True)
+    machine = platform.machine().lower()
+    return StageGraph(graph(read, target or "", arguments, f"linux/{_ARCHITECTURES.get(machine, machine or 'amd64')}"))
