@@ -15,6 +15,7 @@ For who carries it out, and not imported here:
 - `program`, `planning`: all of it in stages, and what of it a build needs
 - `checks`: what can be said against it
 - `frontends`: which frontend it asks for
+- `graph`: its stages, and what they take from each other
 """
 
 from dockerlab.dockerfile.excerpt import excerpt

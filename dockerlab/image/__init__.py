@@ -1,6 +1,7 @@
 """What an image is. Pure: values in, values out; no engine.
 
 - `layers`: a history and the image's diff_ids → its layers, each with the instruction that made it
+- `graph`: the layers of several images as one graph, not imported here
 - `clean`: what a history says of a step → the instruction, as a Dockerfile has it
 """
 
