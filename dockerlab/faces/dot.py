@@ -27,6 +27,7 @@ _WIDTHS: Final = {
 }
 # What a box is, where it has no state; its colour for those who take the DOT text elsewhere.
 KINDS: Final = {"base": "#5b6069", "own": "#00735c", "image": "#2f6db3", "more": "#6b7078"}
+_BOLD: Final = 1.1  # how much wider
 _CSS = """
 @ .picture{overflow:auto;max-height:640px}
 @ .picture svg{max-width:100%;height:auto;display:block}
@@ -63,7 +64,7 @@ def head(name: str, direction: str) -> list[str]:
         f"digraph {name} {{",
         f'  graph [rankdir={direction}, nodesep=0.25, ranksep=0.3, bgcolor="transparent", fontname="Arial", fontsize=11];',
         '  node [shape=box, style="rounded,filled", fillcolor="#ffffff", fontname="Arial", fontsize=11, margin="0.16,0.07"];',
-        '  edge [color="#8a8f98", fontname="Arial", fontsize=9, arrowsize=0.6];',
+        '  edge [color="#8a8f98", fontname="Arial", fontsize=10, arrowsize=0.6];',
     ]
 
 
@@ -73,7 +74,7 @@ def node(name: str, lines: Sequence[str], kind: str, colour: str, tip: str = "",
     # A picture that a page takes apart leaves its texts behind: none of them twice.
     tooltip = f', tooltip="{quoted(shorten(tip, _TOOLTIP), times=2)}"' if tip and tip != lines[0] else ""
     # Graphviz measures one font; a page may have a wider one in its place.
-    size = f"width={max(map(width, lines)) * font / 72 + 0.35:.2f}"
+    size = f"width={max(width(lines[0]) * (_BOLD if kind == 'image' else 1.0), *map(width, lines)) * font / 72 + 0.35:.2f}"
     return f'{name} [label="{label}"{tooltip}, class="{kind}", color="{colour}"{more}, {size}];'
 
 

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
 from dockerlab.faces import dot as dots
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
     from dockerlab.images.layering import LayerGraph
 
 _WIDTH: Final = 72
+_PAGE: Final = 1050  # points that can be read on a page of 1,000 pixels
+_MARGIN: Final = 43  # around a label
+_CHARACTER: Final = 7.2  # of the usual ones
 _NAMED: Final = 3  # images that a line names
 
 
@@ -43,7 +47,7 @@ def text(graph: LayerGraph) -> str:
 
 def tree(graph: LayerGraph) -> str:
     """All layers, with sizes, and how many images stand on each."""
-    return "\n".join([f"{title(graph)}   {_facts(graph.forest)}", *_lines(graph.forest)])
+    return "\n".join([f"{title(graph)}   {'   '.join(_facts(graph.forest))}", *_lines(graph.forest)])
 
 
 def _lines(forest: Forest) -> list[str]:
@@ -57,13 +61,13 @@ def title(graph: LayerGraph) -> str:
     return dots.line(f"layers of {', '.join(name for names in graph.asked.values() for name in names)}")
 
 
-def _facts(forest: Forest) -> str:
+def _facts(forest: Forest) -> tuple[str, str]:
     shared = [layer for layer in forest.layers if layer.is_shared]
     facts = [f"{_count(len(forest.images), 'image')}", _count(len(forest.layers), "layer")]
     facts += [f"{len(shared)} shared"] if shared else []
     saved = sum(layer.size * (len(layer.images) - 1) for layer in shared)
     kept = size(forest.size) + (f", {size(forest.size + saved)} without sharing" if saved else "")
-    return f"{', '.join(facts)}   {kept}"
+    return ", ".join(facts), kept
 
 
 def _rows(forest: Forest, *, bare: bool = False) -> Iterator[tuple[str, str, str]]:
@@ -129,7 +133,7 @@ def html(graph: LayerGraph, picture: str | None) -> str:
     more = f'<p class="muted">{legend}</p>' if picture else ""
     if picture:
         more += f"<details><summary>as text</summary>{dots.picture(None, lines, rest)}</details>"
-    head = markup.head(markup.text(title(graph)), markup.volatile(markup.text(_facts(graph.forest))))
+    head = markup.head(markup.text(title(graph)), markup.volatile(markup.text(" · ".join(_facts(graph.forest)))))
     return markup.page(head, markup.volatile(dots.STYLE + shown + more))
 
 
@@ -185,11 +189,13 @@ class _Drawing:
 def dot(forest: Forest) -> str:
     """Boxes for layers and images, the base below; what is shared once; dashed what belongs to a base image."""
     drawn = boxes(forest)
-    drawing = _Drawing(forest, dots.LABEL if drawn.columns <= 4 else 24)
-    lines = [*dots.head("layers", "BT"), '  graph [pack=16, packmode="graph"];', "  edge [dir=none];"]
+    drawing = _Drawing(forest, min(dots.LABEL, int((_PAGE / max(drawn.columns, 1) - _MARGIN) / _CHARACTER)))
+    lines = [*dots.head("layers", "BT"), '  graph [pack=16, packmode="array_1"];', "  edge [dir=none];"]
     for number, box in enumerate(drawn.boxes):
         said, kind, tip = drawing.lines(box)
         more = ', style="rounded,filled,dashed"' if kind == "base" else ", penwidth=2" if kind == "image" else ""
         lines.append(f"  {dots.node(f'n{number}', said, kind, dots.KINDS[kind], tip, more)}")
     lines += [f"  n{below} -> n{above};" for below, above in drawn.edges]
+    # What hangs together is packed as one: a row.
+    lines += [f"  n{one} -> n{other} [style=invis, constraint=false];" for row in drawn.rows for one, other in pairwise(row)]
     return "\n".join([*lines, "}", ""])

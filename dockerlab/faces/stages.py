@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 _WIDTH: Final = 72
 _EDGE: Final = 28  # characters beside an edge
 _LINES: Final = 3  # lines beside an edge
-_PAGE: Final = 1250.0  # points that a page of 1,000 pixels can show
+_PAGE: Final = 900.0  # points in which what stands beside edges can be read on a page of 1,000 pixels
 _UNFOLDED: Final = 24  # boxes
 
 
@@ -233,7 +233,7 @@ def _direction(drawing: _Drawing) -> str:
     by_rank: dict[int, list[float]] = {}
     for key, rank in ranks.items():
         by_rank.setdefault(rank, []).append(widths[key])
-    labels = max((dots.width(one) * 9 for said in drawing.edges.values() for one in _few(said)), default=0.0)
+    labels = max((dots.width(one) * 10 for said in drawing.edges.values() for one in _few(said)), default=0.0)
     across = sum(max(row) for row in by_rank.values()) + (len(by_rank) - 1) * (labels + 30)
     down = max(sum(row) + 20 * len(row) for row in by_rank.values())
     return "LR" if across <= _PAGE or across < down else "TB"

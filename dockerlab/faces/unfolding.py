@@ -7,14 +7,14 @@ column is left for become one box, "7 images". Within a run, layers of no weight
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
 if TYPE_CHECKING:
     from dockerlab.image.graph import Forest, LayerNode
 
-_COLUMNS: Final = 6  # boxes side by side that a page can hold
+_COLUMNS: Final = 5  # boxes side by side that a page can hold
 _ROOTS: Final = 12
 _BOXES: Final = 44  # boxes from which on layers fold
 
@@ -30,10 +30,11 @@ class Box:
 
 @dataclass(frozen=True)
 class Drawn:
-    """edges: (below, above), indexes of boxes. columns: boxes side by side on the widest root."""
+    """edges: (below, above), indexes of boxes. rows: the lowest boxes, those side by side together. columns: boxes in the widest row."""
 
     boxes: tuple[Box, ...]
     edges: tuple[tuple[int, int], ...]
+    rows: tuple[tuple[int, ...], ...]
     columns: int
 
 
@@ -41,7 +42,21 @@ def boxes(forest: Forest) -> Drawn:
     """What is drawn of a forest."""
     drawing = _Drawing(forest)
     drawing.draw()
-    return Drawn(tuple(drawing.boxes), tuple(drawing.edges), drawing.columns)
+    rows = _rows(drawing.widths)
+    columns = max((sum(drawing.widths[root] for root in row) for row in rows), default=0)
+    return Drawn(tuple(drawing.boxes), tuple(drawing.edges), tuple(map(tuple, rows)), columns)
+
+
+def _rows(widths: Mapping[int, int]) -> list[list[int]]:
+    """Roots side by side, as many as a page can hold; the widest first."""
+    rows: list[list[int]] = []
+    for root, width in sorted(widths.items(), key=lambda item: -item[1]):
+        row = next((row for row in rows if sum(widths[other] for other in row) + width <= _COLUMNS), None)
+        if row is None:
+            rows.append([root])
+        else:
+            row.append(root)
+    return rows
 
 
 class _Drawing:
@@ -55,7 +70,8 @@ class _Drawing:
         ]
         self.boxes: list[Box] = []
         self.edges: list[tuple[int, int]] = []
-        self.columns = 1
+        # The lowest box of a root → columns on it.
+        self.widths: dict[int, int] = {}
         # Run → those on it that are drawn, and those that are one box together.
         self._shown: dict[int, list[int]] = {}
         self._rest: dict[int, list[int]] = {}
@@ -65,13 +81,14 @@ class _Drawing:
         roots = self._heaviest(self._forest.roots)
         if len(roots) > _ROOTS:
             roots, rest = roots[: _ROOTS - 1], roots[_ROOTS - 1 :]
-            self._box(self._closed(rest), None)
-        for root in roots:
-            self._unfold(root)
+            self.widths[self._box(self._closed(rest), None)] = 1
+        columns = {root: self._unfold(root) for root in roots}
         kept = self._kept([*roots, *(index for above in self._shown.values() for index in above)])
         waiting: list[tuple[int, int | None]] = [(root, None) for root in sorted(roots, reverse=True)]
         while waiting:
             index, below = waiting.pop()
+            if below is None:
+                self.widths[len(self.boxes)] = columns[index]
             for layers in _folded(self._runs[index].layers, kept):
                 below = self._box(Box("layers", layers), below)
             if ends := self._runs[index].ends:
@@ -83,8 +100,8 @@ class _Drawing:
     def _heaviest(self, indexes: Sequence[int]) -> list[int]:
         return sorted(indexes, key=lambda index: (*(-weight for weight in self._weights[index]), index))
 
-    def _unfold(self, root: int) -> None:
-        """Opens runs on a root as long as there are columns."""
+    def _unfold(self, root: int) -> int:
+        """Opens runs on a root as long as there are columns. How many it takes."""
         columns = 1
         waiting = [(-self._weights[root][0], -self._weights[root][1], root)]
         while waiting:
@@ -98,7 +115,7 @@ class _Drawing:
                 columns += len(shown) + (len(shown) < len(above)) - (not self._runs[index].ends)
             for one in shown:
                 heapq.heappush(waiting, (-self._weights[one][0], -self._weights[one][1], one))
-        self.columns = max(self.columns, columns)
+        return columns
 
     def _kept(self, drawn: Sequence[int]) -> int:
         """How many layers of a run are drawn each for itself, the largest; what is between them is folded."""
