@@ -108,4 +108,5 @@ def picture(drawn: str | None, lines: Iterable[str], rest: str) -> str:
     kept = [*lines]
     if len(kept) > _TREE:
         kept[_TREE:] = [f"… {len(kept) - _TREE:,} more lines: {rest}"]
-    return f'<div class="picture">{drawn or ""}<pre>{markup.text(chr(10).join(kept))}</pre></div>'
+    # Who has no mouse scrolls it by the keyboard.
+    return f'<div class="picture" tabindex="0">{drawn or ""}<pre>{markup.text(chr(10).join(kept))}</pre></div>'

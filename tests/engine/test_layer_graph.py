@@ -57,6 +57,18 @@ def test_images_that_share_a_base_have_its_layers_once(client: Client, salt: str
     assert graph.dot.count("> /shared") == 1
 
 
+def test_a_base_of_the_same_layers_is_told_by_its_history(client: Client, salt: str) -> None:
+    dockerlab.build(f"FROM busybox\nENV SALT={salt}\n", tag=APP, client=client)
+    try:
+        graph = images.graph(APP, client=client)
+        base, app = (str(images.get(name, client=client).id) for name in ("busybox", APP))
+        assert app in graph.bases[base]
+        assert base not in graph.bases.get(app, ())
+        assert repr(graph).splitlines()[-1] == f"▣ {APP}"
+    finally:
+        images.rm(APP, force=True, client=client)
+
+
 @pytest.mark.usefixtures("built")
 def test_all_images_are_in_the_graph_of_all(client: Client) -> None:
     graph = images.graph(client=client)
