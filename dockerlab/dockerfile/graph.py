@@ -11,7 +11,7 @@ Those of images from elsewhere are not known.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -50,11 +50,15 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """An image from elsewhere. made: how its name is written where it is made of ARGs, and of which. is_needed: by the target."""
+    """An image from elsewhere. made: how its name is written where it is made of ARGs, and of which. is_needed: by the target.
+
+    context: what a named context of the build says that it is, "" where there is none of that name.
+    """
 
     name: str
     made: tuple[tuple[str, tuple[Argument, ...]], ...]
     is_needed: bool
+    context: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,16 +87,40 @@ class Graph:
 
 
 def graph(
-    read: Program, target: str = "", build_args: Mapping[str, str | None] | None = None, build_platform: str = "linux/amd64"
+    read: Program,
+    target: str = "",
+    build_args: Mapping[str, str | None] | None = None,
+    *,
+    build_platform: str = "linux/amd64",
+    context: Callable[[str], str] = lambda name: "",
 ) -> Graph:
-    """The graph for a target, "" for the last stage. Raises DockerfileError as `Program.plan`, for stages that are not needed, too."""
+    """The graph for a target, "" for the last stage. Raises DockerfileError as `Program.plan`, for stages that are not needed, too.
+
+    context: what a named context of the build puts in the place of an image or a stage of that name, "" for nothing.
+    """
     given = {name: value for name, value in (build_args or {}).items() if value is not None}
     whole = read.plan(target, given, build_platform=build_platform, with_all=True)
-    needed = {planned.stage.index for planned in read.plan(target, given, build_platform=build_platform).stages}
+    replaced = {index: name for name, index in whole.names.items() if context(name)}
+    edges = tuple(edge for planned in whole.stages for edge in _edges(planned, whole, replaced))
+    needed = _needed(whole.target, edges)
     naming = _Naming(read, whole, given)
     stages = tuple(_place(planned, naming, needed, whole.target) for planned in whole.stages)
-    edges = tuple(edge for planned in whole.stages for edge in _edges(planned, whole))
-    return Graph(stages, tuple(_images(stages, edges)), edges)
+    return Graph(stages, tuple(_images(stages, edges, context)), edges)
+
+
+def _needed(target: int, edges: Sequence[Taking]) -> set[int]:
+    """What is reached from the target."""
+    sources: dict[int, list[int]] = {}
+    for edge in edges:
+        if isinstance(edge.source, int):
+            sources.setdefault(edge.target, []).append(edge.source)
+    found, waiting = set[int](), [target]
+    while waiting:
+        index = waiting.pop()
+        if index not in found:
+            found.add(index)
+            waiting += sources.get(index, ())
+    return found
 
 
 class _Naming:
@@ -123,15 +151,16 @@ def _place(planned: Planned, naming: _Naming, needed: set[int], target: int) -> 
     )  # fmt: skip
 
 
-def _edges(planned: Planned, plan: Plan) -> Iterator[Taking]:
+def _edges(planned: Planned, plan: Plan, replaced: Mapping[int, str]) -> Iterator[Taking]:
+    """What a stage takes. replaced: stages in the place of which something else is taken, by its name."""
     stage = planned.stage
     if not planned.is_scratch:
-        source = planned.base if planned.base_stage is None else planned.base_stage
+        source = planned.base if planned.base_stage is None else replaced.get(planned.base_stage, planned.base_stage)
         yield Taking(source, stage.index, "FROM", planned.stage.source.base, stage.source.node.line)
     for command in planned.commands:
         for name, kind, what in _taken(command):
             meant = plan.source(command, name)
-            yield Taking(name if meant is None else meant, stage.index, kind, what, command.node.line)
+            yield Taking(name if meant is None else replaced.get(meant, meant), stage.index, kind, what, command.node.line)
 
 
 def _taken(command: Command) -> Iterator[tuple[str, Literal["COPY", "mount"], str]]:
@@ -141,7 +170,7 @@ def _taken(command: Command) -> Iterator[tuple[str, Literal["COPY", "mount"], st
         yield from ((mount.from_, "mount", mount.target) for mount in command.mounts if mount.from_)
 
 
-def _images(stages: tuple[Place, ...], edges: tuple[Taking, ...]) -> Iterator[Source]:
+def _images(stages: Sequence[Place], edges: Sequence[Taking], context: Callable[[str], str]) -> Iterator[Source]:
     users: dict[str, list[Taking]] = {}
     for edge in edges:
         if isinstance(edge.source, str):
@@ -150,4 +179,4 @@ def _images(stages: tuple[Place, ...], edges: tuple[Taking, ...]) -> Iterator[So
         made = {
             edge.what: stages[edge.target].arguments for edge in taking if edge.kind == "FROM" and stages[edge.target].arguments
         }
-        yield Source(name, tuple(made.items()), any(stages[edge.target].is_needed for edge in taking))
+        yield Source(name, tuple(made.items()), any(stages[edge.target].is_needed for edge in taking), context(name))

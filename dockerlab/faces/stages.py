@@ -81,7 +81,8 @@ def _argument(one: Argument) -> str:
 
 
 def _notes(image: Source) -> list[str]:
-    return [*_made(image), *([] if image.is_needed else ["not needed"])]
+    context = [f"build context: {image.context}"] if image.context else []
+    return [*_made(image), *context, *([] if image.is_needed else ["not needed"])]
 
 
 def _steps(stage: Place) -> str:
@@ -159,8 +160,12 @@ def _drawing(graph: Graph) -> _Drawing:
             made = dict.fromkeys(_argument(one) for _, arguments in image.made for one in arguments)
             kind = "image" if image.is_needed else "more"
             more = ["…"] if len(made) > _LINES else []
-            lines = [dots.label(image.name), *(dots.label(f"◇ {one}") for one in [*made][:_LINES] or ["image"]), *more]
-            drawing.boxes[image.name] = _Box(lines, kind, "; ".join([dots.line(image.name), *_made(image)]), image.is_needed)
+            lines = [
+                dots.label(image.name),
+                *(dots.label(f"◇ {one}") for one in [*made][:_LINES] or ["build context" if image.context else "image"]),
+                *more,
+            ]
+            drawing.boxes[image.name] = _Box(lines, kind, "; ".join([dots.line(image.name), *_notes(image)]), image.is_needed)
     members: dict[int | str, list[Place]] = {}
     for stage in graph.stages:
         members.setdefault(groups[stage.index], []).append(stage)

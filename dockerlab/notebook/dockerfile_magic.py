@@ -106,7 +106,7 @@ def magic(session: Session, line: str, cell: str | None) -> Image | Findings | S
     if arguments.check and arguments.graph:
         raise UsageError("--check and --graph cannot be given together", hint="Each shows something else: take a cell for each.")
     if arguments.graph:
-        return stages(dockerfile, target=arguments.target, build_arg=arguments.build_arg)
+        return stages(dockerfile, target=arguments.target, build_arg=arguments.build_arg, build_contexts=arguments.build_context)
     if arguments.check:
         files = session.files if cell is not None else None
         return check(dockerfile, context=directory, files=files, build_arg=arguments.build_arg)

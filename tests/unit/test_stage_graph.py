@@ -86,6 +86,22 @@ def test_triggers_of_a_stage_count_where_it_is_built_upon() -> None:
     assert ("two", "stage-2", "COPY", "/x → /y") in [edge[:4] for edge in edges(text)]
 
 
+def test_a_named_context_stands_in_the_place_of_an_image_or_a_stage(tmp_path: Path) -> None:
+    shown = dockerlab.stages(STAGES, build_contexts={"docs": tmp_path, "nginx:1.25": "docker-image://httpd"})
+    assert {image.name: image.context for image in shown.graph.images if image.context} == {
+        "docs": "a folder",
+        "nginx:1.25": "httpd:latest",
+    }
+    assert [stage.label for stage in shown.graph.stages if not stage.is_needed] == ["tests", "docs"]
+    assert ("docs", "web", "COPY", "/doc → /doc", 10) in edges(STAGES, build_contexts={"docs": tmp_path})
+    assert [image.is_needed for image in shown.graph.images if image.name == "alpine:1.22"] == [False]
+    assert "build context: httpd:latest" in repr(shown)
+    assert str(tmp_path) not in repr(shown)
+    told = repr(dockerlab.stages(STAGES, build_contexts=["docs=https://me:secret@host/x.git"]))
+    assert "build context: https://***@host/x.git" in told
+    assert "◇ build context" in shown.dot
+
+
 def test_the_text_is_all_there_is_and_always_the_same() -> None:
     shown = dockerlab.stages(STAGES)
     assert str(shown) == repr(shown)
