@@ -88,7 +88,18 @@ start_engine20() {
 
 start_engine28() { debian_engine engine28 172.30.28.1/24; }
 
-start_engine28-containerd() { debian_engine engine28-containerd 172.30.29.1/24 --feature containerd-snapshotter=true; }
+start_engine28-containerd() {
+  # Two of this release flush one another's rules of the firewall: this one makes none, and here are those that its bridge needs.
+  debian_engine engine28-containerd 172.30.29.1/24 --feature containerd-snapshotter=true --iptables=false --ip6tables=false
+  rules -D 2>/dev/null || true
+  rules -A
+}
+
+rules() {
+  iptables -t nat "$1" POSTROUTING -s 172.30.29.0/24 ! -o dlab28c -j MASQUERADE &&
+    iptables "$1" FORWARD -i dlab28c -j ACCEPT &&
+    iptables "$1" FORWARD -o dlab28c -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT
+}
 
 # Engine 28 by the name $1, with a bridge of address $2; the rest are dockerd's options.
 debian_engine() {
@@ -262,6 +273,7 @@ down() {
   for name in "$@"; do
     stop "$name"
     case $name in
+      engine28-containerd) rules -D 2>/dev/null || true ;;&
       engine*) ip link del "$(bridge_of "$name")" 2>/dev/null || true ;;
     esac
     say "$name: stopped"
