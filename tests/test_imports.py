@@ -55,7 +55,7 @@ THIRD_PARTY: dict[str, set[str]] = {
     "notebook": _DOCKER | _DISPLAY,
     "testing": _DOCKER | _DISPLAY,
     "engine": {"h11", "httpx", "zstandard"},
-    "wire": {"h2"},
+    "wire": {"h2", "zstandard"},
 }
 THIRD_PARTY["containers"] = THIRD_PARTY["containers"] | {"backports"}
 

@@ -16,8 +16,8 @@ from dockerlab.engine.home import Home
 from dockerlab.engine.rootfs import Root
 from dockerlab.engine.rootfs.overlay import OverlaySnapshots
 from dockerlab.engine.rootfs.overlay_layer import OPAQUE
-from dockerlab.engine.store.tar import entries
 from dockerlab.engine.store.values import Layer
+from dockerlab.wire.tar import entries
 from tests.embedded.archives import File, layer
 from tests.embedded.supervised import as_user
 

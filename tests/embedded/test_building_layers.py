@@ -10,8 +10,8 @@ import pytest
 
 from dockerlab.engine.building import copying
 from dockerlab.engine.rootfs.directory_view import DirectoryView
-from dockerlab.engine.store.tar import Entry, Writer, entries
 from dockerlab.errors import EngineError
+from dockerlab.wire.tar import Entry, Writer, entries
 from tests.embedded.archives import File
 from tests.embedded.building import TIME, Bench, Make, dated, instruction, times
 

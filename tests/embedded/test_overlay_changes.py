@@ -13,8 +13,8 @@ from dockerlab.engine.rootfs import Root, recorded
 from dockerlab.engine.rootfs.overlay import OverlaySnapshots
 from dockerlab.engine.rootfs.overlay_layer import OPAQUE
 from dockerlab.engine.rootfs.removal import remove
-from dockerlab.engine.store.tar import entries
 from dockerlab.errors import EngineError
+from dockerlab.wire.tar import entries
 from tests.embedded.overlaying import BASE, Place, is_whiteout, made, write_into
 
 

@@ -25,9 +25,9 @@ from dockerlab.engine.building.cancellation import Cancellation
 from dockerlab.engine.building.downloading import Fetched
 from dockerlab.engine.building.selecting import Picked, select
 from dockerlab.engine.rootfs.reading import View
-from dockerlab.engine.store.streams import chunks
-from dockerlab.engine.store.tar import Entry
 from dockerlab.errors import EngineError, UsageError
+from dockerlab.wire.streams import chunks
+from dockerlab.wire.tar import Entry
 
 
 def pick(command: Add, context: View, tmp: Path, cancellation: Cancellation, stack: ExitStack) -> list[Picked]:

@@ -22,9 +22,9 @@ from typing import IO, Final, cast
 
 from dockerlab.engine.rootfs.reading import resolve
 from dockerlab.engine.store.disk import Budget, full_disk_is_an_error
-from dockerlab.engine.store.streams import CHUNK, decompressed
-from dockerlab.engine.store.tar import Entry, entries
 from dockerlab.errors import EngineError
+from dockerlab.wire.streams import CHUNK, decompressed
+from dockerlab.wire.tar import Entry, entries
 
 # Roughly the bytes of memory of an index, and of one file in it.
 MOST_MEMORY: Final = 1 << 29

@@ -24,9 +24,9 @@ from dockerlab.engine.building.archive import Archive, is_archive, spooled
 from dockerlab.engine.building.cancellation import Cancellation
 from dockerlab.engine.home import Home
 from dockerlab.engine.rootfs.reading import resolve
-from dockerlab.engine.store.streams import CHUNK, chunks
-from dockerlab.engine.store.tar import Entry, Readable, Writer, archive
 from dockerlab.errors import ContextError, EngineError, UsageError
+from dockerlab.wire.streams import CHUNK, chunks
+from dockerlab.wire.tar import Entry, Readable, Writer, archive
 
 if TYPE_CHECKING:
     from dockerlab.engine.rootfs.reading import View

@@ -38,9 +38,9 @@ from dockerlab.engine.rootfs import regular
 from dockerlab.engine.rootfs.reading import View
 from dockerlab.engine.rootfs.views import EMPTY
 from dockerlab.engine.store.disk import Budget, full_disk_is_an_error
-from dockerlab.engine.store.streams import CHUNK, chunks
-from dockerlab.engine.store.tar import Entry, Writer
 from dockerlab.errors import EngineError, UsageError
+from dockerlab.wire.streams import CHUNK, chunks
+from dockerlab.wire.tar import Entry, Writer
 
 _WORTH_A_MAP: Final = 1 << 20
 _UMASK: Final = 0o022

@@ -31,8 +31,8 @@ from typing import IO, Final
 
 from dockerlab.engine.building.cancellation import Cancellation
 from dockerlab.engine.store.disk import Budget, full_disk_is_an_error
-from dockerlab.engine.store.streams import CHUNK
 from dockerlab.errors import EngineError, UsageError
+from dockerlab.wire.streams import CHUNK
 
 _SECONDS: Final = 60.0
 _MOST_REDIRECTS: Final = 10

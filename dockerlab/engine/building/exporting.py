@@ -19,11 +19,11 @@ from typing import TYPE_CHECKING, Final
 
 from dockerlab.engine.building.copying import add
 from dockerlab.engine.rootfs.reading import View
-from dockerlab.engine.store.tar import Entry, Writer
 from dockerlab.errors import EngineError
 from dockerlab.wire.filesync import Stat, go_mode
 from dockerlab.wire.protobuf import encode
 from dockerlab.wire.services import FILE_SEND, BytesMessage
+from dockerlab.wire.tar import Entry, Writer
 
 if TYPE_CHECKING:
     from dockerlab.engine.building.cancellation import Cancellation

@@ -29,8 +29,8 @@ from typing import Final
 from dockerlab.engine.building.ownership import Change
 from dockerlab.engine.building.selecting import Found, Picked
 from dockerlab.engine.rootfs.reading import View, resolve
-from dockerlab.engine.store.tar import WHITEOUT, Entry
 from dockerlab.errors import EngineError
+from dockerlab.wire.tar import WHITEOUT, Entry
 
 _LONGEST_NAME: Final = 255
 _LONGEST_PATH: Final = 4095

@@ -24,8 +24,8 @@ from typing import Literal
 
 from dockerlab.dockerfile.ignore import Ignore
 from dockerlab.engine.rootfs.reading import View, resolve
-from dockerlab.engine.store.tar import Entry
 from dockerlab.errors import ContextError, EngineError
+from dockerlab.wire.tar import Entry
 
 _WILD = re.compile(r"[*?\[\\]")
 

@@ -34,9 +34,9 @@ from dockerlab.engine.building.vertices import CONTEXT, EXPORT, Graph, digest
 from dockerlab.engine.json_lines import line
 from dockerlab.engine.rootfs.reading import View, resolve
 from dockerlab.engine.store.documents import architecture
-from dockerlab.engine.store.streams import chunks
 from dockerlab.errors import DockerlabError, EngineError, UsageError
 from dockerlab.wire import control, services
+from dockerlab.wire.streams import chunks
 from dockerlab.wire.trace import Vertex
 
 if TYPE_CHECKING:

@@ -16,8 +16,8 @@ from dockerlab.engine.rootfs import Snapshots
 from dockerlab.engine.rootfs.reading import View
 from dockerlab.engine.rootfs.views import EMPTY, view_of
 from dockerlab.engine.store import Image, Store
-from dockerlab.engine.store.tar import Entry
 from dockerlab.errors import NotFound
+from dockerlab.wire.tar import Entry
 
 Message = Mapping[str, Any]
 # Brings an image of a registry into the store, and says how it goes on.

@@ -16,7 +16,7 @@ from dockerlab.engine import timestamps
 from dockerlab.engine.store import Hold, Image, Store
 from dockerlab.engine.store.documents import architecture
 from dockerlab.engine.store.layers import Content
-from dockerlab.engine.store.tar import Writer, entries
+from dockerlab.wire.tar import Writer, entries
 
 Config = dict[str, Any]
 DEFAULT_SHELL = ("/bin/sh", "-c")

@@ -27,8 +27,8 @@ from dockerlab.engine.building.scripts import FOLDER, Script, script
 from dockerlab.engine.building.state import Committer, State, clamp, key_of
 from dockerlab.engine.rootfs.reading import View, resolve
 from dockerlab.engine.store.disk import full_disk_is_an_error
-from dockerlab.engine.store.tar import Entry, Writer
 from dockerlab.errors import EngineError
+from dockerlab.wire.tar import Entry, Writer
 
 if TYPE_CHECKING:
     from dockerlab.dockerfile.parser import Dockerfile

@@ -31,12 +31,13 @@ from dockerlab.engine.registry.manifests import Part
 from dockerlab.engine.registry.progress import Feed, Message
 from dockerlab.engine.registry.refusals import DENIED, Cancelled, Refused
 from dockerlab.engine.registry.source import Source
-from dockerlab.engine.store import Image, Store, streams
+from dockerlab.engine.store import Image, Store
 from dockerlab.engine.store.blobs import Draft, digest_of
 from dockerlab.engine.store.catalogue import canonical
 from dockerlab.engine.store.values import short
 from dockerlab.errors import DockerlabError, EngineError, NotFound
 from dockerlab.reference import Reference, parse
+from dockerlab.wire import streams
 
 AT_ONCE: Final = 3
 

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from dockerlab.engine.rootfs import Change, ChangeKind
-from dockerlab.engine.store.tar import Kind
 from dockerlab.errors import EngineError
+from dockerlab.wire.tar import Kind
 
 KINDS: dict[int, Kind] = {
     stat.S_IFREG: "file", stat.S_IFDIR: "directory", stat.S_IFLNK: "symlink", stat.S_IFIFO: "fifo", stat.S_IFCHR: "char",

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import IO, TypeVar
 
 from dockerlab.engine.rootfs.differences import KINDS
-from dockerlab.engine.store.tar import Entry
+from dockerlab.wire.tar import Entry
 
 _Result = TypeVar("_Result")
 

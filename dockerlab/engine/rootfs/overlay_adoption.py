@@ -16,7 +16,7 @@ from dockerlab.engine.rootfs import Root, recorded
 from dockerlab.engine.rootfs.differences import Difference, Folder
 from dockerlab.engine.rootfs.overlay_changes import OURS, difference, readable
 from dockerlab.engine.rootfs.overlay_layer import OPAQUE, copy_status, make_whiteout
-from dockerlab.engine.store.tar import WHITEOUT
+from dockerlab.wire.tar import WHITEOUT
 
 _LAST_SECOND = 1 << 33
 # Not in a layer's tar, but they would decide who may do what.

@@ -16,8 +16,8 @@ from typing import IO
 from dockerlab.engine.rootfs import ChangeKind, Root, recorded, regular
 from dockerlab.engine.rootfs.differences import KINDS, Difference, Folder, walk
 from dockerlab.engine.rootfs.overlay_layer import is_opaque
-from dockerlab.engine.store.tar import OPAQUE as OPAQUE_NAME
-from dockerlab.engine.store.tar import WHITEOUT, Entry, Writer
+from dockerlab.wire.tar import OPAQUE as OPAQUE_NAME
+from dockerlab.wire.tar import WHITEOUT, Entry, Writer
 
 # Attributes that mean something to the kernel or to us, and are no files' own.
 OURS = ("user.overlay.", "user.dockerlab.")

@@ -18,8 +18,8 @@ from dockerlab.engine.rootfs.regular import is_directory
 from dockerlab.engine.rootfs.removal import remove
 from dockerlab.engine.rootfs.unpacked import carry_out
 from dockerlab.engine.store.disk import Budget
-from dockerlab.engine.store.tar import Data, Entry, Readable
 from dockerlab.errors import EngineError
+from dockerlab.wire.tar import Data, Entry, Readable
 
 OPAQUE = b"user.overlay.opaque"
 _RESERVED = ("user.overlay.", "user.dockerlab.", "trusted.overlay.", recorded.ATTRIBUTE)

@@ -12,8 +12,8 @@ from __future__ import annotations
 
 from typing import IO, Protocol
 
-from dockerlab.engine.store.tar import Entry
 from dockerlab.errors import EngineError
+from dockerlab.wire.tar import Entry
 
 _MOST_LINKS = 255
 

@@ -13,7 +13,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Final
 
-from dockerlab.engine.store.tar import Data, Entry, Writer
+from dockerlab.wire.tar import Data, Entry, Writer
 
 CHUNK: Final = 1 << 18
 _WORTH_A_MAP: Final = 1 << 20

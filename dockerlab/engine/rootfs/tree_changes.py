@@ -17,7 +17,7 @@ from dockerlab.engine.rootfs import ChangeKind, recorded, regular
 from dockerlab.engine.rootfs.differences import KINDS, Difference, Folder, walk
 from dockerlab.engine.rootfs.mount_points import is_mount_point
 from dockerlab.engine.rootfs.tree import Tree, attributes, lower_of
-from dockerlab.engine.store.tar import WHITEOUT, Entry, Kind, Writer
+from dockerlab.wire.tar import WHITEOUT, Entry, Kind, Writer
 
 
 def differences(tree: Tree, lowest: bytes | None) -> Iterator[Difference]:

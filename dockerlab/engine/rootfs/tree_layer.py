@@ -16,8 +16,8 @@ from dockerlab.engine.rootfs.removal import remove
 from dockerlab.engine.rootfs.tree import Tree, origin_of
 from dockerlab.engine.rootfs.unpacked import carry_out
 from dockerlab.engine.store.disk import Budget
-from dockerlab.engine.store.tar import Data, Entry, Readable
 from dockerlab.errors import EngineError
+from dockerlab.wire.tar import Data, Entry, Readable
 
 _DEVICES = {"char": stat.S_IFCHR, "block": stat.S_IFBLK}
 _RESERVED = ("user.dockerlab.", recorded.ATTRIBUTE)

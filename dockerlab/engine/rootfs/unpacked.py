@@ -25,8 +25,8 @@ from dockerlab.engine.rootfs.removal import remove
 from dockerlab.engine.runtime import kernel
 from dockerlab.engine.store.disk import Budget, full_disk_is_an_error
 from dockerlab.engine.store.lock import Lock
-from dockerlab.engine.store.tar import Data, Entry, Readable, entries
 from dockerlab.errors import EngineError
+from dockerlab.wire.tar import Data, Entry, Readable, entries
 
 if TYPE_CHECKING:
     from dockerlab.engine.store import Layer

@@ -19,7 +19,7 @@ from dockerlab.engine.rootfs.mount_points import is_mount_point
 from dockerlab.engine.rootfs.overlay_layer import is_opaque
 from dockerlab.engine.rootfs.reading import View
 from dockerlab.engine.rootfs.tree import lower_of
-from dockerlab.engine.store.tar import Entry
+from dockerlab.wire.tar import Entry
 
 _MOUNT_POINTS = b"mount-points"  # the lower that every overlay has, and no image
 _HIDDEN = ("user.overlay.", "user.dockerlab.", recorded.ATTRIBUTE)

@@ -22,12 +22,12 @@ from dockerlab.engine.building.archive import KEPT, LONGEST_NAME, LONGEST_PATH, 
 from dockerlab.engine.building.cancellation import Cancellation
 from dockerlab.engine.sessions.packs import Bytes, Draft, Known, Writing
 from dockerlab.engine.sessions.session import Call, Metadata, Session
-from dockerlab.engine.store.tar import Entry
 from dockerlab.errors import EngineError
 from dockerlab.wire import filesync
 from dockerlab.wire.filesync import DATA, ERR, FIN, REQ, STAT, Stat
 from dockerlab.wire.protobuf import MalformedError, encode
 from dockerlab.wire.services import FILE_SYNC
+from dockerlab.wire.tar import Entry
 
 _SMALL: Final = 1 << 20  # bytes of a file that waits in memory for its end
 _AT_ONCE: Final = 16 << 20  # bytes of all that do

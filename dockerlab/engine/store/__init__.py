@@ -4,7 +4,7 @@
 - `values`: images and layers; `records`: which there are; `catalogue`: those that a name means
 - `blobs`: bytes by digest; `documents`: manifests and configs; `layers`: tars on their way in
 - `load`, `unpacking`, `save`: archives; `removal`: Docker's rules; `check`: whether it is whole
-- `tar/`, `streams`, `disk`, `lock`: the tools
+- `disk`, `lock`: the tools; tars and compressed streams are read by `wire`
 
 Everything that comes from outside is verified here, once: what the store gives is what its digests say.
 """

@@ -14,9 +14,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from dockerlab.engine.store import streams
 from dockerlab.engine.store.disk import Budget, Writeback, full_disk_is_an_error
 from dockerlab.errors import EngineError
+from dockerlab.wire import streams
 
 # Manifests and configs are read into memory.
 LONGEST_DOCUMENT = 8 << 20

@@ -13,12 +13,13 @@ from typing import IO
 
 from dockerlab.engine.finding import Finding
 from dockerlab.engine.home import read_json, write_json
-from dockerlab.engine.store import documents, layers, records, streams
+from dockerlab.engine.store import documents, layers, records
 from dockerlab.engine.store.blobs import TEMPORARY, Blobs
 from dockerlab.engine.store.catalogue import Catalogue, Contents
 from dockerlab.engine.store.records import Manifest, Records
 from dockerlab.engine.store.values import Image, Layer
 from dockerlab.errors import EngineError
+from dockerlab.wire import streams
 
 
 def unreferenced(blobs: Blobs, contents: Contents) -> list[str]:

@@ -8,10 +8,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from dockerlab.engine.store import streams
 from dockerlab.engine.store.blobs import Blobs
 from dockerlab.engine.store.documents import OCI_LAYER, descriptor
-from dockerlab.engine.store.tar import Readable, entries
+from dockerlab.wire import streams
+from dockerlab.wire.tar import Readable, entries
 
 _SUFFIX = {"gzip": "+gzip", "zstd": "+zstd"}
 

@@ -18,9 +18,9 @@ from dockerlab.engine.store import records
 from dockerlab.engine.store.blobs import Blobs
 from dockerlab.engine.store.documents import descriptor, encoded
 from dockerlab.engine.store.records import Manifest
-from dockerlab.engine.store.tar import Entry
-from dockerlab.engine.store.tar import archive as pack
 from dockerlab.engine.store.values import Image
+from dockerlab.wire.tar import Entry
+from dockerlab.wire.tar import archive as pack
 
 
 def archive(blobs: Blobs, chosen: Sequence[tuple[Image, str | None]]) -> Iterator[bytes]:

@@ -18,7 +18,7 @@ from dockerlab.engine import timestamps
 from dockerlab.engine.finding import Finding
 from dockerlab.engine.home import Home, write_json
 from dockerlab.engine.rootfs import Snapshots
-from dockerlab.engine.store import check, documents, edits, layers, load, records, removal, save, streams
+from dockerlab.engine.store import check, documents, edits, layers, load, records, removal, save
 from dockerlab.engine.store.blobs import TEMPORARY, Blobs, is_digest
 from dockerlab.engine.store.catalogue import Catalogue, canonical, find
 from dockerlab.engine.store.documents import architecture
@@ -26,9 +26,10 @@ from dockerlab.engine.store.layers import Content
 from dockerlab.engine.store.lock import Lock
 from dockerlab.engine.store.records import Manifest
 from dockerlab.engine.store.removal import Step, Use
-from dockerlab.engine.store.tar import Readable
 from dockerlab.engine.store.values import Image, Layer
 from dockerlab.errors import Conflict, DockerlabError, EngineError, NotFound, UsageError
+from dockerlab.wire import streams
+from dockerlab.wire.tar import Readable
 
 _DIGITS = 16  # of a size that is one
 

@@ -12,10 +12,10 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from types import TracebackType
 
-from dockerlab.engine.store import streams
 from dockerlab.engine.store.blobs import LONGEST_DOCUMENT, Blobs, Draft, is_digest
-from dockerlab.engine.store.tar import Readable, clean, entries
 from dockerlab.errors import EngineError
+from dockerlab.wire import streams
+from dockerlab.wire.tar import Readable, clean, entries
 
 _MOST_MEMBERS = 20_000
 _MOST_LINKS = 10

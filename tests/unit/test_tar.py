@@ -15,8 +15,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dockerlab.engine.store.tar import Entry, Writer, clean, entries
 from dockerlab.errors import EngineError
+from dockerlab.wire.tar import Entry, Writer, clean, entries
 
 gnu_tar = pytest.mark.skipif(shutil.which("tar") is None, reason="needs GNU tar")
 
@@ -301,3 +301,39 @@ def test_no_byte_makes_it_fail_in_another_way(data: st.DataObject) -> None:
             content.read(1000)
     except EngineError:
         return
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.lists(
+        st.tuples(
+            st.text(st.characters(codec="utf-8", exclude_characters="\0/"), min_size=1, max_size=120),
+            st.sampled_from([tarfile.REGTYPE, tarfile.DIRTYPE, tarfile.SYMTYPE, tarfile.FIFOTYPE, tarfile.CHRTYPE]),
+            st.integers(0, 0o7777),
+            st.integers(0, 3_000_000),
+            st.integers(0, 1500),
+            st.integers(0, 1 << 33),
+        ),
+        max_size=6,
+    ),
+    st.sampled_from([tarfile.PAX_FORMAT, tarfile.GNU_FORMAT]),
+)
+def test_python_and_we_read_the_same(items: list[tuple[str, bytes, int, int, int, int]], format: int) -> None:
+    kinds = {
+        tarfile.REGTYPE: "file",
+        tarfile.DIRTYPE: "directory",
+        tarfile.SYMTYPE: "symlink",
+        tarfile.FIFOTYPE: "fifo",
+        tarfile.CHRTYPE: "char",
+    }
+    infos = [
+        info(f"d/{name}", type=kind, mode=mode, uid=uid, mtime=mtime, linkname="x" * (size % 150 + 1))
+        for name, kind, mode, uid, size, mtime in items
+    ]
+    for found, item in zip(infos, items, strict=True):
+        found.size = item[4] if item[1] == tarfile.REGTYPE else 0
+    archive = made(*infos, format=format)
+    with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
+        theirs = [(clean(m.name), kinds[m.type], m.mode, m.uid, m.size, m.mtime, m.linkname if m.issym() else "") for m in tar]
+    ours = [(e.path, e.kind, e.mode, e.uid, e.size, e.mtime // 10**9, e.target) for e, _ in entries(Trickle(archive))]
+    assert ours == [(*row[:5], int(row[5]), row[6]) for row in theirs]

@@ -12,8 +12,8 @@ import zlib
 from collections.abc import Iterable, Iterator
 from typing import Final
 
-from dockerlab.engine.store.tar.entry import Entry, Kind, Readable, Writable
 from dockerlab.errors import EngineError
+from dockerlab.wire.tar.entry import Entry, Kind, Readable, Writable
 
 _BLOCK: Final = 512
 _RECORD: Final = 20 * _BLOCK

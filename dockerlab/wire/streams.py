@@ -10,8 +10,8 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator
 from typing import BinaryIO, Final, Protocol
 
-from dockerlab.engine.store.tar import Readable
 from dockerlab.errors import EngineError
+from dockerlab.wire.tar import Readable
 
 CHUNK: Final = 1 << 18
 _MEMORY: Final = 128 << 20  # what a decompressor may use

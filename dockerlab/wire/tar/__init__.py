@@ -9,8 +9,8 @@ xattrs nor whiteouts. What an entry's path promises: relative, without "..", "."
 target promises that too. A *symlink's* target is any text at all: whoever unpacks never follows it out of the root.
 """
 
-from dockerlab.engine.store.tar.entry import OPAQUE, WHITEOUT, Entry, Kind, Readable, Writable, clean
-from dockerlab.engine.store.tar.reader import Data, entries
-from dockerlab.engine.store.tar.writer import Writer, archive
+from dockerlab.wire.tar.entry import OPAQUE, WHITEOUT, Entry, Kind, Readable, Writable, clean
+from dockerlab.wire.tar.reader import Data, entries
+from dockerlab.wire.tar.writer import Writer, archive
 
 __all__ = ["OPAQUE", "WHITEOUT", "Data", "Entry", "Kind", "Readable", "Writable", "Writer", "archive", "clean", "entries"]
