@@ -9,6 +9,7 @@
     dockerlab.debug(error)         a Container of the state before the step of a build that failed
     dockerlab.run(image, …)        a Container, from an image
     dockerlab.containers, .images  the other verbs: ps, logs, exec, …; pull, tag, history, …
+    dockerlab.explore(image)       the files of its layers, and what is wasted; of an archive on disk, too
     dockerlab.prepare(name, …)     base images: found, pulled, or made from this machine's files
     dockerlab.doctor.examine()     what works on this machine, found by trying it
     dockerlab.errors               the one error tree
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from dockerlab.builds.staging import stages
     from dockerlab.client import Client, connect, use
     from dockerlab.containers import Container, run
-    from dockerlab.images import Image
+    from dockerlab.images import Image, explore
     from dockerlab.standins import prepare
 
 __version__ = "0.1.0"
@@ -48,6 +49,7 @@ _HOMES = {
     "debug": "dockerlab.builds.debugging",
     "doctor": "",
     "errors": "",
+    "explore": "dockerlab.images",
     "export": "dockerlab.builds",
     "images": "",
     "prepare": "dockerlab.standins",
@@ -68,6 +70,7 @@ __all__ = [
     "debug",
     "doctor",
     "errors",
+    "explore",
     "export",
     "images",
     "prepare",

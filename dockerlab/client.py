@@ -85,11 +85,12 @@ class Attempt:
 
 
 class Client(docker.DockerClient):
-    """docker-py's client that knows which endpoint it speaks to."""
+    """docker-py's client that knows which endpoint it speaks to. explored: images that were explored last, by id."""
 
     def __init__(self, endpoint: Endpoint) -> None:
         self.api = API(endpoint.url, tls=endpoint.tls, timeout=PROBE_SECONDS)
         self.endpoint = endpoint
+        self.explored: dict[str, object] = {}
         self.api.timeout = ANSWER_SECONDS
 
     @cached_property

@@ -6,6 +6,7 @@
     │   └── InvalidReference    not an image reference
     ├── DockerfileError         a Dockerfile that cannot be parsed
     ├── ContextError            a build context that cannot be read
+    ├── ArchiveError            an archive of images that cannot be read
     ├── NoEngine                no engine answers
     ├── EngineError             the engine answered with an error
     │   ├── NotFound            404: no such image, container, …
@@ -117,6 +118,12 @@ class DockerfileError(DockerlabError, ValueError):
 
 class ContextError(DockerlabError, OSError):
     """A build context that cannot be read."""
+
+    status = 400
+
+
+class ArchiveError(DockerlabError, ValueError):
+    """An archive of images that cannot be read, or describes none."""
 
     status = 400
 

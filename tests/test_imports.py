@@ -25,7 +25,7 @@ ROOMS: dict[str, set[str]] = {
     "errors": set(),
     "reference": {"errors"},
     "dockerfile": {"errors", "reference"},
-    "image": {"errors", "reference", "dockerfile"},
+    "image": {"errors", "reference", "dockerfile", "wire"},
     "wire": {"errors"},
     "faces": {"errors", "reference", "dockerfile", "image", "wire"},
     "drawing": set(),

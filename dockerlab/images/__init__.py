@@ -6,6 +6,7 @@
     images.show("app")              ImageView   history("app")              History
     images.inspect("app")           Inspection  prune()                     Pruned
     images.graph(["app", "web"])    LayerGraph
+    images.explore("app")           Exploration diff("app:1", "app:2")      ImagesDiff
 
 An image is named by reference, by id or by `Image`. Every verb takes `client=`, else asks the engine that `connect()` finds.
 
@@ -13,11 +14,14 @@ An image is named by reference, by id or by `Image`. Every verb takes `client=`,
 - `values`: what the verbs answer
 - `store`: the verbs on what the engine has
 - `layering`: graph
+- `exploring`: the files of layers, from an engine or an archive on disk; `explored`: what that answers
 - `transfer`: pull and ensure; `refusal`: why a registry did not give an image
 """
 
 from __future__ import annotations
 
+from dockerlab.images.explored import Exploration, ImagesDiff, LayerTree
+from dockerlab.images.exploring import diff, explore
 from dockerlab.images.layering import LayerGraph, graph
 from dockerlab.images.model import Image
 from dockerlab.images.store import get, history, inspect, ls, prune, rm, show, tag
@@ -25,16 +29,21 @@ from dockerlab.images.transfer import ensure, pull
 from dockerlab.images.values import History, Images, ImageView, Inspection, Pruned, PullProgress, Removed
 
 __all__ = [
+    "Exploration",
     "History",
     "Image",
     "ImageView",
     "Images",
+    "ImagesDiff",
     "Inspection",
     "LayerGraph",
+    "LayerTree",
     "Pruned",
     "PullProgress",
     "Removed",
+    "diff",
     "ensure",
+    "explore",
     "get",
     "graph",
     "history",

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, cast
 
 import docker.models.images
 
@@ -16,6 +17,20 @@ from dockerlab.image import Layer, layers
 
 if TYPE_CHECKING:
     from dockerlab.builds import Build
+    from dockerlab.images.explored import Exploration, LayerTree
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class ImageLayer(Layer):
+    """A line of an engine's image, and the layer that it made. place: among the lines, from 0."""
+
+    image: Image = field(kw_only=True)
+    place: int = field(kw_only=True)
+
+    @property
+    def tree(self) -> LayerTree:
+        """The image's files up to it, with what it added, modified and removed."""
+        return self.image._explored().at(self.place)
 
 
 class Image(Shown, docker.models.images.Image):
@@ -60,12 +75,29 @@ class Image(Shown, docker.models.images.Image):
         return self.labels.get("dockerlab.stand-in.holds", "")
 
     @property
-    def layers(self) -> tuple[Layer, ...]:
-        """The lines of its history, the oldest first, each with the layer that it made. Asks the engine."""
+    def layers(self) -> tuple[ImageLayer, ...]:
+        """The lines of its history, the oldest first, each with the layer that it made. Asks the engine.
+
+        `layers[i].tree`: the image's files up to it, with what it changed; the image is read for that, once.
+        """
         with engine_errors("read the image's history", f"image '{self.name}'"):
             if "RootFS" not in self.attrs:
                 self.reload()
-            return layers(self._api.history(self.id), (self.attrs.get("RootFS") or {}).get("Layers") or [])
+            found = layers(self._api.history(self.id), (self.attrs.get("RootFS") or {}).get("Layers") or [])
+        return tuple(
+            ImageLayer(line.diff_id, line.chain_id, line.instruction, line.size, line.created, image=self, place=place)
+            for place, line in enumerate(found)
+        )
+
+    @property
+    def files(self) -> LayerTree:
+        """The tree of its files. The image is read for that, once."""
+        return self._explored().files
+
+    def _explored(self) -> Exploration:
+        from dockerlab.images.exploring import explored
+
+        return explored(self, cast("Client", self.client))
 
     def _text(self) -> str:
         return faces.image_text(self)

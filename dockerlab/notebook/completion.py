@@ -228,6 +228,7 @@ def _copied(place: _Place, parser: Parser, word: str) -> tuple[str, Iterable[str
 # What an argument is called in its parser → the names that can stand there.
 _SOURCES: dict[str, Callable[[_Place, Parser, str], tuple[str, Iterable[str]]]] = {
     "IMAGE": _images,
+    "IMAGE|FILE": _images,
     "CONTAINER": _containers,
     "CONTEXT": _contexts,
     "STAGE": _stages,

@@ -6,11 +6,13 @@ from argparse import Namespace
 from typing import TYPE_CHECKING
 
 from dockerlab import images, standins
+from dockerlab.image.files import CHANGES
 from dockerlab.notebook.arguments import HelpShown, Parser, parse_verb
 from dockerlab.notebook.expand import words
 from dockerlab.notebook.live import LiveDisplay
 
 if TYPE_CHECKING:
+    from dockerlab.client import Client
     from dockerlab.faces.shown import Shown
     from dockerlab.notebook.session import Session
 
@@ -28,6 +30,16 @@ def parsers() -> dict[str, Parser]:
     history.add_argument("image", metavar="IMAGE")
     graph = Parser("%image graph", "Draws the layers of images as one graph: what they share is there once, the base below.")
     graph.add_argument("images", nargs="*", metavar="IMAGE", help="these, and the base images that they are built on; else all")
+    explore = Parser("%image explore", "Shows the files of an image's layers, what each changed, and what is wasted.")
+    explore.add_argument("image", metavar="IMAGE|FILE", help="an image, or the file that `docker save` wrote")
+    explore.add_argument("--layer", type=int, metavar="N", help="the tree up to this layer, and what it changed; 1 is the base")
+    explore.add_argument("--changed", action="append", choices=CHANGES[:3], default=[], help="only what the layer changed so")
+    explore.add_argument("--find", metavar="PATTERN", help="only names and paths that fit")
+    explore.add_argument("--depth", type=int, metavar="N", help="so many levels of directories")
+    explore.add_argument("--image", dest="within", metavar="NAME", help="which image of an archive that holds several")
+    diff = Parser("%image diff", "Shows what differs from one image to another: files, sizes, configuration.")
+    diff.add_argument("image", metavar="IMAGE|FILE", help="an image, or the file that `docker save` wrote")
+    diff.add_argument("other", metavar="IMAGE|FILE")
     tag = Parser("%image tag", "Gives an image one more name.")
     tag.add_argument("image", metavar="IMAGE")
     tag.add_argument("target", metavar="NAME", help="name:tag; without a tag, latest")
@@ -46,7 +58,7 @@ def parsers() -> dict[str, Parser]:
         epilog=f"It knows how to make: {', '.join(standins.NAMES)}.",
     )
     prepare.add_argument("images", nargs="*", metavar="IMAGE", help="all that it knows, unless named")
-    return {p.prog.split()[-1]: p for p in (ls, show, inspect, history, graph, tag, rm, prune, pull, prepare)}
+    return {p.prog.split()[-1]: p for p in (ls, show, inspect, history, graph, explore, diff, tag, rm, prune, pull, prepare)}
 
 
 def magic(session: Session, line: str, cell: str | None = None) -> Shown | None:
@@ -59,6 +71,10 @@ def magic(session: Session, line: str, cell: str | None = None) -> Shown | None:
 
 
 def _answer(session: Session, verb: str, arguments: Namespace) -> Shown:
+    if verb == "explore":
+        return _explore(session, arguments)
+    if verb == "diff":
+        return images.diff(arguments.image, arguments.other, client=_client(session, arguments.image, arguments.other))
     client = session.client
     match verb:
         case "ls":
@@ -84,3 +100,15 @@ def _answer(session: Session, verb: str, arguments: Namespace) -> Shown:
         case _:
             with LiveDisplay(session, keep=False) as live:
                 return standins.prepare(*arguments.images, progress=live.show, client=client)
+
+
+def _explore(session: Session, asked: Namespace) -> Shown:
+    explored = images.explore(asked.image, image=asked.within, client=_client(session, asked.image))
+    if asked.layer is None and not asked.changed and asked.find is None and asked.depth is None:
+        return explored
+    return explored.view(asked.layer, asked.changed, asked.find, asked.depth)
+
+
+def _client(session: Session, *sources: str) -> Client | None:
+    """The session's engine, unless only files are asked for: they need none."""
+    return None if all(images.exploring.archive_path(source) for source in sources) else session.client

@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dockerlab.errors import EngineError
-from dockerlab.wire.tar import Entry, Writer, clean, entries
+from dockerlab.wire.tar import Entry, Window, Writer, clean, entries, listing
 
 gnu_tar = pytest.mark.skipif(shutil.which("tar") is None, reason="needs GNU tar")
 
@@ -337,3 +337,41 @@ def test_python_and_we_read_the_same(items: list[tuple[str, bytes, int, int, int
         theirs = [(clean(m.name), kinds[m.type], m.mode, m.uid, m.size, m.mtime, m.linkname if m.issym() else "") for m in tar]
     ours = [(e.path, e.kind, e.mode, e.uid, e.size, e.mtime // 10**9, e.target) for e, _ in entries(Trickle(archive))]
     assert ours == [(*row[:5], int(row[5]), row[6]) for row in theirs]
+
+
+def listed(data: bytes) -> list[tuple[object, ...]] | str:
+    """What a listing says, or how it refuses."""
+    try:
+        return [tuple(found[:7]) for found in listing(Window(io.BytesIO(data), 0, len(data)))]
+    except EngineError as error:
+        return error.message
+
+
+def read_through(data: bytes) -> list[tuple[object, ...]] | str:
+    try:
+        return [(e.path, e.kind, e.size, e.mode, e.uid, e.gid, e.target) for e, _ in entries(io.BytesIO(data))]
+    except EngineError as error:
+        return error.message
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.data())
+def test_a_listing_is_what_the_reader_reads_whatever_the_bytes(data: st.DataObject) -> None:
+    archive = bytearray(written(*((entry, b"abcdef") for entry in ENTRIES)))
+    for _ in range(data.draw(st.integers(0, 3))):
+        at = data.draw(st.integers(0, len(archive) - 1))
+        if 136 <= at % 512 < 148:
+            continue  # a time, which a listing does not look at
+        archive[at] = data.draw(st.integers(0, 255))
+        block = at // 512 * 512
+        if data.draw(st.booleans()):
+            archive[block : block + 512] = _with_checksum(bytes(archive[block : block + 512]))
+    whole = bytes(archive[: data.draw(st.integers(0, len(archive)))])
+    assert listed(whole) == read_through(whole)
+
+
+def test_a_listing_says_where_the_bytes_lie() -> None:
+    data = b"before" + written((Entry("a", size=3), b"abc"), (Entry(LONG, size=4), b"long"), (Entry("b", size=700), b"x" * 700))
+    window = Window(io.BytesIO(data), 6, len(data) - 6)
+    found = [(item.path, data[6 + item.start : 6 + item.start + item.stored]) for item in listing(window)]
+    assert found == [("a", b"abc"), (LONG, b"long"), ("b", b"x" * 700)]

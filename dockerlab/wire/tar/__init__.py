@@ -2,6 +2,8 @@
 
     for entry, data in entries(stream):      # PAX, GNU and ustar; sparse files; never trusts a byte
         ...
+    for listed in listing(Window(file, start, size)):   # headers alone, of a tar in a file
+        ...
     writer = Writer(out); writer.add(entry, data); writer.close()
 
 Written anew because archives come from strangers: `tarfile` reads a header of any claimed length into memory, and knows neither
@@ -10,7 +12,24 @@ target promises that too. A *symlink's* target is any text at all: whoever unpac
 """
 
 from dockerlab.wire.tar.entry import OPAQUE, WHITEOUT, Entry, Kind, Readable, Writable, clean
+from dockerlab.wire.tar.listing import Listed, listing
 from dockerlab.wire.tar.reader import Data, entries
+from dockerlab.wire.tar.window import Window
 from dockerlab.wire.tar.writer import Writer, archive
 
-__all__ = ["OPAQUE", "WHITEOUT", "Data", "Entry", "Kind", "Readable", "Writable", "Writer", "archive", "clean", "entries"]
+__all__ = [
+    "OPAQUE",
+    "WHITEOUT",
+    "Data",
+    "Entry",
+    "Kind",
+    "Listed",
+    "Readable",
+    "Window",
+    "Writable",
+    "Writer",
+    "archive",
+    "clean",
+    "entries",
+    "listing",
+]

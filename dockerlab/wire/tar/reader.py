@@ -17,17 +17,17 @@ from typing import IO, Final, cast
 from dockerlab.errors import EngineError
 from dockerlab.wire.tar.entry import Entry, Kind, Readable, clean
 
-_BLOCK: Final = 512
-_ZEROS: Final = bytes(_BLOCK)
+BLOCK: Final = 512
+_ZEROS: Final = bytes(BLOCK)
 _CHUNK: Final = 1 << 18
 # A header that claims more is an attack: it would have to fit into memory.
 _LONGEST_HEADER: Final = 1 << 20
 _MOST_SEGMENTS: Final = 1 << 17
-_LONGEST_FILE: Final = 1 << 60
+LONGEST_FILE: Final = 1 << 60
 _LAST_SECOND: Final = 1 << 33
 _XATTR: Final = "SCHILY.xattr."
 
-_KINDS: dict[bytes, Kind] = {
+KINDS: dict[bytes, Kind] = {
     **dict.fromkeys((b"0", b"\0", b"7", b"S"), "file"),
     b"1": "link",
     b"2": "symlink",
@@ -60,8 +60,8 @@ class _Input:
 
     def block(self) -> bytes | None:
         """The next block, or None at the end of the stream."""
-        found = self.some(_BLOCK)
-        return found + self.exactly(_BLOCK - len(found)) if found else None
+        found = self.some(BLOCK)
+        return found + self.exactly(BLOCK - len(found)) if found else None
 
     def exactly(self, size: int) -> bytes:
         found = self.some(size) if size else b""
@@ -113,7 +113,7 @@ class Data:
     def __init__(self, source: _Input, size: int) -> None:
         self._source = source
         self._left = size
-        self._padding = -size % _BLOCK
+        self._padding = -size % BLOCK
 
     def read(self, size: int = -1) -> bytes:
         """Up to `size` bytes, b"" at the end; without a size all that is left. Raises EngineError where the archive ends first."""
@@ -170,9 +170,9 @@ def entries(stream: Readable) -> Iterator[tuple[Entry, Data]]:
     while (block := source.block()) is not None:
         if block == _ZEROS:
             return
-        _verify_checksum(block)
+        verify_checksum(block)
         kind = block[156:157]
-        size = _within(_large(block[124:136]), _LONGEST_FILE)
+        size = within(large(block[124:136]), LONGEST_FILE)
         if kind in b"xXgLK":
             content = _special(source, size)
             if extension is _NONE and kind != b"g":
@@ -198,11 +198,12 @@ def entries(stream: Readable) -> Iterator[tuple[Entry, Data]]:
 def _special(source: _Input, size: int) -> bytes:
     if size > _LONGEST_HEADER:
         raise _broken(f"an extended header of {size} bytes")
-    return source.exactly(size + -size % _BLOCK)[:size]
+    return source.exactly(size + -size % BLOCK)[:size]
 
 
-def _verify_checksum(block: bytes) -> None:
-    expected = _number(block[148:156])
+def verify_checksum(block: bytes) -> None:
+    """Raises EngineError for a header whose sum is wrong."""
+    expected = number(block[148:156])
     fields = block[:148] + b"        " + block[156:]
     # Of ASCII alone the sum fits into what Adler-32 sums: a tenth of the time.
     if fields.isascii():
@@ -215,7 +216,7 @@ def _verify_checksum(block: bytes) -> None:
 
 
 @lru_cache(maxsize=1024)
-def _number(raw: bytes) -> int:
+def number(raw: bytes) -> int:
     """A number of a header: octal text, or GNU's base-256."""
     if raw[0] & 0x80:
         value = int.from_bytes(raw, "big")
@@ -228,12 +229,12 @@ def _number(raw: bytes) -> int:
         raise _broken(f"{text!r} is not a number") from None
 
 
-def _large(raw: bytes) -> int:
+def large(raw: bytes) -> int:
     """A number that seldom comes twice: a size, a time."""
     try:
-        return int(raw[:11], 8) if raw[11] in b"\0 " else _number(raw)
+        return int(raw[:11], 8) if raw[11] in b"\0 " else number(raw)
     except ValueError:
-        return _number(raw)
+        return number(raw)
 
 
 def _records(content: bytes) -> tuple[dict[str, bytes], list[int]]:
@@ -279,10 +280,10 @@ def _nanoseconds(text: bytes) -> int:
 
 
 def _entry(block: bytes, flag: bytes, size: int, extension: _Extension, source: _Input) -> tuple[Entry, Data]:
-    if flag not in _KINDS:
+    if flag not in KINDS:
         raise EngineError(f"the archive has an entry of a kind that is not known: {flag!r}")
     records = extension.records or {}
-    kind = _KINDS[flag]
+    kind = KINDS[flag]
     raw_path = records.get("GNU.sparse.name", records.get("path", extension.path))
     if raw_path is None:
         raw_path = block[:100].partition(b"\0")[0]
@@ -290,13 +291,13 @@ def _entry(block: bytes, flag: bytes, size: int, extension: _Extension, source: 
             raw_path = prefix + b"/" + raw_path
     if kind == "file" and raw_path.endswith(b"/"):
         kind = "directory"  # as tar wrote it before there was a type for it
-    size = _within(_decimal(records["size"]), _LONGEST_FILE) if "size" in records else size
+    size = within(_decimal(records["size"]), LONGEST_FILE) if "size" in records else size
     # Only files have data; whatever else claims some is read over, as every tar does but for old links.
     stored = size if kind == "file" or (kind == "directory" and flag == b"D") else 0
     data = Data(source, stored)
     segments, real_size = None, stored
     if flag == b"S":
-        segments, real_size = _old_gnu_map(block, source), _number(block[483:495])
+        segments, real_size = _old_gnu_map(block, source), number(block[483:495])
     elif (kind == "file" and any(key.startswith("GNU.sparse.") for key in records)) or extension.segments:
         segments, real_size = _pax_map(records, extension.segments or [], data, stored)
     target = records.get("linkpath", extension.target)
@@ -306,15 +307,13 @@ def _entry(block: bytes, flag: bytes, size: int, extension: _Extension, source: 
     entry = Entry(
         clean(os.fsdecode(raw_path)),
         kind,
-        _number(block[100:108]) & 0o7777,
+        number(block[100:108]) & 0o7777,
         _identity(records.get("uid"), block[108:116]),
         _identity(records.get("gid"), block[116:124]),
-        _nanoseconds(records["mtime"]) if "mtime" in records else _seconds(_number(block[136:148])) * 10**9,
+        _nanoseconds(records["mtime"]) if "mtime" in records else _seconds(number(block[136:148])) * 10**9,
         real_size if kind == "file" else 0,
         clean(link) if kind == "link" else _symlink(link) if kind == "symlink" else "",
-        (_within(_number(block[329:337]), 1 << 12), _within(_number(block[337:345]), 1 << 20))
-        if kind in ("char", "block")
-        else (0, 0),
+        (within(number(block[329:337]), 1 << 12), within(number(block[337:345]), 1 << 20)) if kind in ("char", "block") else (0, 0),
         _xattrs(records),
         None if segments is None else _checked(segments, real_size, data),
     )
@@ -327,7 +326,7 @@ def _plain(block: bytes, flag: bytes, size: int, source: _Input) -> tuple[Entry,
     path = raw_path.partition(b"\0")[0]
     if prefix[0] and magic == b"ustar\0":
         path = prefix.partition(b"\0")[0] + b"/" + path
-    kind = _KINDS[flag]
+    kind = KINDS[flag]
     if kind == "file" and path.endswith(b"/"):
         kind = "directory"
     target = ""
@@ -338,10 +337,10 @@ def _plain(block: bytes, flag: bytes, size: int, source: _Input) -> tuple[Entry,
     entry = Entry(
         clean(os.fsdecode(path)),
         kind,
-        _number(raw_mode) & 0o7777,
-        _within(_number(raw_uid), 1 << 32),
-        _within(_number(raw_gid), 1 << 32),
-        _seconds(_large(raw_mtime)) * 10**9,
+        number(raw_mode) & 0o7777,
+        within(number(raw_uid), 1 << 32),
+        within(number(raw_gid), 1 << 32),
+        _seconds(large(raw_mtime)) * 10**9,
         stored,
         target,
     )
@@ -349,10 +348,11 @@ def _plain(block: bytes, flag: bytes, size: int, source: _Input) -> tuple[Entry,
 
 
 def _identity(record: bytes | None, field: bytes) -> int:
-    return _within(_number(field) if record is None else _decimal(record), 1 << 32)
+    return within(number(field) if record is None else _decimal(record), 1 << 32)
 
 
-def _within(number: int, limit: int) -> int:
+def within(number: int, limit: int) -> int:
+    """The number, or EngineError for one that is not in `range(limit)`."""
     if not 0 <= number < limit:
         raise _broken("a number that is too big, or negative")
     return number
@@ -375,12 +375,12 @@ def _old_gnu_map(block: bytes, source: _Input) -> list[int]:
     while True:
         for at in range(0, len(fields) - len(fields) % 24, 24):
             if fields[at : at + 12].strip(b"\0"):
-                numbers += [_number(fields[at : at + 12]), _number(fields[at + 12 : at + 24])]
+                numbers += [number(fields[at : at + 12]), number(fields[at + 12 : at + 24])]
         if not more:
             return numbers
         if len(numbers) > 2 * _MOST_SEGMENTS:
             raise _broken("a sparse file in too many pieces")
-        following = source.exactly(_BLOCK)
+        following = source.exactly(BLOCK)
         fields, more = following[:504], following[504]
 
 
@@ -405,9 +405,9 @@ def _map_before_data(data: Data) -> list[int]:
     while len(numbers) < wanted:
         line, newline, rest = buffer.partition(b"\n")
         if not newline:
-            if len(buffer) > _BLOCK:
+            if len(buffer) > BLOCK:
                 raise _broken("a sparse map that is none")
-            buffer += data.exactly(_BLOCK)
+            buffer += data.exactly(BLOCK)
             continue
         buffer = rest
         numbers.append(_decimal(bytes(line)))
@@ -428,5 +428,5 @@ def _checked(numbers: Sequence[int], size: int, data: Data) -> tuple[tuple[int, 
         end = offset + length
     if len(numbers) % 2 or end > size or sum(length for _, length in pairs) != data.left:
         raise _broken("a sparse map that does not fit its file")
-    _within(size, _LONGEST_FILE)
+    within(size, LONGEST_FILE)
     return tuple(pairs)

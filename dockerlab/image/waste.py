@@ -1,0 +1,144 @@
+"""What an image carries that nobody sees: files that a later layer stores again or removes; and dive's score of it.
+
+    waste = measure(layers)
+    waste.wasted            bytes that the layers store and the image does not show
+    waste.efficiency        dive's score, 1.0 is best
+    waste.offenders         the paths that cost most, each with the layers that did it
+
+`wasted` is exact: all bytes stored, less those of the image's files. A path's share: of older copies of a file, that of the file; of
+what a whiteout, or a file in place of a directory, takes away, that of the path that is taken away.
+
+dive's score (github.com/wagoodman/dive, filetree/efficiency.go), as it counts: in each layer, each *leaf* of that layer's own tree is
+met once, which is all but directories that something of the same layer lies in. Its size is that of its tar header; of a whiteout 0 if
+a file is removed, and all below it in the layers before if it is a directory. By path, those sizes are added up, and the smallest is
+kept: the score is the sum of the smallest by the sum of all, 1 where that is 0. What dive calls wasted (`repeated` here) are the sizes
+of all paths that were met twice or more, the copy that is seen included. Two differences: dive forgets the rest of a layer after a
+whiteout of what is not there, and has directories that are made opaque keep what they had.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from dockerlab.image.files import Contents, File
+from dockerlab.image.stacking import Folder, State
+
+
+@dataclass(frozen=True, slots=True)
+class Offender:
+    """A path that costs more than it shows.
+
+    wasted: bytes of it that are stored and not seen. size: of all that was stored of it, as dive counts it. layers: the indexes of
+    those that stored or removed it.
+    """
+
+    path: str
+    wasted: int
+    size: int
+    layers: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Waste:
+    """stored: bytes of files in all layers. wasted: those of them that nobody sees; layers: the same by layer.
+
+    offenders: the costliest first. The rest is dive's: see above.
+    """
+
+    stored: int = 0
+    wasted: int = 0
+    efficiency: float = 1.0
+    repeated: int = 0
+    offenders: tuple[Offender, ...] = ()
+    layers: tuple[int, ...] = ()
+
+
+class _Path:
+    """What dive keeps of a path that it met."""
+
+    __slots__ = ("least", "met", "size")
+
+    def __init__(self, size: int) -> None:
+        self.least, self.met, self.size = size, 1, size
+
+    def meet(self, size: int) -> None:
+        self.least, self.met, self.size = min(self.least, size), self.met + 1, self.size + size
+
+
+def measure(layers: Sequence[Contents]) -> Waste:
+    """The waste of an image of these layers, the lowest first."""
+    wasted: dict[str, int] = {}
+    # A file that is met once, as most are, costs an entry of one dict.
+    once: dict[str, int] = {}
+    again: dict[str, _Path] = {}
+    state = State()
+
+    def hide(path: str, files: list[File]) -> None:
+        if size := sum([file.size for file in files]):
+            wasted[path] = wasted.get(path, 0) + size
+
+    for contents in layers:
+        sizes = _leaves(contents)
+        gone = [(path, _below(state.find(path))) for path in contents.removed]
+        for path, size in [*sizes.items(), *gone] if gone else sizes.items():
+            if path in again:
+                again[path].meet(size)
+            elif path in once:
+                again[path] = _Path(once[path])
+                again[path].meet(size)
+            else:
+                once[path] = size
+        state.apply(contents, hide)
+    least = sum(once.values()) + sum([path.least - once[name] for name, path in again.items()])
+    every = sum(once.values()) + sum([path.size - once[name] for name, path in again.items()])
+    return Waste(
+        sum([contents.size for contents in layers]),
+        sum(wasted.values()),
+        least / every if every else 1.0,
+        sum([path.size for path in again.values()]),
+        _offenders(layers, wasted, again),
+        _by_layer(layers, state) if wasted else (0,) * len(layers),
+    )
+
+
+def _leaves(contents: Contents) -> dict[str, int]:
+    """dive's leaves of a layer with their sizes, whiteouts apart."""
+    inner: set[str] = set()
+    for path in [*(file.path for file in contents.files), *contents.removed]:
+        parent = path.rpartition("/")[0]
+        while parent not in inner:
+            inner.add(parent)
+            parent = parent.rpartition("/")[0]
+    sizes = {file.path: file.size for file in contents.files if file.kind != "directory" or file.path not in inner}
+    # dive does not keep the mark itself, but the directory that it lies in.
+    return sizes | {path: 0 for path in contents.opaque if path and path not in inner and path not in sizes}
+
+
+def _by_layer(layers: Sequence[Contents], state: State) -> tuple[int, ...]:
+    seen = {id(file) for file in state.root.below()}
+    return tuple(sum([file.size for file in contents.files if id(file) not in seen]) for contents in layers)
+
+
+def _below(entry: File | Folder | None) -> int:
+    return sum([file.size for file in entry.below()]) if isinstance(entry, Folder) else 0
+
+
+def _offenders(layers: Sequence[Contents], wasted: dict[str, int], again: dict[str, _Path]) -> tuple[Offender, ...]:
+    paths = set(wasted)
+    paths.update(name for name, path in again.items() if path.size)
+    if not paths:
+        return ()
+    places: dict[str, list[int]] = {path: [] for path in paths}
+    above = {path for path in paths if path}
+    for index, contents in enumerate(layers):
+        for path in {*(file.path for file in contents.files), *contents.removed, *contents.opaque}:
+            while path:
+                if path in above and (not places[path] or places[path][-1] != index):
+                    places[path].append(index)
+                path = path.rpartition("/")[0]
+    found = [
+        Offender(path, wasted.get(path, 0), again[path].size if path in again else wasted.get(path, 0), tuple(places[path]))
+        for path in paths
+    ]
+    return tuple(sorted(found, key=lambda offender: (-offender.wasted, -offender.size, offender.path)))

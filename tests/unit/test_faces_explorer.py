@@ -1,0 +1,113 @@
+"""The faces of layers: escaped, bounded, and the same on every engine where they must be."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from dockerlab.errors import UsageError
+from dockerlab.faces.markup import END_VOLATILE, VOLATILE
+from dockerlab.image import layers
+from dockerlab.image.archive import Described
+from dockerlab.image.comparison import Comparison
+from dockerlab.image.files import Contents, File
+from dockerlab.images import Exploration, ImagesDiff
+
+EVIL = "<script>alert(1)<b>"
+CONFIG = {"history": [{"created_by": f"RUN {EVIL}"}, {"created_by": "RUN two"}], "rootfs": {"diff_ids": ["sha256:1", "sha256:2"]}}
+
+
+def exploration(*contents: Contents) -> Exploration:
+    described = Described((), CONFIG, ())
+    return Exploration("app:1", described, layers(described.history, described.diff_ids), contents)
+
+
+def stable(html: str) -> str:
+    return re.sub(f"{VOLATILE}.*?{END_VOLATILE}", "", html, flags=re.DOTALL)
+
+
+SMALL = exploration(
+    Contents.of([File(f"dir/{EVIL}", size=2_000), File("new\nline\x1b[31m", size=10), File("l", "symlink", target=EVIL)]),
+    Contents.of([File("other\udce9")], [f"dir/{EVIL}"]),
+)
+
+
+@pytest.mark.parametrize(
+    "html",
+    [
+        SMALL._repr_html_(),
+        SMALL.view(2)._repr_html_(),
+        SMALL.files._repr_html_(),
+        ImagesDiff(
+            ("a", EVIL),
+            Comparison.of({}, {EVIL: File(EVIL)}, {}, {"config": {"Labels": {EVIL: EVIL}}}),
+            (1, 2),
+            0,
+        )._repr_html_(),
+    ],
+    ids=["image", "layer", "files", "diff"],
+)
+def test_hostile_names_are_shown_and_never_run(html: str) -> None:
+    assert EVIL not in html
+    assert "&lt;script&gt;" in html
+    assert "\x1b" not in html
+    html.encode()
+
+
+def test_what_an_image_shows() -> None:
+    assert repr(SMALL) == f"layers of app:1\n  RUN {EVIL}\n  RUN two"
+    assert "2.0 kB unseen · efficiency 0.5 %" in str(SMALL)
+    assert f"2.0 kB   /dir/{EVIL}   1 RUN {EVIL} → 2 RUN two" in str(SMALL)
+    html = SMALL._repr_html_()
+    assert "unseen" in html
+    # What hangs on the base image is volatile.
+    assert "kB" not in stable(html)
+    assert "RUN two" in stable(html)
+
+
+def test_what_a_layer_shows() -> None:
+    tree = SMALL.view(2)
+    assert repr(tree) == f"app:1, layer 2: RUN two\n  - /dir/{EVIL}\n  + /other\N{REPLACEMENT CHARACTER}"
+    assert "+ 1 added · - 1 removed" in str(tree)
+    assert f"-   2.0 kB    {EVIL}" in str(tree)
+    assert repr(SMALL.view(find="other")) == "app:1, all files\n    /other\N{REPLACEMENT CHARACTER}"
+
+
+def test_a_large_directory_is_folded() -> None:
+    many = [File(f"many/{place:05}", size=place) for place in range(5_000)]
+    tree = exploration(Contents.of(many), Contents.of([File("many/00000", size=1)])).view(2)
+    html = tree._repr_html_()
+    assert html.count("<code>") < 100
+    assert "… 4,940 more" in html
+    # What changed is shown, however small; then the largest.
+    assert "~ <code>00000</code>" in html
+    assert "<code>04999</code>" in html
+    assert len(str(tree).splitlines()) < 100
+
+
+def test_a_deep_directory_ends_somewhere() -> None:
+    tree = exploration(Contents.of([File("d/" * 1500 + "f")]), Contents()).view(1)
+    assert tree._repr_html_().count("<details") < 50
+    assert "… 1 more" in str(tree)
+    assert len(str(exploration(Contents.of([File("a/b/c")]), Contents()).view(1, depth=1)).splitlines()) == 3
+
+
+def test_what_cannot_be_viewed_is_refused() -> None:
+    for number in (0, 3):
+        with pytest.raises(UsageError, match=f"has no layer {number}"):
+            SMALL.view(number)
+    with pytest.raises(UsageError, match="seen from one layer"):
+        SMALL.view(changed=["added"])
+    with pytest.raises(UsageError, match="no change is called 'gone'"):
+        SMALL.files.only("gone")  # type: ignore[arg-type]
+
+
+def test_what_differs_is_named() -> None:
+    before = {"a": File("a", size=1, mode=0o644), "b": File("b", size=5)}
+    after = {"a": File("a", size=1, mode=0o600), "b": File("b", size=7), "c": File("c", size=3)}
+    diff = ImagesDiff(("x", "y"), Comparison.of(before, after, {}, {"os": "linux"}), (1, 2), 1)
+    assert repr(diff) == "from x to y\n  os: (none) → linux\n  ~ /a\n  ~ /b\n  + /c"
+    assert "1 B, other mode" in str(diff)
+    assert "5 B → 7 B" in str(diff)
+    assert "1 of 1 and 2 layers shared" in str(diff)
