@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from dockerlab.image.files import Change, File
     from dockerlab.image.tree import Changed, Node
     from dockerlab.image.waste import Offender
-    from dockerlab.images.explored import Exploration, ImagesDiff, LayerTree
+    from dockerlab.images.explored import Exploration, ExploredLayer, ImagesDiff, LayerTree
 
 # change → (class, mark); never by colour alone
 _MARKS: dict[Change, tuple[str, str]] = {
@@ -122,10 +122,14 @@ def _makers(offender: Offender, exploration: Exploration, width: int) -> str:
     layers = exploration.layers
     places = list(offender.layers)
     shown = places if len(places) < 4 else [*places[:2], places[-1]]
-    said = [f"{place + 1} {_instruction(layers[place].instruction, width)}" for place in shown]
+    said = [f"{_number(layers[place])} {_instruction(layers[place].instruction, width)}" for place in shown]
     if len(shown) < len(places):
         said.insert(2, f"{len(places) - len(shown)} more")
     return " → ".join(said)
+
+
+def _number(layer: ExploredLayer) -> str:
+    return f"{layer.index + 1}" + (f" (line {layer.dockerfile_line})" if layer.dockerfile_line else "")
 
 
 # a tree

@@ -20,7 +20,7 @@ from typing import Any, BinaryIO
 
 from dockerlab.errors import ArchiveError, EngineError
 from dockerlab.image.files import Contents
-from dockerlab.image.layer_reading import hashed, listed, opened, read
+from dockerlab.image.layer_reading import Budget, hashed, listed, opened, read
 from dockerlab.wire import streams
 from dockerlab.wire.tar import Data, Entry, Readable, Window, clean, entries, listing
 
@@ -58,9 +58,10 @@ class Described:
 
 @dataclass
 class Archive:
-    """See above. what: what it is, for errors."""
+    """See above. what: what it is, for errors. budget: how much of it is read."""
 
     what: str
+    budget: Budget
     documents: dict[str, bytes] = field(default_factory=dict)
     links: dict[str, str] = field(default_factory=dict)
     found: dict[str, Contents] = field(default_factory=dict)
@@ -69,9 +70,9 @@ class Archive:
     broken: dict[str, EngineError] = field(default_factory=dict)
 
     @classmethod
-    def passing(cls, stream: Readable, what: str = "the archive") -> Archive:
+    def passing(cls, stream: Readable, what: str = "the archive", budget: Budget | None = None) -> Archive:
         """Reads a stream to its end, decompressed if it is compressed. Raises ArchiveError for what is none, cut off or not safe."""
-        archive = cls(what)
+        archive = cls(what, budget or Budget())
         with archive._errors(), streams.readable(streams.decompressed(streams.chunks(stream))) as plain:
             for entry, data in entries(plain):
                 archive._count()
@@ -82,9 +83,9 @@ class Archive:
         return archive
 
     @classmethod
-    def lying(cls, file: BinaryIO, what: str = "the archive") -> Archive:
+    def lying(cls, file: BinaryIO, what: str = "the archive", budget: Budget | None = None) -> Archive:
         """Lists a file, which stays open for as long as layers are asked for. Raises ArchiveError for what is none, or cut off."""
-        archive = cls(what)
+        archive = cls(what, budget or Budget())
         size = file.seek(0, 2)
         with archive._errors():
             for member in listing(Window(file, 0, size)):
@@ -139,9 +140,9 @@ class Archive:
             with self._errors(f"layer {path!r}: "):
                 layer = opened(window)
                 if isinstance(layer, Window):
-                    self.found[path], self.places[path] = listed(layer)
+                    self.found[path], self.places[path] = listed(layer, self.budget)
                 else:
-                    self.found[path] = read(layer)
+                    self.found[path] = read(layer, self.budget)
         return self.found[path]
 
     # members
@@ -170,7 +171,7 @@ class Archive:
         else:
             try:
                 with streams.readable(streams.decompressed(streams.chunks(rest))) as layer:
-                    self.found[entry.path] = read(layer)
+                    self.found[entry.path] = read(layer, self.budget)
             except EngineError as error:
                 # It may be no layer at all.
                 self.broken[entry.path] = error

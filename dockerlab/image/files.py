@@ -64,13 +64,16 @@ class Contents:
 
 
 def repeated(layers: Sequence[Contents]) -> set[str]:
-    """The paths of files that are stored more than once at one size: whether they changed, only their bytes say."""
-    if len(layers) < 2:
-        return set()
-    seen: set[tuple[str, int]] = set()
+    """The paths of files that a layer stores at the size of the one below: whether they changed, only their bytes say."""
     found: set[str] = set()
+    if len(layers) < 2:
+        return found
+    sizes: dict[str, int] = {}
     for contents in layers:
-        stored = {(file.path, file.size) for file in contents.files if file.size}
-        found.update(path for path, _ in seen & stored)
-        seen |= stored
+        for file in contents.files:
+            if size := file.size:
+                path = file.path
+                if sizes.get(path) == size:
+                    found.add(path)
+                sizes[path] = size
     return found

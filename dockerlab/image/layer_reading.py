@@ -1,33 +1,42 @@
 """A layer's tar → its contents, in one pass.
 
-    contents = read(stream)                 to the stream's end; each file's bytes are hashed on the way
-    contents, places = listed(window)       of a tar that lies in a file: headers alone
-    hashed(contents, window, places, wanted)    and later the bytes of those files whose hashes are wanted
-
-Bounded: so many entries, and such long names, as no image has, are refused.
+contents = read(stream, budget)             to the stream's end; each file's bytes are hashed on the way
+contents, places = listed(window, budget)   of a tar that lies in a file: headers alone
+hashed(contents, window, places, wanted)    and later the bytes of those files whose hashes are wanted
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Container, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from dockerlab.errors import EngineError
 from dockerlab.image.files import Contents, File
 from dockerlab.wire import streams
 from dockerlab.wire.tar import Entry, Readable, Window, entries, listing
 
-_MOST_ENTRIES = 3_000_000
+_MOST_ENTRIES = 2_000_000
 _MOST_NAMES = 1 << 28  # bytes of paths and links, together
 _EMPTY = hashlib.sha256().digest()
 
 
-def read(layer: Readable) -> Contents:
+@dataclass
+class Budget:
+    """What all layers of an archive may cost together: more entries, or longer names, than any image has are refused."""
+
+    entries: int = _MOST_ENTRIES
+    names: int = _MOST_NAMES
+
+
+def read(layer: Readable, budget: Budget) -> Contents:
     """What a layer stores, with hashes. Raises EngineError for what is no tar, is cut off, or is not safe."""
     found = _Found()
     for entry, data in entries(layer):
-        found.count(entry.path, entry.target)
+        budget.entries -= 1
+        budget.names -= len(entry.path) + len(entry.target)
+        if budget.entries < 0 or budget.names < 0:
+            raise _too_many()
         if ".wh." in entry.path and found.mark(entry):
             continue
         content = _digest(data) if entry.kind == "file" else None
@@ -35,20 +44,29 @@ def read(layer: Readable) -> Contents:
     return found.contents()
 
 
-def listed(layer: Window) -> tuple[Contents, dict[str, int]]:
+def listed(layer: Window, budget: Budget) -> tuple[Contents, dict[str, int]]:
     """What a layer stores, without hashes; and by path where in the window a file's bytes lie. Raises as `read`."""
     found = _Found()
     places: dict[str, int] = {}
-    files, count = found.files, found.count
+    files = found.files
+    left, names = budget.entries, budget.names
     for path, kind, size, mode, uid, gid, target, start, stored in listing(layer):
-        count(path, target)
+        left -= 1
+        names -= len(path) + len(target)
+        if left < 0 or names < 0:
+            raise _too_many()
         if ".wh." in path and found.mark(Entry(path)):
             continue
         content = None if size or kind != "file" else _EMPTY
         files.append(File(path, kind, size, mode, uid, gid, target, content))
         if stored == size and size:
             places[path] = start
+    budget.entries, budget.names = left, names
     return found.contents(), places
+
+
+def _too_many() -> EngineError:
+    return EngineError("its layers have more files than any image's")
 
 
 class _Found:
@@ -58,13 +76,6 @@ class _Found:
         self.files: list[File] = []
         self._removed: list[str] = []
         self._opaque: list[str] = []
-        self._left, self._names = _MOST_ENTRIES, _MOST_NAMES
-
-    def count(self, path: str, target: str) -> None:
-        self._left -= 1
-        self._names -= len(path) + len(target)
-        if self._left < 0 or self._names < 0:
-            raise EngineError("the layer has more files than any image's")
 
     def mark(self, entry: Entry) -> bool:
         """Whether an entry is no file, but says what is gone."""

@@ -73,10 +73,13 @@ def measure(layers: Sequence[Contents]) -> Waste:
     once: dict[str, int] = {}
     again: dict[str, _Path] = {}
     state = State()
+    directories: set[str] = set()
 
     def hide(path: str, files: list[File]) -> None:
         if size := sum([file.size for file in files]):
             wasted[path] = wasted.get(path, 0) + size
+            if files[-1].path != path:
+                directories.add(path)
 
     for contents in layers:
         sizes = _leaves(contents)
@@ -97,7 +100,7 @@ def measure(layers: Sequence[Contents]) -> Waste:
         sum(wasted.values()),
         least / every if every else 1.0,
         sum([path.size for path in again.values()]),
-        _offenders(layers, wasted, again),
+        _offenders(layers, wasted, again, directories),
         _by_layer(layers, state) if wasted else (0,) * len(layers),
     )
 
@@ -124,21 +127,22 @@ def _below(entry: File | Folder | None) -> int:
     return sum([file.size for file in entry.below()]) if isinstance(entry, Folder) else 0
 
 
-def _offenders(layers: Sequence[Contents], wasted: dict[str, int], again: dict[str, _Path]) -> tuple[Offender, ...]:
-    paths = set(wasted)
-    paths.update(name for name, path in again.items() if path.size)
-    if not paths:
-        return ()
-    places: dict[str, list[int]] = {path: [] for path in paths}
-    above = {path for path in paths if path}
+def _offenders(
+    layers: Sequence[Contents], wasted: dict[str, int], again: dict[str, _Path], directories: set[str]
+) -> tuple[Offender, ...]:
+    """directories: those of the paths that hid what lay below them."""
+    places: dict[str, list[int]] = {path: [] for path in (*wasted, *(name for name, path in again.items() if path.size))}
     for index, contents in enumerate(layers):
-        for path in {*(file.path for file in contents.files), *contents.removed, *contents.opaque}:
-            while path:
-                if path in above and (not places[path] or places[path][-1] != index):
-                    places[path].append(index)
-                path = path.rpartition("/")[0]
+        stored = [file.path for file in contents.files]
+        met = places.keys() & {*stored, *contents.removed, *contents.opaque}
+        for path in stored if directories else ():
+            while path := path.rpartition("/")[0]:
+                if path in directories:
+                    met.add(path)
+        for path in met:
+            places[path].append(index)
     found = [
-        Offender(path, wasted.get(path, 0), again[path].size if path in again else wasted.get(path, 0), tuple(places[path]))
-        for path in paths
+        Offender(path, wasted.get(path, 0), again[path].size if path in again else wasted.get(path, 0), tuple(indexes))
+        for path, indexes in places.items()
     ]
     return tuple(sorted(found, key=lambda offender: (-offender.wasted, -offender.size, offender.path)))

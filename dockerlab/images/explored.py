@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 from dockerlab.errors import UsageError
 from dockerlab.faces import explorer as faces
@@ -15,6 +16,9 @@ from dockerlab.image.comparison import Comparison
 from dockerlab.image.files import CHANGES, Change, Contents, File
 from dockerlab.image.tree import Changed, Node, Tree, changed_trees, changes_at, tree_at
 from dockerlab.image.waste import Waste, measure
+
+if TYPE_CHECKING:
+    from dockerlab.builds import Build
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -77,6 +81,11 @@ class ExploredLayer:
         return self.line.instruction
 
     @property
+    def dockerfile_line(self) -> int | None:
+        """Of the Dockerfile, where the image was built from this notebook."""
+        return self.exploration.written.get(self.index)
+
+    @property
     def size(self) -> int:
         return self.exploration.contents[self.index].size
 
@@ -98,12 +107,16 @@ class ExploredLayer:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Exploration(Shown):
-    """An image's layers and their files. lines: of its history, the oldest first; contents: of its layers, the lowest first."""
+    """An image's layers and their files. lines: of its history, the oldest first; contents: of its layers, the lowest first.
+
+    written: of layers, by index, the line of the Dockerfile that made it; empty where the build is not known.
+    """
 
     name: str
     described: Described
     lines: tuple[Layer, ...]
     contents: tuple[Contents, ...]
+    written: Mapping[int, int] = field(default_factory=dict)
 
     @property
     def layers(self) -> tuple[ExploredLayer, ...]:
@@ -158,11 +171,9 @@ class Exploration(Shown):
         found = found.find(find) if find else found
         return replace(found, depth=depth)
 
-    def called(self, name: str) -> Exploration:
-        """The same under another name."""
-        if name == self.name:
-            return self
-        other = replace(self, name=name)
+    def called(self, name: str, build: Build | None = None) -> Exploration:
+        """The same under another name. build: that made it; its steps name the lines of the Dockerfile."""
+        other = replace(self, name=name, written=_written(self, build) if build else {})
         if "waste" in self.__dict__:
             other.__dict__["waste"] = self.waste
         return other
@@ -175,6 +186,20 @@ class Exploration(Shown):
 
     def _html(self) -> str:
         return faces.exploration_html(self)
+
+
+def _written(exploration: Exploration, build: Build) -> dict[int, int]:
+    """From the last layer on: the step of the same text, above the one that was found before."""
+    steps = [step for step in build.steps if step.effect == "layer"]
+    found: dict[int, int] = {}
+    for layer in reversed(exploration.layers):
+        text = layer.instruction
+        place = next((at for at in range(len(steps) - 1, -1, -1) if " ".join(steps[at].text.split()) == text), None)
+        if place is not None:
+            line = steps[place].line
+            found |= {layer.index: line} if line else {}
+            del steps[place:]
+    return found
 
 
 @dataclass(frozen=True, eq=False, repr=False)

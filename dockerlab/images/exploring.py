@@ -47,6 +47,7 @@ def explore(source: Source, *, image: str | None = None, client: Client | None =
             return _exploration(_name(described, path.name), described, layers)
     client = client or connect()
     found = get(source, client=client)  # type: ignore[arg-type]
+    found.build = getattr(source, "build", None)
     return explored(found, client)
 
 
@@ -55,14 +56,14 @@ def explored(image: Image, client: Client) -> Exploration:
     key = str(image.id)
     kept = client.explored.get(key)
     if isinstance(kept, Exploration):
-        return kept.called(image.name)
+        return kept.called(image.name, image.build)
     archive = _saved(image, client)
     described = archive.images()[0]
     exploration = _exploration(image.name, described, archive.layers(described))
     client.explored[key] = exploration
     while len(client.explored) > _KEPT:
         client.explored.pop(next(iter(client.explored)), None)
-    return exploration
+    return exploration.called(image.name, image.build)
 
 
 def diff(one: Source, other: Source, *, client: Client | None = None) -> ImagesDiff:

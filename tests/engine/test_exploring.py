@@ -51,13 +51,16 @@ def test_what_each_layer_changed(built: Image, client: Client) -> None:
 
 
 @pytest.mark.contract
-def test_a_line_of_an_image_has_its_tree(built: Image) -> None:
+def test_a_line_of_an_image_has_its_tree(built: Image, client: Client) -> None:
     lines = built.layers
     trees = {line.instruction.split()[0]: line.tree for line in lines[-2:]}
     assert trees["RUN"]["data/sub"].change == "removed"
     assert trees["LABEL"]["data/sub/gone"].size == 6
     assert not any(trees["LABEL"].root.counts)
     assert built.files["data/mode"].file.mode == 0o600
+    explored = dockerlab.explore(built, client=client)
+    assert [layer.dockerfile_line for layer in explored.layers[-3:]] == [2, 3, 5]
+    assert "(line 5) RUN rm -r /data/sub" in str(explored)
 
 
 @pytest.mark.contract

@@ -20,6 +20,7 @@ from dockerlab import images
 from dockerlab.errors import ArchiveError, DockerlabError, NotFound, UsageError
 from dockerlab.image.archive import Archive
 from dockerlab.image.files import Contents
+from dockerlab.image.layer_reading import Budget
 
 Member = tuple[str, bytes]
 LAYERS = (
@@ -248,3 +249,11 @@ def test_no_byte_makes_it_fail_in_another_way(data: st.DataObject, lying: bool) 
             opened.hash(image, {"a/x", "big"})
     except DockerlabError:
         return
+
+
+@pytest.mark.parametrize("lying", [True, False], ids=["in a file", "passing by"])
+def test_more_files_than_any_image_has_are_refused_across_layers(lying: bool) -> None:
+    archive = io.BytesIO(tar(FORMS["docker"]))
+    found = Archive.lying(archive, budget=Budget(4)) if lying else Archive.passing(archive, budget=Budget(4))
+    with pytest.raises(ArchiveError, match="more files than any image"):
+        found.layers(found.images()[0])
