@@ -21,6 +21,7 @@ from dockerlab.errors import ArchiveError, DockerlabError, NotFound, UsageError
 from dockerlab.image.archive import Archive
 from dockerlab.image.files import Contents
 from dockerlab.image.layer_reading import Budget
+from dockerlab.testing.shell import Shell
 
 Member = tuple[str, bytes]
 LAYERS = (
@@ -257,3 +258,15 @@ def test_more_files_than_any_image_has_are_refused_across_layers(lying: bool) ->
     found = Archive.lying(archive, budget=Budget(4)) if lying else Archive.passing(archive, budget=Budget(4))
     with pytest.raises(ArchiveError, match="more files than any image"):
         found.layers(found.images()[0])
+
+
+def test_the_magics_need_no_engine_for_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/none.sock")
+    path = tmp_path / "saved.tar"
+    path.write_bytes(tar(FORMS["oci gzip"]))
+    with Shell() as shell:
+        tree = shell.run(f"%image explore {path} --layer 2 --changed removed").value
+        assert repr(tree) == "app:1 in saved.tar, layer 2: RUN step 1\n  - /big"
+        assert "nothing differs" in repr(shell.run(f"%image diff {path} {path}").value)
+        with pytest.raises(UsageError, match="has no layer 9"):
+            shell.run(f"%image explore {path} --layer 9")
