@@ -12,6 +12,7 @@
     dockerlab.explore(image)       the files of its layers, and what is wasted; of an archive on disk, too
     dockerlab.prepare(name, …)     base images: found, pulled, or made from this machine's files
     dockerlab.doctor.examine()     what works on this machine, found by trying it
+    dockerlab.machine.picture()    what a container stands on here, from the hardware up, beside a virtual machine
     dockerlab.errors               the one error tree
 
 Names are imported when they are first used: `%load_ext dockerlab` neither connects nor prints.
@@ -25,7 +26,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
-    from dockerlab import containers, doctor, errors, images
+    from dockerlab import containers, doctor, errors, images, machine
     from dockerlab.builds import Build, build, export
     from dockerlab.builds.checking import check
     from dockerlab.builds.debugging import debug
@@ -52,6 +53,7 @@ _HOMES = {
     "explore": "dockerlab.images",
     "export": "dockerlab.builds",
     "images": "",
+    "machine": "",
     "prepare": "dockerlab.standins",
     "run": "dockerlab.containers",
     "stages": "dockerlab.builds.staging",
@@ -73,6 +75,7 @@ __all__ = [
     "explore",
     "export",
     "images",
+    "machine",
     "prepare",
     "run",
     "stages",

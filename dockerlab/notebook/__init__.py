@@ -36,7 +36,10 @@ MAGICS = {
         "%container run|ps|logs|exec|stop|… as the docker command has them; %%container run|exec feeds the cell to it.",
     ),
     "image": ("line", "%image ls|show|pull|tag|rm|history|inspect|prune|prepare. --help lists the flags."),
-    "engine": ("line", "%engine shows which engine answers; %engine use <url or docker context> switches."),
+    "engine": (
+        "line",
+        "%engine shows which engine answers; use <url or docker context> switches; doctor and picture look at this machine.",
+    ),
 }
 
 

@@ -1,4 +1,4 @@
-"""`%engine`: which engine answers. `%engine use <url or context>`: speak to another one. `%engine doctor`: what works here."""
+"""`%engine`: which engine answers. `use <url or context>`: speak to another one. `doctor`: what works here. `picture`: what is beneath."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from dockerlab.notebook.expand import words
 if TYPE_CHECKING:
     from dockerlab.doctor import Diagnosis
     from dockerlab.engines import Engine
+    from dockerlab.machine import Machine
     from dockerlab.notebook.session import Session
 
 
@@ -25,10 +26,14 @@ def parsers() -> dict[str, Parser]:
     doctor = Parser(
         "%engine doctor", description="Tries what works on this machine, and says what each lack costs and what mends it."
     )
-    return {"": Parser("%engine", description="Shows which engine answers."), "use": use, "doctor": doctor}
+    picture = Parser(
+        "%engine picture", description="Draws what a container stands on here, from the hardware up, beside a virtual machine."
+    )
+    shows = Parser("%engine", description="Shows which engine answers.")
+    return {"": shows, "use": use, "doctor": doctor, "picture": picture}
 
 
-def magic(session: Session, line: str, cell: str | None = None) -> Engine | Diagnosis | None:
+def magic(session: Session, line: str, cell: str | None = None) -> Engine | Diagnosis | Machine | None:
     """Shows the engine in use, after switching if told to."""
     try:
         verb, arguments = parse_verb("%engine", words(line, session.namespace), parsers())
@@ -40,4 +45,8 @@ def magic(session: Session, line: str, cell: str | None = None) -> Engine | Diag
         from dockerlab.doctor import examine
 
         return examine()
+    if verb == "picture":
+        from dockerlab import machine
+
+        return machine.picture(client=session.client)
     return engines.show(client=session.client)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 from collections.abc import Iterator
 
 import nbformat
@@ -14,6 +15,8 @@ from dockerlab.client import Client
 from dockerlab.doctor import Diagnosis
 from dockerlab.engines import Engine, engine
 from dockerlab.errors import NoEngine, UsageError
+from dockerlab.machine import Machine
+from dockerlab.machine.stacks import Place
 from dockerlab.testing.shell import Shell
 
 
@@ -120,3 +123,18 @@ def test_in_a_kernel_a_failing_cell_shows_our_message_and_fails(client: Client) 
     assert failed[1].evalue in text
     assert "Traceback" not in text
     assert "File " not in text
+
+
+@pytest.mark.contract
+def test_the_machine_is_drawn(shell: Shell, client: Client) -> None:
+    result = shell.run("%engine picture")
+    machine = result.value
+    assert isinstance(machine, Machine)
+    # The tests' engines are on the machine that the tests run on.
+    assert machine.place is Place.HERE
+    of = {layer.kind: layer.boxes[0] for layer in machine.containers.layers}
+    assert platform.release() in of["kernel"].name
+    assert client.version()["Version"] in of["engine"].name
+    assert ("outer" in of) == (client.info()["OperatingSystem"] == "dockerlab stand-in for python:3.10"), "in the pod"
+    assert result.displays[-1]["text/plain"] == "from the hardware to the program"
+    assert of["kernel"].name in result.displays[-1]["text/html"]

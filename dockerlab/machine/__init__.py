@@ -1,0 +1,53 @@
+"""`picture()`: hardware → (system → hypervisor → Linux virtual machine) → kernel → engine → container → program, on this machine.
+
+Beside it stands how the same programs would run in virtual machines. `facts` reads what machine and engine report, `stacks` judges it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from dockerlab.client import Client, connect, engine_errors
+from dockerlab.faces import machine as faces
+from dockerlab.faces.machine import Stack
+from dockerlab.faces.shown import Shown
+from dockerlab.machine import stacks
+from dockerlab.machine.facts import Facts, ask, read
+
+
+@dataclass(frozen=True, repr=False)
+class Machine(Shown):
+    """What the facts say: two stacks of layers, the program's first, the hardware last."""
+
+    facts: Facts
+
+    @property
+    def place(self) -> stacks.Place:
+        """Where containers run."""
+        return stacks.place(self.facts)
+
+    @property
+    def containers(self) -> Stack:
+        """How containers run on the engine."""
+        return stacks.containers(self.facts)
+
+    @property
+    def machines(self) -> Stack:
+        """How the same programs would run in virtual machines."""
+        return stacks.machines(self.facts)
+
+    def _text(self) -> str:
+        return faces.TEXT
+
+    def _table(self) -> str:
+        return faces.table(self.place.value, (self.containers, self.machines))
+
+    def _html(self) -> str:
+        return faces.html(self.place.value, (self.containers, self.machines))
+
+
+def picture(*, client: Client | None = None) -> Machine:
+    """This machine and the engine that answers, from what they report now. Raises NoEngine, EngineGone."""
+    client = client or connect()
+    with engine_errors("ask the engine what it runs on"):
+        return Machine(ask(client, read()))
