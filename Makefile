@@ -6,18 +6,22 @@ BIN := $(VENV)/bin
 # A second call installs nothing: a stamp stands for each set of extras, and pyproject.toml makes it stale.
 LAB := $(VENV)/lab.stamp
 TEST := $(VENV)/test.stamp
+# JupyterLab finds its extensions there; an editable installation brings code alone.
+LABEXTENSIONS := $(VENV)/share/jupyter/labextensions
+LINK := mkdir -p $(LABEXTENSIONS) && ln -sfn "$(CURDIR)/labextension/built" $(LABEXTENSIONS)/jupyter-dockerlab
 PIP := $(BIN)/python -m pip --disable-pip-version-check --require-virtualenv
 # The notebooks' kernel is this environment's, even where the user has a python3 kernel of their own; so are a cell's `!` commands.
 RUN := JUPYTER_PREFER_ENV_PATH=1 PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python
 ARGS ?=
 
-.PHONY: help lab test engines clean
+.PHONY: help lab test engines labextension clean
 
 help:
-	@echo 'make lab       opens JupyterLab on the tutorials; ARGS="--no-browser --port 8899" go to JupyterLab'
-	@echo 'make test      runs every check and every test; ARGS="-k build" go to pytest'
-	@echo 'make engines   sets up and starts the engines that the whole suite wants (Debian; as root or with sudo)'
-	@echo 'make clean     removes .venv, build/ and caches'
+	@echo 'make lab            opens JupyterLab on the tutorials; ARGS="--no-browser --port 8899" go to JupyterLab'
+	@echo 'make test           runs every check and every test; ARGS="-k build" go to pytest'
+	@echo 'make engines        sets up and starts the engines that the whole suite wants (Debian; as root or with sudo)'
+	@echo 'make labextension   builds anew what colours %%dockerfile cells, from labextension/ (needs node 20 and npm)'
+	@echo 'make clean          removes .venv, build/ and caches'
 
 lab: $(LAB)
 	$(RUN) -m jupyterlab $$([ "$$(id -u)" != 0 ] || echo --allow-root) notebooks/ $(ARGS)
@@ -34,16 +38,21 @@ test: $(TEST)
 engines: $(LAB)
 	@if [ "$$(id -u)" = 0 ]; then tests/engines.sh up; else sudo tests/engines.sh up; fi
 
+labextension:
+	cd labextension && npm ci && npm run build
+
 clean:
-	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) build dist labextension/node_modules .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(LAB): pyproject.toml | $(BIN)/python
 	$(PIP) install --quiet --editable '.[lab]'
+	@$(LINK)
 	@touch $@
 
 $(TEST): pyproject.toml | $(BIN)/python
 	$(PIP) install --quiet --editable '.[lab,test]'
+	@$(LINK)
 	@touch $(LAB) $@
 
 # The first Python that is new enough; PYTHON=… to choose. What is missing is named with the command that gets it.

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+import os
+import re
 import subprocess
 import sys
 import tarfile
@@ -45,6 +49,26 @@ def test_the_wheel_holds_the_package_and_nothing_else(built: Path) -> None:
     assert any(name.endswith("licenses/LICENSE") for name in names)
 
 
+def test_the_wheel_brings_what_colours_cells(built: Path) -> None:
+    (wheel,) = built.glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        marker = next(name for name in archive.namelist() if name.endswith("/install.json"))
+        folder = zipfile.Path(archive) / marker.removesuffix("install.json")
+        assert folder.at.endswith(".data/data/share/jupyter/labextensions/jupyter-dockerlab/")
+        size = sum(info.compress_size for info in archive.infolist() if info.filename.startswith(folder.at))
+        load = json.loads((folder / "package.json").read_text())["jupyterlab"]["_build"]["load"]
+        assert (folder / load).is_file()
+    assert size < 12_000
+
+
+def test_what_colours_cells_was_built_from_its_sources() -> None:
+    folder = ROOT / "labextension"
+    digest = hashlib.sha256()
+    for path in sorted((folder / "package-lock.json", folder / "package.json", *(folder / "src").iterdir())):
+        digest.update(path.read_bytes())
+    assert (folder / "built" / "sources.sha256").read_text() == f"{digest.hexdigest()}\n", "make labextension"
+
+
 def test_the_source_distribution_holds_what_make_test_needs(built: Path) -> None:
     (sdist,) = built.glob("jupyter_dockerlab-*.tar.gz")
     with tarfile.open(sdist) as archive:
@@ -63,3 +87,9 @@ def test_the_wheel_works_without_the_source_tree(built: Path, tmp_path: Path) ->
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert Path(done.stdout.strip()) == target / "dockerlab"
+    # JupyterLab, asked for what it would load from there.
+    environ = {name: value for name, value in os.environ.items() if not name.startswith("JUPYTER")}
+    environ |= {"JUPYTER_PATH": str(target / "share" / "jupyter"), "JUPYTER_DATA_DIR": str(tmp_path), "HOME": str(tmp_path)}
+    command = [sys.executable, "-m", "jupyter", "labextension", "list"]
+    listed = subprocess.run(command, cwd=tmp_path, env=environ, capture_output=True, text=True, check=True)
+    assert re.search(r"jupyter-dockerlab v\S+ .*enabled.*OK", listed.stdout + listed.stderr)

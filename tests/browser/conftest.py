@@ -149,6 +149,10 @@ def serving(folder: Path, environ: Mapping[str, str]) -> Iterator[Lab]:
     for name in ("CONFIG_DIR", "DATA_DIR", "RUNTIME_DIR"):
         environ[f"JUPYTER_{name}"] = str(folder / name.lower())
     environ |= {"IPYTHONDIR": str(folder / "ipython"), "JUPYTER_PREFER_ENV_PATH": "1"}
+    # What an installation from the wheel brings to where JupyterLab looks.
+    extension = folder / "data_dir" / "labextensions" / "jupyter-dockerlab"
+    extension.parent.mkdir(parents=True)
+    extension.symlink_to(ROOT / "labextension" / "built")
     settings = (
         folder / "config_dir" / "lab" / "user-settings" / "@jupyterlab" / "apputils-extension" / "notification.jupyterlab-settings"
     )
