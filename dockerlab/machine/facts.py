@@ -22,7 +22,7 @@ SHOWN = 3
 _SYSTEMS = {"darwin": "macOS", "win32": "Windows", "linux": "Linux"}
 _SYSCTL_SECONDS = 5
 # The numbers that Linux gives to the namespaces that it starts with: include/uapi/linux/nsfs.h
-_FIRST_NAMESPACES = {"pid": 0xEFFFFFFC, "uts": 0xEFFFFFFE}
+FIRST_NAMESPACES = {"pid": 0xEFFFFFFC, "uts": 0xEFFFFFFE}
 # What the firmware calls itself → whose virtual machine it is. Amazon's, Google's and others' machines may also be real ones.
 _VIRTUAL_NAMES = (
     ("vmware", "VMware"),
@@ -171,7 +171,7 @@ def _virtual(root: Path, model: str) -> tuple[bool | None, str]:
 def _is_contained(root: Path) -> bool | None:
     """Whether this process is in namespaces of its own for processes or for the host's name, as every container has."""
     numbers = {}
-    for name in _FIRST_NAMESPACES:
+    for name in FIRST_NAMESPACES:
         try:
             found = re.fullmatch(rf"{name}:\[(\d+)\]", os.readlink(root / "proc/self/ns" / name))
         except OSError:
@@ -179,7 +179,7 @@ def _is_contained(root: Path) -> bool | None:
         if found is None:
             return None
         numbers[name] = int(found[1])
-    return numbers != _FIRST_NAMESPACES
+    return numbers != FIRST_NAMESPACES
 
 
 def _model(root: Path) -> str:

@@ -16,6 +16,7 @@ from dockerlab.doctor import Diagnosis
 from dockerlab.engines import Engine, engine
 from dockerlab.errors import NoEngine, UsageError
 from dockerlab.machine import Machine
+from dockerlab.machine.facts import FIRST_NAMESPACES, read
 from dockerlab.machine.stacks import Place
 from dockerlab.testing.shell import Shell
 
@@ -138,3 +139,11 @@ def test_the_machine_is_drawn(shell: Shell, client: Client) -> None:
     assert ("outer" in of) == (client.info()["OperatingSystem"] == "dockerlab stand-in for python:3.10"), "in the pod"
     assert result.displays[-1]["text/plain"] == "from the hardware to the program"
     assert of["kernel"].name in result.displays[-1]["text/html"]
+
+
+@pytest.mark.contract
+def test_what_runs_in_a_container_can_tell(client: Client) -> None:
+    # By which a notebook that runs in a pod knows it. The same numbers on every Linux, and for every process that is not contained.
+    said = client.containers.run("busybox", ["sh", "-c", "readlink /proc/self/ns/pid; readlink /proc/self/ns/uts"], remove=True)
+    assert said.decode().split() != [f"{name}:[{number}]" for name, number in FIRST_NAMESPACES.items()]
+    assert read().is_contained is False
