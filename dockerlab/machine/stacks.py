@@ -1,8 +1,8 @@
 """Facts → two stacks of layers. Pure: every machine that there is can be tried with facts that are made up.
 
 Where containers run is told from three things: whether the engine is reached at this machine (a socket, a pipe, 127.0.0.1), what it
-calls itself ("Docker Desktop"), and whether its kernel is of this machine's release. Nothing is guessed: what these do not tell is
-`is_known=False`.
+calls itself and its machine ("Docker Desktop", "colima"), and whether its kernel is of this machine's release. Nothing is guessed: what
+these do not tell is `is_known=False`.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ from dockerlab.faces.machine import Box, Layer, Stack
 from dockerlab.machine.facts import Facts, Here
 
 _DESKTOP = "Docker Desktop"
+# How programs that bring a virtual machine call it: Docker Desktop, Colima, Lima, OrbStack.
+_VM_NAMES = ("docker-desktop", "colima", "lima-", "orbstack")
 _OWN = {
     "namespaces": "a process of your own, without a daemon; containers are kept apart by namespaces",
     "supervised": "a process of your own, without a daemon and without root; containers run under its supervisor",
@@ -40,7 +42,8 @@ def place(facts: Facts) -> Place:
     if not engine.platform.startswith("linux"):
         return Place.HERE
     if here.system != "Linux":
-        return Place.VM
+        is_known = engine.operating_system == _DESKTOP or engine.name == "Podman" or facts.host.startswith(_VM_NAMES)
+        return Place.VM if is_known else Place.SOCKET
     # All distributions of WSL, Docker Desktop's too, share one virtual machine and its kernel.
     if engine.operating_system == _DESKTOP and not (here.is_wsl and is_same):
         return Place.VM
@@ -130,9 +133,8 @@ def _vm(facts: Facts) -> list[Layer]:
     elif engine.name == "Podman":
         name = "Podman machine"
     else:
-        name = f"Linux, by the name of {facts.host}" if facts.host else "Linux"
-    kernel = f"Darwin {here.kernel}" if here.system == "macOS" else here.kernel
-    system = Box(f"{here.system} {here.version}".strip() if here.system != "Linux" else here.version or "Linux", f"kernel {kernel}")
+        name = f"Linux, by the name of {facts.host}"
+    system = Box(_system(here), f"kernel {_own_kernel(here)}")
     return [
         _kernel(facts, "the virtual machine's: all containers use it"),
         Layer("vm", (Box(name, _share(facts)),)),
@@ -146,7 +148,7 @@ def _socket(facts: Facts) -> list[Layer]:
     """A socket of this machine, and another kernel behind it."""
     said = f"the engine calls it {facts.host}" if facts.host else ""
     return [
-        _kernel(facts, f"not this machine's, which is {facts.here.kernel}"),
+        _kernel(facts, f"not this machine's, which is {_own_kernel(facts.here)}"),
         Layer("vm", (Box("a virtual machine here, or another machine", said, is_known=False),)),
         Layer("hardware", (Box("hardware", _share(facts), is_known=False),)),
     ]
@@ -220,6 +222,15 @@ def _any_hypervisor(facts: Facts) -> Box:
     return Box("", "none was found on this machine", is_known=False)
 
 
+def _system(here: Here) -> str:
+    """What this machine's operating system is called."""
+    return here.version or "Linux" if here.system == "Linux" else f"{here.system} {here.version}".strip()
+
+
+def _own_kernel(here: Here) -> str:
+    return f"Darwin {here.kernel}" if here.system == "macOS" else here.kernel
+
+
 def _share(facts: Facts) -> str:
     """Processors and memory, as the engine says them."""
     processors = f"{facts.processors} processor{'s' if facts.processors > 1 else ''}" if facts.processors else ""
@@ -233,10 +244,8 @@ def _notes(facts: Facts, where: Place) -> list[str]:
         notes.append(f"{facts.others} more run.")
     if where is Place.ELSEWHERE:
         address = urlsplit(engine.url)
-        this = f"{here.system} {here.version}".strip() if here.system != "Linux" else here.version or "Linux"
-        notes.append(
-            f"This notebook runs on this machine ({this}); the engine is reached by {address.scheme} at {address.hostname}."
-        )
+        reached = f"the engine is reached by {address.scheme} at {address.hostname}"
+        notes.append(f"This notebook runs on this machine ({_system(here)}); {reached}.")
         if engine.kernel == here.kernel:
             notes.append("Its kernel is of the same release as this machine's: whether it is the same one is unknown.")
     if here.is_contained and not facts.is_own:

@@ -131,6 +131,15 @@ def test_virtual_machines_need_a_hypervisor() -> None:
     assert hypervisor(replace(GUEST, hypervisor="Xen")) == ("Xen", True), "the one that it runs on"
 
 
+def test_an_engine_that_nobody_knows_behind_a_socket_may_be_anywhere() -> None:
+    machine = Machine(replace(facts(MAC, DOCKER), host="box"))
+    assert machine.place is Place.SOCKET
+    kernel, vm, hardware = machine.containers.layers[3:]
+    assert kernel.boxes[0].about == "not this machine's, which is Darwin 24.1.0"
+    assert (vm.boxes[0].is_known, hardware.boxes[0].is_known) == (False, False)
+    assert vm.boxes[0].about == "the engine calls it box"
+
+
 def test_a_remote_engine_is_told_from_this_machine() -> None:
     stack = stacks.containers(facts(BARE, FAR))
     assert stack.title == "Containers on the engine's machine"
