@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import contextvars
 import http.client
+import re
 import secrets
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -33,6 +34,7 @@ from dockerlab.wire.services import HEALTH, SERVING, HealthCheckResponse
 Metadata = Mapping[str, Sequence[str]]
 
 _PIECE: Final = 1 << 16
+_ODD: Final = re.compile(r"[^ -~]")  # what a header cannot have
 _ENOUGH: Final = 1 << 18  # bytes that wait for room: a service is not asked for more
 _JOIN_SECONDS: Final = 5
 _ERRORS = (OSError, ValueError, http.client.HTTPException, AttributeError)  # of a connection that is ended while it is read
@@ -117,7 +119,7 @@ class _Call:
 
 
 class Session:
-    """key: the same for a folder on this machine from one build to the next, so that only what changed travels.
+    """name: for the engine's log. key: the same for a folder on this machine from one build to the next, so that only what changed travels.
 
     is_lost: whether the connection ended before the block did; read by any thread.
 
@@ -149,7 +151,7 @@ class Session:
         """Opens the transport. What reads it."""
         headers = [
             ("X-Docker-Expose-Session-Uuid", self.id),
-            ("X-Docker-Expose-Session-Name", self._name),
+            ("X-Docker-Expose-Session-Name", _ODD.sub("_", self._name)),
             ("X-Docker-Expose-Session-Sharedkey", self._key),
             *(("X-Docker-Expose-Session-Grpc-Method", path) for path in self._services),
         ]

@@ -50,6 +50,13 @@ def sent(record: Build) -> dict[str, int]:
     return dict(record.context.largest)
 
 
+def test_a_folder_may_have_any_name(client: Client, tmp_path: Path) -> None:
+    folder = tmp_path / "проект\nx\udcff"
+    folder.mkdir()
+    (folder / "a").write_text("here")
+    assert said(client, "cat /all/a", context=folder) == ["here"]
+
+
 def test_only_what_changed_travels(client: Client, tmp_path: Path) -> None:
     needs_sessions(client)
     for name in ("a", "b", "d/c"):
