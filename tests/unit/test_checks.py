@@ -9,6 +9,7 @@ import pytest
 
 from dockerlab.dockerfile import Ignore, parse
 from dockerlab.dockerfile.checks import BUILDKIT, Base, Checks, Finding
+from dockerlab.dockerfile.checks.distance import closest
 from dockerlab.dockerfile.checks.options import Options
 from dockerlab.dockerfile.checks.options import parse as options
 from dockerlab.dockerfile.program import program
@@ -130,3 +131,23 @@ def test_what_is_long_takes_no_longer_than_it_must(text: str) -> None:
     plan = read.plan("")
     findings = [*checks.form(), *checks.effect(plan, ignore=Ignore("x\n*/y\n")), *checks.own(plan)]
     assert len(findings) <= 3_000
+
+
+@pytest.mark.parametrize(
+    ("word", "choices", "edits", "nearest"),
+    [
+        ("PAHT", ["HOME", "PATH"], 2, "PATH"),
+        ("PAHT", ["HOME", "PATH"], 1, ""),
+        ("abcdef", ["abXdYf", "abcdeff", "bcdef"], 2, "abcdeff"),
+        ("abcdef", ["XbcdeY", "cdef", "efabcd"], 2, "XbcdeY"),
+        ("abcdef", ["fedcba", "abc", "abcdefghi"], 2, ""),
+        ("a", ["", "b"], 1, ""),
+        ("a", ["b", "ab"], 1, "b"),
+        ("", ["a", "abc"], 2, "a"),
+        ("PATH", ["PATHS", "PATH"], 2, ""),
+        ("x" * 101, ["x" * 100], 2, ""),
+        ("ab", ["ac"] * 1001, 2, ""),
+    ],
+)
+def test_the_nearest_name(word: str, choices: list[str], edits: int, nearest: str) -> None:
+    assert closest(word, choices, edits) == nearest

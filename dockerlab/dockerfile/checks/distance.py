@@ -18,16 +18,23 @@ def closest(word: str, choices: Iterable[str], edits: int = 2) -> str:
     for choice in options:
         if choice == word:
             return ""
-        if abs(len(choice) - len(word)) < least and (needed := _edits(word, choice)) < least:
+        if abs(len(choice) - len(word)) < least and (needed := _edits(word, choice, least)) < least:
             found, least = choice, needed
     return found
 
 
-def _edits(one: str, other: str) -> int:
-    """How many characters must be put in, taken out or changed: Levenshtein's distance."""
-    row: list[int] = [*range(len(other) + 1)]
+def _edits(one: str, other: str, most: int) -> int:
+    """How many characters must be put in, taken out or changed: Levenshtein's distance. `most` for that many, or more.
+
+    What lies so far beside the diagonal is not looked at, nor what comes after a row that has nothing less: a Dockerfile's names are
+    anybody's, and many.
+    """
+    row = [min(at, most) for at in range(len(other) + 1)]
     for number, character in enumerate(one, start=1):
-        before, row[0] = row[0], number
-        for at, against in enumerate(other, start=1):
-            before, row[at] = row[at], min(row[at] + 1, row[at - 1] + 1, before + (character != against))
+        before, row = row, [most] * len(row)
+        row[0] = min(number, most)
+        for at in range(max(1, number - most + 1), min(len(other), number + most - 1) + 1):
+            row[at] = min(most, before[at] + 1, row[at - 1] + 1, before[at - 1] + (character != other[at - 1]))
+        if min(row) >= most:
+            return most
     return row[-1]
