@@ -16,7 +16,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -34,6 +34,7 @@ _EXAMPLE: Final = f"{FLAG} lib=../lib"
 _CAPABILITY: Final = "moby.buildkit.frontend.contexts"
 _REMOTE: Final = re.compile(r"https?://|git://|ssh://|git@[\w.-]+:|github\.com/")
 _HTTP: Final = re.compile(r"https?://")
+_USERINFO: Final = re.compile(r"(https?|ssh|git)://([^/?#]*)@")
 _UNREADABLE: Final = "invalid argument"  # all that BuildKit says of an address that gives nothing
 _SCHEME: Final = re.compile(r"[A-Za-z][\w+.-]*://")
 _DIGEST: Final = 8  # digits
@@ -45,7 +46,14 @@ class Named:
     """What one stands for: a folder, or an address that the engine fetches."""
 
     folder: Context | None = None
-    address: str = ""
+    address: str = field(default="", repr=False)  # may hold a password
+
+    @property
+    def secret(self) -> bytes:
+        """The password in the address, or what stands there in place of a user's name, as a token does; b"" for none."""
+        match = _USERINFO.match(self.address)
+        user, _, password = match[2].partition(":") if match else ("", "", "")
+        return os.fsencode(password or (user if match and _HTTP.match(self.address) else ""))
 
     @property
     def image(self) -> str:
@@ -69,7 +77,7 @@ class Contexts:
             for text in [given] if isinstance(given, str) else given:
                 name, equals, what = text.partition("=")
                 if not (name and equals and what):
-                    raise UsageError(f"{FLAG} '{name}': give NAME=WHAT", hint=_allowed())
+                    raise UsageError(f"{FLAG}{_shown(name)}: give NAME=WHAT", hint=_allowed())
                 pairs[name] = what
         return cls({_name(name): _named(name, what) for name, what in pairs.items()})
 
@@ -94,6 +102,10 @@ class Contexts:
         for name, named in self.by_name.items():
             found[f"context:{name}"] = f"local:{_local(name, named.folder)}" if named.folder else named.address
         return found
+
+    def secrets(self) -> Iterator[bytes]:
+        """Those in addresses: engines name steps after an address as it is."""
+        return (named.secret for named in self.by_name.values())
 
     def walks(self) -> dict[str, Walk]:
         """The folders."""
@@ -162,7 +174,14 @@ def _name(text: str) -> str:
         return reference.parse(text).familiar.removesuffix(_TAG)
     except InvalidReference as error:
         hint = "It is named as an image is: lower-case letters, digits, and . _ - between them."
-        raise UsageError(f"{FLAG} '{text}': {error.message}", hint=hint) from error
+        if not _shown(text):
+            raise UsageError(f"{FLAG}: before the first = stands no name", hint=_allowed()) from None
+        raise UsageError(f"{FLAG}{_shown(text)}: {error.message}", hint=hint) from error
+
+
+def _shown(name: str) -> str:
+    """A name for an error; "" for what may be an address in its place."""
+    return "" if "://" in name or "@" in name else f" '{name}'"
 
 
 def _named(name: str, what: str | os.PathLike[str]) -> Named:

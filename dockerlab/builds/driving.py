@@ -154,6 +154,8 @@ def _way(client: Client, asked: Asked, bases: Bases) -> Iterator[_Way]:
         yield _classic(client, asked, bases, _ASKED)
         return
     tally, mask, name = Tally(), Mask(), solving.NAME
+    for secret in asked.contexts.secrets():
+        mask.add(secret)
     alone = {name: asked.text.encode(), **({f"{name}{IGNORE}": asked.ignore} if asked.ignore is not None else {})}
     sender = Sender({**asked.contexts.walks(), CONTEXT: asked.context.walk(), DOCKERFILE_FOLDER: Walk(None, alone)}, tally)
     credentials, exporter = Credentials.found(os.environ), Exporter(asked.output)

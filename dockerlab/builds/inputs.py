@@ -36,7 +36,7 @@ _REMOTE: Final = re.compile(r"^(?:https?|git|ssh)://|^git@|\.git(?:#|$)")
 _NAMES_OF_SECRETS: Final = r"[\w.-]*(?:passw|pword|secret|token|credential|auth(?!or)|key(?=\b|_))[\w.-]*"
 _SECRET: Final = re.compile(rf"(?i)({_NAMES_OF_SECRETS}=|--?{_NAMES_OF_SECRETS}\s+)(?![\"']?\$)(\"[^\"]*\"|'[^']*'|[^\s\"']+)")
 _OLD_FORM: Final = re.compile(rf"(?i)(\s*ENV\s+{_NAMES_OF_SECRETS}\s+)(?!\$)(\S.*)")
-_USERINFO: Final = re.compile(r"(://)[^/\s@]+@")
+_USERINFO: Final = re.compile(r"(://)[^/?#\s\"']+@")
 _WILD: Final = re.compile(r"[*?\[\\]")
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import platform
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,6 +11,7 @@ from functools import cached_property
 from dockerlab import drawing
 from dockerlab.builds import pairs_of, text_of
 from dockerlab.builds.contexts import Contexts
+from dockerlab.builds.inputs import without_secrets
 from dockerlab.dockerfile import parse
 from dockerlab.dockerfile.graph import Graph, graph
 from dockerlab.dockerfile.program import program
@@ -19,7 +19,6 @@ from dockerlab.faces import stages as faces
 from dockerlab.faces.dot import MOST
 from dockerlab.faces.shown import Shown
 
-_USER = re.compile(r"//[^/@]*@")
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm/v7", "i686": "386"}
 
 
@@ -70,7 +69,7 @@ def stages(
 
     def context(name: str) -> str:
         found = named.get(name)
-        return "" if found is None else found.image or _USER.sub("//***@", found.address) or "a folder"
+        return "" if found is None else found.image or without_secrets(found.address) or "a folder"
 
     machine = platform.machine().lower()
     system = f"linux/{_ARCHITECTURES.get(machine, machine or 'amd64')}"

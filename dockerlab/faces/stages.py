@@ -81,7 +81,7 @@ def _argument(one: Argument) -> str:
 
 
 def _notes(image: Source) -> list[str]:
-    context = [f"build context: {image.context}"] if image.context else []
+    context = [dots.line(f"build context: {image.context}")] if image.context else []
     return [*_made(image), *context, *([] if image.is_needed else ["not needed"])]
 
 

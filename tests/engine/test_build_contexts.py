@@ -197,6 +197,18 @@ def test_failures(client: Client, lib: Path, unique: str) -> None:
 
 
 @pytest.mark.usefixtures("contexts")
+def test_a_password_in_an_address_is_not_shown(client: Client, unique: str) -> None:
+    snapshots: list[Build] = []
+    address = f"http://user:{SECRET}@127.0.0.1:1/{unique}.git"
+    with pytest.raises((BuildError, UsageError)) as failed:
+        build(client, "FROM busybox\nCOPY --from=src / /\n", build_contexts={"src": address}, progress=snapshots.append)
+    told = "\n".join(step.text for record in snapshots for step in record.steps)
+    assert "http://user:***@127.0.0.1" in told, "the engine says it"
+    assert SECRET not in told + "\n".join(failed.value.lines())
+    assert not isinstance(failed.value, BuildError) or SECRET not in repr(failed.value.asked)
+
+
+@pytest.mark.usefixtures("contexts")
 def test_a_file_that_goes_away(client: Client, lib: Path, unique: str, monkeypatch: pytest.MonkeyPatch) -> None:
     def gone(found: Any) -> Any:
         if found.path == "a":

@@ -36,6 +36,23 @@ def test_addresses(text: str, name: str, told: str) -> None:
     assert Contexts.of(text).walks() == {}
 
 
+@pytest.mark.parametrize(
+    ("address", "secret"),
+    [
+        ("https://user:ca@na:ry@example.com/a.git", b"ca@na:ry"),
+        ("https://canary@example.com/a.git", b"canary"),
+        ("ssh://git:canary@example.com/a.git", b"canary"),
+        ("ssh://git@example.com/a.git", b""),
+        ("git@example.com:me/a.git", b""),
+        ("https://example.com/a@b?c=@", b""),
+    ],
+)
+def test_what_is_secret_of_an_address(address: str, secret: bytes) -> None:
+    contexts = Contexts.of({"lib": address})
+    assert [*contexts.secrets()] == [secret]
+    assert address not in repr(contexts)
+
+
 def test_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "a").mkdir()
     (tmp_path / "b").mkdir()
@@ -56,6 +73,8 @@ def test_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ("text", "message"),
     [
         ("lib", "--build-context 'lib': give NAME=WHAT"),
+        ("https://user:canary@example.com/a.git", "--build-context: give NAME=WHAT"),
+        ("https://user:canary@example.com/a?b=c", "--build-context: before the first = stands no name"),
         ("=x", "--build-context '': give NAME=WHAT"),
         ("lib=", "--build-context 'lib': give NAME=WHAT"),
         ("Lib=.", "--build-context 'Lib': "),

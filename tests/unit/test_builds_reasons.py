@@ -395,6 +395,7 @@ def test_the_data_of_a_reason() -> None:
         ('ENV TOKEN="$TOKEN"', 'ENV TOKEN="$TOKEN"'),
         ("RUN tool --password abc --name x", "RUN tool --password … --name x"),
         ("RUN curl https://me:abc@example.com/", "RUN curl https://…@example.com/"),
+        ("RUN curl 'https://me:a@bc@example.com/'", "RUN curl 'https://…@example.com/'"),
         ("LABEL authors=me", "LABEL authors=me"),
     ],
 )
