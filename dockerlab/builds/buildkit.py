@@ -37,7 +37,7 @@ from dockerlab.wire.protobuf import MalformedError
 from dockerlab.wire.trace import Event, Lint, Log, Status, Vertex
 
 _NAME: Final = re.compile(
-    r"\[(?:[a-z0-9]+/\S+ )?(?:(?P<stage>[^\s\]]+) )? *(?P<number>\d+)/\d+\] (?P<trigger>ONBUILD )?(?P<text>(?P<keyword>\w+)\b.*)",
+    r"\[(?:[a-z0-9]+/\S+ )?(?:(?P<stage>[^\s\]]+) )? *(?P<number>[0-9]{1,9})/\d+\] (?P<trigger>ONBUILD )?(?P<text>(?P<keyword>\w+)\b.*)",
     re.DOTALL,
 )
 _FROM: Final = re.compile(
@@ -94,7 +94,8 @@ class Adapter:
             match = _EXIT_CODE.search(said)
             self.exit_code = int(match[1]) if match else None
         elif message.get("id") == control.TRACE:
-            found = [*_events(message.get("aux"))]
+            # A digest that names a row is none of BuildKit's.
+            found = [one for one in _events(message.get("aux")) if not (isinstance(one, Vertex) and place(one.digest))]
             for event in found:
                 if isinstance(event, Vertex):
                     self._count(event.name)

@@ -96,6 +96,20 @@ def test_edges_of_buildkit_are_those_that_it_tells_and_a_shared_base_is_there_on
     }
 
 
+def test_what_a_builder_tells_is_not_believed() -> None:
+    told = {
+        "0.77": ("load something", (), 0.0, 0.1),
+        "3.1": ("[left 2/2] RUN echo left", (), 0.0, 0.1),
+        "1": ("[internal] load .dockerignore", (), 0.0, 0.1),
+        "number": (f"[left {'9' * 5000}/1] RUN echo left", ("0.5", "8.9", "77"), 0.0, 0.1),
+        "beyond": ("[left 999999/1] RUN echo left", ("beyond",), 0.0, 0.1),
+    }
+    build = by_buildkit(told=told)
+    assert {step.state for step in build.steps if step.line} == {"cached"}
+    assert not {"0.77", "3.1"} & inputs(build.graph).keys()
+    assert "load something" not in repr(build)
+
+
 def test_edges_of_a_classic_build_are_those_that_the_dockerfile_implies() -> None:
     assert inputs(by_classic().graph) == {
         "0": (),
