@@ -23,6 +23,7 @@ from urllib.parse import urlsplit
 
 import docker
 import urllib3
+from docker.constants import DEFAULT_MAX_POOL_SIZE
 from docker.tls import TLSConfig
 from docker.transport import UnixHTTPAdapter
 
@@ -160,7 +161,7 @@ class _Pool(urllib3.HTTPConnectionPool):
     """Connections that are kept for the next request."""
 
     def __init__(self, command: Sequence[str], timeout: int) -> None:
-        super().__init__("localhost", timeout=timeout)
+        super().__init__("localhost", timeout=timeout, maxsize=DEFAULT_MAX_POOL_SIZE)  # several threads may ask at once
         self._command = command
 
     def _new_conn(self) -> Any:

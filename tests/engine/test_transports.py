@@ -6,6 +6,7 @@ import os
 import secrets
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -111,6 +112,13 @@ def converses(reached: Client) -> None:
     came: list[bytes] = []
     dockerlab.run("busybox", ["cat"], stdin=given, rm=True, output=lambda stream, data: came.append(data), client=reached)
     assert b"".join(came) == given.encode(), "what came back is not what was sent"
+
+
+@every_way
+def test_connections_of_several_threads_are_kept(reached: Client, caplog: pytest.LogCaptureFixture) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        assert len([*pool.map(lambda _: reached.version(), range(16))]) == 16
+    assert "pool is full" not in caplog.text
 
 
 @every_way
