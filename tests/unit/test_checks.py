@@ -5,6 +5,8 @@ That an engine says the same is in tests/engine/test_checks.py.
 
 from __future__ import annotations
 
+import tracemalloc
+
 import pytest
 
 from dockerlab.dockerfile import Ignore, parse
@@ -131,6 +133,29 @@ def test_what_is_long_takes_no_longer_than_it_must(text: str) -> None:
     plan = read.plan("")
     findings = [*checks.form(), *checks.effect(plan, ignore=Ignore("x\n*/y\n")), *checks.own(plan)]
     assert len(findings) <= 3_000
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "FROM scratch\n" + "ENV a=" + "x" * 1_000 + "\n" + "ENV a=$a$a\n" * 10 + "".join(f"ENV b{n}=$a-\n" for n in range(1_000)),
+        "FROM scratch AS x0\n"
+        + "".join(f"ENV v{n}=1\n" for n in range(3_000))
+        + "".join(f"FROM x{n} AS x{n + 1}\n" for n in range(4_000)),
+    ],
+    ids=["values", "stages"],
+)
+def test_what_grows_takes_no_more_memory_than_there_is_for_it(text: str) -> None:
+    """A gigabyte, and half of one, where all were kept."""
+    read = program(parse(text))
+    checks, plan = Checks(read), read.plan("")
+    tracemalloc.start()
+    try:
+        checks.effect(plan)
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert most < 200_000_000
 
 
 @pytest.mark.parametrize(

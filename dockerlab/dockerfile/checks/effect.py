@@ -36,6 +36,8 @@ _SECRET: Final = re.compile(
 _PUBLIC: Final = re.compile(r"(?:_|^)public(?:_|$)", re.IGNORECASE | re.ASCII)
 _REMOTE: Final = re.compile(r"(?:https?|git|ssh)://|git@")
 _PROTOCOLS: Final = ("tcp", "udp", "sctp")
+_MOST: Final = 1 << 26  # bytes that the variables of all stages take: each stage has its base's, and a value may grow
+_OF_ONE: Final = 64  # besides its value
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,12 +79,18 @@ class Effect:
         self._lexer = Lexer(program.dockerfile.escape)
         self._declared = {name for command in program.arguments for name, _ in command.pairs}
         self._states: dict[int, _State] = {}
+        self._left = _MOST
 
     def findings(self) -> Iterator[Finding]:
-        """Stage by stage, in the Dockerfile's order."""
+        """Stage by stage, in the Dockerfile's order. Ends early where variables take more memory than there is for them."""
         for planned in self._plan.stages:
+            if self._left < 0:
+                return
             state = self._states[planned.stage.index] = self._begun(planned)
+            self._left -= _OF_ONE * (len(state.variables) + len(state.names))
             for command in planned.commands:
+                if self._left < 0:
+                    return
                 yield from self._carried_out(command, state)
 
     def _begun(self, planned: Planned) -> _State:
@@ -145,14 +153,18 @@ class Effect:
                     yield from self._undefined(found.unmatched, command.node, state)
                     value = found.text
             if value is not None and name not in _HIDDEN:
-                state.variables[name] = value
+                self._set(state, name, value)
             state.names.add(name)
 
     def _env(self, command: c.Env, state: _State) -> Iterator[Finding]:
         yield from self._legacy(command.node)
         for name, value in command.pairs:
             yield from _secret("ENV", name, command.node)
-            state.variables[name] = value
+            self._set(state, name, value)
+
+    def _set(self, state: _State, name: str, value: str) -> None:
+        self._left -= _OF_ONE + len(value)
+        state.variables[name] = value
 
     def _legacy(self, node: Node) -> Iterator[Finding]:
         if "=" not in quoted_words(node.arguments, self._program.dockerfile.escape)[0]:
