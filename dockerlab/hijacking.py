@@ -20,7 +20,7 @@ import socket
 import ssl
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from typing import Any
+from typing import Any, Final
 from urllib.parse import urlencode
 
 import requests
@@ -28,6 +28,8 @@ import urllib3
 
 from dockerlab.client import Client, engine_errors, meaning
 from dockerlab.duplex import Duplex
+
+_LONGEST: Final = 1 << 20  # bytes of an engine's error
 
 
 def opened(client: Client) -> Any:
@@ -111,15 +113,19 @@ def upgraded(
         try:
             response = ask(connection, client, "POST", path, headers=[("Connection", "Upgrade"), ("Upgrade", "h2c"), *headers])
             if response.status != http.HTTPStatus.SWITCHING_PROTOCOLS:
-                raise meaning(said(response.read()), doing, response.status, None)
+                raise meaning(said(response), doing, response.status, None)
         except BaseException:
             end(connection)
             raise
     return connection, reader(response, upgraded=True)
 
 
-def said(body: bytes) -> str:
-    """The message in an engine's error."""
+def said(response: http.client.HTTPResponse) -> str:
+    """The message in an engine's error, as far as it comes."""
+    try:
+        body = response.read(_LONGEST)
+    except (OSError, http.client.HTTPException) as error:
+        body = getattr(error, "partial", b"")
     text = body.decode("utf-8", "replace")
     with suppress(ValueError, KeyError, TypeError):
         text = str(json.loads(text)["message"])

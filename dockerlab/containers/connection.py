@@ -60,7 +60,7 @@ class Conversation:
                 headers = [("Content-Type", "application/json"), *(_UPGRADE if upgrade else ())]
                 self._response = hijacking.ask(self._connection, client, method, path, params, data, headers)
             if self._response.status >= 400:
-                raise meaning(hijacking.said(self._response.read()), doing, self._response.status, missing)
+                raise meaning(hijacking.said(self._response), doing, self._response.status, missing)
         except BaseException:
             self._connection.close()
             raise

@@ -48,6 +48,16 @@ SESSIONS = {
     "another protocol": b"HTTP/1.1 400 no\r\n\r\n",
     "noise": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\xff" * 500,
 }
+# In the place of a session.
+REFUSALS = {
+    "nothing": b"",
+    "no HTTP": b"\xff" * 100,
+    "no status": b"HTTP/1.1 many\r\n\r\n",
+    "words that break off": b"HTTP/1.1 500 no\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\nzz\r\n",
+    "fewer words than were told": b"HTTP/1.1 500 no\r\nContent-Length: 100\r\n\r\nhello",
+    "no number": b"HTTP/1.1 500 no\r\nContent-Length: -x\r\n\r\nhello",
+    "another status": b"HTTP/1.1 204 no\r\n\r\n",
+}
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -78,6 +88,10 @@ class Handler(BaseHTTPRequestHandler):
         if "/session" not in self.path:
             self.answer(self.server.answered)
             return
+        if self.server.refusal is not None:
+            self.wfile.write(self.server.refusal)
+            self.close_connection = True
+            return
         self.send_response(101)
         self.send_header("Upgrade", "h2c")
         self.end_headers()
@@ -102,7 +116,7 @@ def liar() -> Iterator[Any]:
 
 @pytest.fixture
 def client(liar: Any) -> Iterator[Client]:
-    liar.answered, liar.session = b"", b""
+    liar.answered, liar.session, liar.refusal = b"", b"", None
     with closing(connect(f"unix://{os.fspath(liar.server_address)}")) as client:
         yield client
 
@@ -111,6 +125,14 @@ def client(liar: Any) -> Iterator[Client]:
 @pytest.mark.parametrize("answer", ANSWERS)
 def test_garbage_is_one_of_our_errors(liar: Any, client: Client, answer: str, session: str) -> None:
     liar.answered, liar.session = ANSWERS[answer], SESSIONS[session]
+    with pytest.raises(DockerlabError):
+        dockerlab.build("FROM busybox\n", client=client)
+    assert not [thread.name for thread in threading.enumerate() if thread.name.startswith("dockerlab")]
+
+
+@pytest.mark.parametrize("refusal", REFUSALS)
+def test_a_refusal_that_is_garbage_is_one_of_our_errors(liar: Any, client: Client, refusal: str) -> None:
+    liar.refusal = REFUSALS[refusal]
     with pytest.raises(DockerlabError):
         dockerlab.build("FROM busybox\n", client=client)
     assert not [thread.name for thread in threading.enumerate() if thread.name.startswith("dockerlab")]
