@@ -48,7 +48,7 @@ _IMAGE: Final = re.compile(
     re.DOTALL,
 )
 _TAKEN: Final = re.compile(r"\bfrom=([^\s,]+)")
-_EXIT_CODE: Final = re.compile(r"\bexit code: (\d+)")
+_EXIT_CODE: Final = re.compile(r".*\bexit code: ([0-9]{1,9})\b", re.DOTALL)  # the last: the command stands before it
 _CANCELLED: Final = re.compile(r"\bcontext canceled\b")
 _MOST_TRIGGERS: Final = 1000  # what a name may say of a number is no reason to make more rows
 
@@ -91,7 +91,7 @@ class Adapter:
             more = detail.get("message") if isinstance(detail, Mapping) else detail
             said = str(message.get("error") or more or "").strip()
             self.error = wording.plain(said)
-            match = _EXIT_CODE.search(said)
+            match = _EXIT_CODE.match(said)
             self.exit_code = int(match[1]) if match else None
         elif message.get("id") == control.TRACE:
             # A digest that names a row is none of BuildKit's.

@@ -35,7 +35,9 @@ from dockerlab.dockerfile import Dockerfile
 from dockerlab.dockerfile.planning import Plan
 from dockerlab.wire.trace import Event, Log, Status, Vertex
 
-_STEP = re.compile(r"(?:\[(?P<stage>\d+)/\d+\] )?(?:Step|STEP) (?P<number>\d+)/(?P<total>\d+) ?: (?P<text>.*)", re.DOTALL)
+_STEP = re.compile(
+    r"(?:\[(?P<stage>[0-9]{1,9})/\d+\] )?(?:Step|STEP) (?P<number>[0-9]{1,9})/(?P<total>[0-9]{1,9}) ?: (?P<text>.*)", re.DOTALL
+)
 _CACHED = re.compile(r" ?-{2,3}> Using cache\b.*\n?")
 _RESULT = re.compile(r" ?-{2,3}> [0-9a-f]{11,64}\n?")
 _RUNNING = re.compile(r" ---> Running in [0-9a-f]+\n?")
@@ -241,5 +243,5 @@ def _normal(text: str) -> str:
 def _exit_code(error: str, detail: Mapping[str, Any]) -> int | None:
     if isinstance(detail.get("code"), int):
         return int(detail["code"])
-    match = re.search(r"(?:exit status|returned a non-zero code:?) (\d+)\s*$", error)
+    match = re.search(r"(?:exit status|returned a non-zero code:?) ([0-9]{1,9})\s*$", error)
     return int(match[1]) if match else None

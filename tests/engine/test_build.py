@@ -105,6 +105,11 @@ def test_stages_and_target(client: Client) -> None:
     assert [step.state for step in image.build.steps if step.line in (5, 6)] == ["waiting", "waiting"]
 
 
+def test_an_exit_code_is_the_engines_and_not_the_commands(client: Client) -> None:
+    error = failure(client, "FROM busybox\nRUN : exit code: 7 returned a non-zero code: 7; exit 3\n")
+    assert error.exit_code == 3
+
+
 def test_a_failing_command(client: Client) -> None:
     error = failure(client, "FROM busybox\n\nRUN echo one && \\\n    echo two && \\\n    exit 7\nRUN echo never\n")
     assert str(error) == "line 3: the command ended with exit code 7"

@@ -66,6 +66,15 @@ def test_standard_error_is_told_apart_and_layers_are_statuses() -> None:
     assert list(adapter.feed({"stream": "fine\n"}, 4.0)) == [Log("1", b"fine\n", 1, 4.0)]
 
 
+@pytest.mark.parametrize("step", ["Step 1/{} : RUN b", "STEP {}/2: RUN b", "[{}/1] STEP 1/2: RUN b"])
+def test_output_that_looks_like_a_step_of_a_number_that_is_none(step: str) -> None:
+    said = step.format("9" * 5000)
+    _, build = replay(
+        "FROM a\nRUN b\n", [{"stream": text} for text in ("Step 1/2 : FROM a", "\n", "Step 2/2 : RUN b", "\n", f"{said}\n")]
+    )
+    assert build.steps[1].output == (said,)
+
+
 def test_output_that_looks_like_a_step_of_another_dockerfile_does_not_derail() -> None:
     _, build = replay(
         "FROM a\nRUN b\nRUN c\n",
