@@ -38,6 +38,7 @@ _USERINFO: Final = re.compile(r"(https?|ssh|git)://([^/?#]*)@")
 _UNREADABLE: Final = "invalid argument"  # all that BuildKit says of an address that gives nothing
 _SCHEME: Final = re.compile(r"[A-Za-z][\w+.-]*://")
 _DIGEST: Final = 8  # digits
+_TOKEN: Final = 16  # characters; a shorter one is a name, which a log may say
 _TAG: Final = ":latest"
 
 
@@ -50,10 +51,10 @@ class Named:
 
     @property
     def secret(self) -> bytes:
-        """The password in the address, or what stands there in place of a user's name, as a token does; b"" for none."""
+        """The password in the address, or a token in the place of a user's name; b"" for none."""
         match = _USERINFO.match(self.address)
         user, _, password = match[2].partition(":") if match else ("", "", "")
-        return os.fsencode(password or (user if match and _HTTP.match(self.address) else ""))
+        return os.fsencode(password or (user if len(user) >= _TOKEN else ""))
 
     @property
     def image(self) -> str:

@@ -40,7 +40,8 @@ def test_addresses(text: str, name: str, told: str) -> None:
     ("address", "secret"),
     [
         ("https://user:ca@na:ry@example.com/a.git", b"ca@na:ry"),
-        ("https://canary@example.com/a.git", b"canary"),
+        ("https://ghp_0123456789abcdef@example.com/a.git", b"ghp_0123456789abcdef"),
+        ("https://builder@example.com/a.git", b""),
         ("ssh://git:canary@example.com/a.git", b"canary"),
         ("ssh://git@example.com/a.git", b""),
         ("git@example.com:me/a.git", b""),
