@@ -3,7 +3,7 @@
 A test that asks for `client` (or `engine`) runs on the main engine; marked `contract`, on every engine. `tests/engine/conftest.py`
 sees to it that all of `tests/engine` does, and that nothing is left behind.
 
-Where several processes share a run (`make test`), the tests of one engine are one process's, one after another; so are those of one file.
+Where several processes share a run (`make test`), the tests on engines are one process's, one after another; so are those of one file.
 """
 
 from __future__ import annotations
@@ -109,13 +109,13 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Scheduling:
 
 
 class _Lanes(LoadScopeScheduling):  # type: ignore[misc]
-    """Which tests are one process's: those of an engine, which comes first among a test's parameters; else those of a file."""
+    """Which tests are one process's: those of the engines, which would only wait for one another in the kernel; else those of a file."""
 
     def _split_scope(self, nodeid: str) -> str:
         file, _, test = nodeid.partition("::")
-        first = test.partition("[")[2].rstrip("]")
-        names = (engine.name for engine in _engines(self.config))
-        return max((name for name in names if f"{first}-".startswith(f"{name}-")), key=len, default=file)
+        first = test.partition("[")[2].rstrip("]")  # among a test's parameters the engine comes first
+        is_on_one = any(f"{first}-".startswith(f"{engine.name}-") for engine in _engines(self.config))
+        return "engines" if is_on_one else file
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
