@@ -57,7 +57,7 @@ class Talk:
 
     def __init__(self, path: Path) -> None:
         self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.settimeout(20)
+        self.sock.settimeout(60)
         self.sock.connect(str(path))
         self.file = self.sock.makefile("rb")
 

@@ -298,7 +298,7 @@ def test_nobody_waits_for_what_is_removed_and_a_crash_leaves_it_to_the_next(
         if is_free:
             snapshots.prepare(layers, store.open_layer)
         if len(seen) == 1:
-            (path / next(iter(os.listdir(path))) / "etc").rename(path / "moved")  # it had begun
+            (path / next(iter(os.listdir(path)))).rename(path / "moved")  # it had begun
             raise Crash
         remove(path)
 

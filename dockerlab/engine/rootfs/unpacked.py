@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import errno
 import os
+import secrets
 import tempfile
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
@@ -176,8 +177,8 @@ class Unpacked:
 
     def _set_aside(self, path: Path) -> None:
         """Renamed first, removed later: a layer is there whole or not at all."""
-        grave = Path(tempfile.mkdtemp(prefix=TRASH, dir=self.home.tmp))
-        path.rename(grave / path.name)
+        # In one step: whoever sweeps at this moment may remove all that is called so.
+        path.rename(self.home.tmp / f"{TRASH}{secrets.token_hex(8)}")
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
