@@ -11,7 +11,7 @@
 #
 #   engine20   Docker Engine 20.10, the oldest that dockerlab supports (Debian 12's docker.io)
 #   engine28   Docker Engine 28, in a root of its own made by debootstrap (Debian's next release)
-#   engine28-containerd   the same, with its images in containerd's store
+#   engine28-containerd   the same, with its images in containerd's store; only where it is named: its networks lack a firewall's rules
 #   podman     Podman's Docker API (Debian 12's podman)
 #
 # and dockerlab's own, on each of its rungs:
@@ -20,7 +20,8 @@
 #   embedded-pod    in the stand-in for a Binder pod, a container of engine28 (tests/pod.py)
 set -euo pipefail
 
-ALL=(engine28 engine28-containerd engine20 podman embedded embedded-user embedded-pod)
+ALL=(engine28 engine20 podman embedded embedded-user embedded-pod)
+MORE=(engine28-containerd) # started only by its name
 PROJECT=$(cd "$(dirname "$0")/.." && pwd)
 PYTHON=$PROJECT/.venv/bin/python
 USER_ID=1000
@@ -282,14 +283,14 @@ down() {
 
 status() {
   local name
-  for name in "${ALL[@]}"; do
+  for name in "${ALL[@]}" "${MORE[@]}"; do
     if answers "$name"; then say "$name: $(version "$name") on unix://$(socket "$name")"; else say "$name: not running"; fi
   done
 }
 
 verb=${1:-}; shift || true
-for name in "$@"; do [[ " ${ALL[*]} " == *" $name "* ]] || die "no engine named '$name'; there are: ${ALL[*]}"; done
-[ $# -gt 0 ] || set -- "${ALL[@]}"
+for name in "$@"; do [[ " ${ALL[*]} ${MORE[*]} " == *" $name "* ]] || die "no engine named '$name'; there are: ${ALL[*]} ${MORE[*]}"; done
+[ $# -gt 0 ] || { set -- "${ALL[@]}"; [ "$verb" = up ] || set -- "${ALL[@]}" "${MORE[@]}"; }
 case $verb in
   up) up "$@" ;;
   down) [ "$(id -u)" = 0 ] || die "needs root: sudo tests/engines.sh down"; down "$@" ;;
