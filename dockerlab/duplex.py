@@ -45,6 +45,12 @@ class Duplex(socket.socket):
             self.close()
             raise
 
+    @property
+    def pending(self) -> int:
+        """How many bytes were read ahead."""
+        with self._state:
+            return len(self._plain) + self._tls.pending() + self._came.pending
+
     def recv(self, bufsize: int, flags: int = 0) -> bytes:
         """See `socket.socket`."""
         while True:

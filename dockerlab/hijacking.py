@@ -104,6 +104,14 @@ def reader(response: http.client.HTTPResponse, *, upgraded: bool) -> Callable[[i
     return read
 
 
+def is_readable(connection: Any) -> bool:
+    """Whether there is something to read by now; False where that cannot be told (a Windows pipe)."""
+    sock = connection.sock
+    if isinstance(sock, Duplex) and sock.pending:
+        return True
+    return isinstance(sock, socket.socket) and urllib3.util.wait_for_read(sock, 0)
+
+
 def upgraded(
     client: Client, path: str, *, doing: str, headers: Iterable[tuple[str, str]] = ()
 ) -> tuple[Any, Callable[[int], bytes]]:

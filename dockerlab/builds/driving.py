@@ -300,6 +300,8 @@ def _driven(client: Client, asked: Asked, way: _Way, progress: Callable[[Build],
                 now = time.time()
                 if message:
                     apply(adapter.feed(message, now))
+                elif remembering:
+                    remembering.look(way.tally)
                 if now - reported >= _TICK:
                     look()
                     progress(trace.snapshot(now))

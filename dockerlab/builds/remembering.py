@@ -1,6 +1,7 @@
 """Why the steps of a build ran, from what is kept of the build before; and what is kept of this one.
 
     remembering = Remembering(client, asked, place, bases)      before: the base images, as they are now
+    remembering.look(tally)                                     meanwhile, while the builder has nothing to say
     remembering.reasons(record, tally)                          after: a reason for each step that ran; this build is kept for the next
 
 Nothing here raises, and nothing holds a build up: what cannot be told leaves it without reasons; a fault of ours goes to the log. The
@@ -18,10 +19,10 @@ import stat
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from hashlib import blake2b
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from dockerlab.builds import wording
 from dockerlab.builds.bases import Bases
@@ -51,6 +52,19 @@ _UNSTABLE: Final = "~"
 _PINNED: Final = re.compile(r"\] FROM (\S+?)(?:@(sha256:[0-9a-f]{64}))")
 
 
+class _Seen(NamedTuple):
+    """past: the build before. mark: of the context, "" where its files are too many, or were not told. old: the files, where they differ.
+
+    told: how many files the engine had been told of.
+    """
+
+    slots: Slots
+    past: Past | None
+    mark: str
+    old: Files | None
+    told: int
+
+
 class Remembering:
     """Of one build. place: names the context. bases: of the same build."""
 
@@ -63,35 +77,34 @@ class Remembering:
             self._identity = client.identity
         with suppress(DockerfileError):  # the engine says what is wrong with it
             self._stages(salted(""))  # which looks at the base images
+        self._looked: _Seen | None = None
+
+    def look(self, tally: Tally) -> None:
+        """At what was kept, and at the files that the engine was told of, as soon as it was: the build's end need not wait for it."""
+        if tally.is_told and self._identity is not None:
+            with _without_reasons():
+                self._looked = self._seen(self._identity, tally)
 
     def reasons(self, record: Build, tally: Tally) -> tuple[Reason, ...]:
         """Of the build as it ended."""
-        try:
+        with _without_reasons():
             return self._reasons(record, tally)
-        except (DockerlabError, OSError):
-            return ()  # the engine is gone, or the Dockerfile is none
-        except Exception:
-            LOG.exception("why the steps of a build ran cannot be told")
-            return ()
+        return ()
 
     def _reasons(self, record: Build, tally: Tally) -> tuple[Reason, ...]:
         asked = self._asked
         if self._identity is None:
             return ()
         memory = Memory(folder(os.environ, sys.platform))
-        words = (one.words for stage in self._stages(salted("")) for one in stage.instructions if not one.is_trigger)
-        slots = Slots.of(self._identity, asked.tags, f"{self._place} {asked.target}", words)
-        past = memory.recall(slots)
+        slots, past, mark, old, _ = self._seen(self._identity, tally)
         salt = past.salt if past else secrets.token_hex(16)
         found = _with_states(self._stages(salted(salt), record), record)
         now = Inputs(record.builder, asked.platform, found, self._identified(found, record))
         # The files, and how they differ from those before.
-        mark = _mark(tally.found) if tally.is_told and len(tally.found) <= MOST_FILES else ""
-        files, old, changes, moment = None, None, None, self._started
+        files, changes, moment = None, None, self._started
         if past and past.mark == mark:
             changes, moment = Changes() if mark else None, past.moment
         elif mark:
-            old = memory.files(past) if past else None
             files = _files(tally, old or {}, past.moment if past else 0, 0 if record.outcome == "interrupted" else _READING)
             changes = difference(old, files) if old is not None else None
         told = reasons(
@@ -116,6 +129,17 @@ class Remembering:
                     slots, Past(self._with_others(now, past), salt, mark, moment, record.image_id, past.stem if past else ""), files
                 )
         return told
+
+    def _seen(self, identity: str, tally: Tally) -> _Seen:
+        count = len(tally.found)
+        if self._looked is not None and self._looked.told == count:
+            return self._looked
+        words = (one.words for stage in self._stages(salted("")) for one in stage.instructions if not one.is_trigger)
+        slots = Slots.of(identity, self._asked.tags, f"{self._place} {self._asked.target}", words)
+        memory = Memory(folder(os.environ, sys.platform))
+        past = memory.recall(slots)
+        mark = _mark(tally.found) if tally.is_told and count <= MOST_FILES else ""
+        return _Seen(slots, past, mark, memory.files(past) if past and mark and past.mark != mark else None, count)
 
     def _stages(self, digest: Digest, record: Build | None = None) -> tuple[Stage, ...]:
         """record: says which triggers ran of an image that the engine does not have: BuildKit keeps those that it pulls to itself."""
@@ -155,6 +179,17 @@ class Remembering:
             more = pinned.get(wording.canonical(name))
             ids[name] = (*known, *((more,) if more else ()))
         return {name: known for name, known in ids.items() if known}
+
+
+@contextmanager
+def _without_reasons() -> Iterator[None]:
+    """What goes wrong leaves a build without reasons."""
+    try:
+        yield
+    except (DockerlabError, OSError):
+        LOG.debug("the engine is gone, or the Dockerfile is none", exc_info=True)
+    except Exception:
+        LOG.exception("why the steps of a build ran cannot be told")
 
 
 def _triggers(record: Build) -> dict[str, list[str]]:

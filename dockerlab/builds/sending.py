@@ -4,8 +4,9 @@
     Session(client, {FILE_SYNC: sender.begin}, …)
     sender.error         what could not be read, to be raised in place of the engine's words about it
 
-All files are told before the first one's bytes travel, so that there is a warning of a context that is too big before it is sent. A file
-that goes away, or gets shorter while it is sent, fails the build; of one that gets longer what was told is sent.
+Files that are asked for while others are still to be told travel meanwhile, but no more than `_EARLY` bytes of them, so that there is a
+warning of a context that is too big before it is sent. A file that goes away, or gets shorter while it is sent, fails the build; of one
+that gets longer what was told is sent.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ IGNORE: Final = ".dockerignore"
 
 _TELL: Final = 500  # files at a time
 _SEND: Final = 1 << 17  # bytes at a time, and a piece
+_EARLY: Final = 8 << 20  # bytes before all is told
 _PIECE: Final = 1 << 15
 _NO_TEXT: Final = "invalid UTF-8"  # what gRPC for Go says
 
@@ -97,6 +99,7 @@ class _Sending:
         self._told: list[Found] = []
         self._asked: deque[int] = deque()
         self._pieces = self._wanted()
+        self._early = 0  # bytes that went before all was told
 
     def received(self, message: bytes) -> None:
         got = packet(message)
@@ -115,10 +118,12 @@ class _Sending:
 
     def more(self) -> bool:
         try:
-            if self._found is not None:
-                self._tell(self._found)
-                return True
-            return self._send()
+            if self._found is None:
+                return self._send()
+            self._tell(self._found)
+            if self._early < _EARLY:
+                self._send()
+            return True
         except OSError as error:
             known = error if isinstance(error, ContextError) else ContextError(str(error))
             self._sender.error = self._sender.error or known
@@ -156,6 +161,8 @@ class _Sending:
                 break
         else:
             self._pieces = self._wanted()
+        if self._found is not None:
+            self._early += size
         self._exchange.send(*pieces)
         return size >= _SEND
 

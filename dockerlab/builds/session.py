@@ -166,7 +166,7 @@ class Session:
                 for event in self._peer.receive(data):
                     self._serve(event)
                 self._write()
-                while self._more():
+                while self._more() and not hijacking.is_readable(self._connection):
                     pass
         except grpc.BrokenError:
             with suppress(OSError):

@@ -30,6 +30,7 @@ import h2.exceptions
 import h2.settings
 
 from dockerlab.errors import DockerlabError
+from dockerlab.wire.frames import Joining
 
 # https://grpc.github.io/grpc/core/md_doc_statuscodes.html
 OK, CANCELLED, UNKNOWN, INVALID_ARGUMENT, NOT_FOUND, ALREADY_EXISTS = 0, 1, 2, 3, 5, 6
@@ -88,13 +89,14 @@ Event = Called | Message | Ended
 
 @dataclass(slots=True)
 class _Stream:
-    """buffer: of a message that is not yet whole. held: bytes that make no room yet. queue: what waits for room.
+    """buffer: of a message that is not yet whole. held: bytes that make no room yet. is_full: whether a message was not yet taken.
 
-    is_ending: nothing more of ours after it, but trailers. is_done: all is sent. is_ended: by the other side.
+    queue: what waits for room. is_ending: nothing more of ours after it, but trailers. is_done: all is sent. is_ended: by the other side.
     """
 
     buffer: bytearray = field(default_factory=bytearray)
     held: int = 0
+    is_full: bool = False
     queue: deque[memoryview] = field(default_factory=deque)
     waiting: int = 0
     trailers: list[tuple[str, str]] | None = None
@@ -118,6 +120,7 @@ class Peer:
             client=not is_server, initial_values=settings if is_server else {**settings, codes.ENABLE_PUSH: 0}
         )
         self._http.max_inbound_frame_size = _FRAME
+        self._joining = Joining(_FRAME, is_server=is_server)
         self._http.initiate_connection()
         self._http.increment_flow_control_window(_WINDOW)
         self._streams: dict[int, _Stream] = {}
@@ -132,7 +135,7 @@ class Peer:
     def receive(self, data: bytes) -> list[Event]:
         """What the bytes mean. Raises BrokenError, after which `outgoing` says so to the other side."""
         try:
-            found = self._http.receive_data(data)
+            found = self._http.receive_data(self._joining.joined(data))
         except h2.exceptions.ProtocolError as error:
             raise BrokenError(f"what came is not HTTP/2: {error}") from error
         events: list[Event] = []
@@ -189,7 +192,7 @@ class Peer:
         """Makes room for as much as the messages had that came on a stream."""
         found = self._streams.get(stream)
         if found and found.held:
-            held, found.held = found.held, 0
+            held, found.held, found.is_full = found.held, 0, False
             with suppress(h2.exceptions.ProtocolError):  # no more comes on it
                 self._http.increment_flow_control_window(held, stream)
 
@@ -277,10 +280,11 @@ class Peer:
             if len(buffer) - at - _PREFIX.size < size:
                 break
             at += _PREFIX.size
+            found.is_full = True
             yield Message(event.stream_id, bytes(buffer[at : at + size]))
             at += size
         del buffer[:at]
-        if not at:
+        if not found.is_full:
             self.taken(event.stream_id)  # a long message needs the rest of it
         if len(buffer) > _WINDOW and sum(len(each.buffer) for each in self._streams.values()) > MOST_HELD:
             yield self._refused(event.stream_id, "too many long messages at a time")
