@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
+from http import HTTPStatus
 from typing import Any, Final, Protocol
 
 from dockerlab import embedded
@@ -55,6 +56,7 @@ _DOING: Final = "build the image"
 _ASKED: Final = "DOCKER_BUILDKIT=0 asks for the classic builder"
 _HAS: Final = "the engine has BuildKit"
 _NO_API: Final = "this engine does not have it"
+_API_REFUSED: Final = "the engine, or a proxy before it, refuses it"
 _NO_SESSION: Final = re.compile(r"\bEOF\b|Unavailable|Canceled|session|transport|connection|broken pipe", re.IGNORECASE)
 _ADDRESS: Final = re.compile(r" for https?(?:\+docker)?://\S+(?=:)")  # of the request, where the engine itself says nothing
 _OFF: Final = ("0", "false", "no")
@@ -215,7 +217,8 @@ def _solve(
     except EngineError as error:
         if not unavailable(error):
             raise
-        raise solving.lacking(wanted[0], _NO_API) from error
+        reason = _NO_API if error.status in (HTTPStatus.NOT_FOUND, HTTPStatus.NOT_IMPLEMENTED) else _API_REFUSED
+        raise solving.lacking(wanted[0], reason) from error
     return lambda tick: opened.messages(solving.request(asked, session.id), tick)
 
 

@@ -11,7 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from dockerlab import hijacking
+from dockerlab.builds.session import Session, unavailable
 from dockerlab.client import Client
+from dockerlab.errors import EngineError
 from tests.engine import docker_command, leftovers
 from tests.engine.docker_command import Docker, Kind
 from tests.engines import STARTED, Engine
@@ -66,6 +69,41 @@ def kind(engine: Engine) -> Kind:
     """Which engine the one under test is, or claims to be."""
     with engine.configured() as client:
         return docker_command.kind(client)
+
+
+@pytest.fixture(scope="session")
+def has_sessions(engine: Engine) -> bool:
+    """Whether the engine under test has BuildKit, and with it a build's sessions."""
+    with engine.configured() as client:
+        try:
+            with Session(client, {}, name="dockerlab-test"):
+                return True
+        except EngineError as error:
+            if not unavailable(error):
+                raise
+            return False
+
+
+@pytest.fixture
+def sessions(engine: Engine, has_sessions: bool) -> None:
+    """Skips a test where there are none."""
+    if not has_sessions:
+        pytest.skip(f"{engine.name} has no sessions")
+
+
+@pytest.fixture(scope="session")
+def own_api(engine: Engine) -> str:
+    """What of BuildKit's own API (Control/Solve) the engine has: "contexts", "api" alone (Docker Engine 20.10), or "nothing"."""
+    with engine.configured() as client:
+        try:
+            connection, _ = hijacking.upgraded(client, "/grpc", doing="look")
+        except EngineError as error:
+            if not unavailable(error):
+                raise
+            return "nothing"
+        hijacking.end(connection)
+        _, minor = client.version()["ApiVersion"].split(".")
+    return "contexts" if int(minor) >= 42 else "api"
 
 
 @pytest.fixture

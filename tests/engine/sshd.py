@@ -16,7 +16,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,8 +35,17 @@ class Server:
 
     def connections(self) -> int:
         """How many there are."""
+        return len(self._children())
+
+    def cut(self) -> None:
+        """Breaks off all of them."""
+        for child in self._children():
+            with suppress(ProcessLookupError):
+                os.kill(child, signal.SIGKILL)
+
+    def _children(self) -> list[int]:
         found = subprocess.run(["pgrep", "--parent", str(self.process.pid)], capture_output=True, check=False)
-        return len(found.stdout.split())
+        return [int(pid) for pid in found.stdout.split()]
 
 
 @contextmanager

@@ -18,7 +18,7 @@ import dockerlab
 from dockerlab import Build, hijacking
 from dockerlab.builds import reading, sending
 from dockerlab.client import Client
-from dockerlab.errors import BuildError, ContextError, EngineError, EngineGone, UsageError
+from dockerlab.errors import BuildError, ContextError, EngineGone, UsageError
 from dockerlab.testing.shell import Shell
 from tests.embedded.registries import docker_registry
 
@@ -38,27 +38,15 @@ def no_image_is_left(client: Client) -> Iterator[None]:
         client.api.remove_image(image["Id"], force=True)
 
 
-@pytest.fixture(scope="module")
-def has(_connected: Client) -> str:
-    """Of the engine: "contexts", "api" alone (Docker Engine 20.10), or "nothing"."""
-    try:
-        connection, _ = hijacking.upgraded(_connected, "/grpc", doing="look")
-    except EngineError:
-        return "nothing"
-    hijacking.end(connection)
-    _, minor = _connected.version()["ApiVersion"].split(".")
-    return "contexts" if int(minor) >= 42 else "api"
-
-
 @pytest.fixture
-def contexts(has: str) -> None:
-    if has != "contexts":
+def contexts(own_api: str) -> None:
+    if own_api != "contexts":
         pytest.skip("the engine has no named contexts")
 
 
 @pytest.fixture
-def api(has: str) -> None:
-    if has == "nothing":
+def api(own_api: str) -> None:
+    if own_api == "nothing":
         pytest.skip("the engine has no Control/Solve")
 
 
@@ -330,14 +318,14 @@ def test_a_connection_that_breaks_off(client: Client, unique: str, monkeypatch: 
 
 
 @pytest.mark.parametrize("flag", ["--build-context", "--no-cache-filter", "--cache-to"])
-def test_it_is_refused_with_the_reason(client: Client, has: str, lib: Path, flag: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_is_refused_with_the_reason(client: Client, own_api: str, lib: Path, flag: str, monkeypatch: pytest.MonkeyPatch) -> None:
     given = {"--build-context": {"build_contexts": {"lib": lib}}, "--no-cache-filter": {"no_cache_filter": "one"}}
     options = cast("dict[str, Any]", given.get(flag, {"cache_to": "type=inline"}))
-    if has == "nothing":
+    if own_api == "nothing":
         with pytest.raises(UsageError, match=f"{flag} needs BuildKit's own API") as caught:
             build(client, "FROM busybox AS one\n", **options)
         assert "Docker Engine" in str(caught.value.hint)
-    elif has == "api" and flag == "--build-context":
+    elif own_api == "api" and flag == "--build-context":
         with pytest.raises(UsageError, match="this engine's own BuildKit has no named contexts") as caught:
             build(client, "FROM busybox AS one\n", **options)
         assert "Docker Engine 23.0" in str(caught.value.hint)

@@ -27,7 +27,7 @@ from dockerlab.client import Client, connect
 from dockerlab.errors import BuildError, DockerlabError, EngineGone
 from tests.embedded import rungs
 
-pytestmark = pytest.mark.contract
+pytestmark = [pytest.mark.contract, pytest.mark.usefixtures("sessions")]
 
 
 @pytest.fixture(autouse=True)
@@ -35,12 +35,6 @@ def no_image_is_left(client: Client) -> Iterator[None]:
     yield
     for image in client.api.images(filters={"label": "dockerlab-test=faults"}):
         client.api.remove_image(image["Id"], force=True)
-
-
-@pytest.fixture(autouse=True)
-def what_it_has(client: Client) -> None:
-    if build(client, "FROM busybox\n").builder != "buildkit":
-        pytest.skip("the engine has no sessions")
 
 
 def build(client: Client, dockerfile: str, **options: Any) -> Build:

@@ -6,25 +6,13 @@ import pytest
 
 import dockerlab
 from dockerlab import embedded
-from dockerlab.builds.session import Session, unavailable
 from dockerlab.client import Client
-from dockerlab.errors import BuildError, EngineError
+from dockerlab.errors import BuildError
 
-pytestmark = pytest.mark.contract
+pytestmark = [pytest.mark.contract, pytest.mark.usefixtures("sessions")]
 
 REST = "FROM busybox\nRUN true\n"
 OWN = "Leave the line out: the engine's own frontend then reads the Dockerfile."
-
-
-@pytest.fixture(autouse=True)
-def what_it_has(client: Client) -> None:
-    try:
-        with Session(client, {}, name="dockerlab-test"):
-            pass
-    except EngineError as error:
-        if not unavailable(error):
-            raise
-        pytest.skip("a classic builder knows no frontends")
 
 
 @pytest.fixture

@@ -15,11 +15,10 @@ from pathlib import Path
 import pytest
 
 import dockerlab
-from dockerlab.builds.session import Session, unavailable
 from dockerlab.client import Client
-from dockerlab.errors import BuildError, EngineError
+from dockerlab.errors import BuildError
 
-pytestmark = pytest.mark.contract
+pytestmark = [pytest.mark.contract, pytest.mark.usefixtures("sessions")]
 
 LABEL = {"dockerlab-test": "ssh"}
 TOOLS = ("ssh-agent", "ssh-add", "ssh-keygen")
@@ -72,16 +71,9 @@ def no_image_is_left(client: Client) -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True)
-def what_it_has(client: Client) -> None:
+def the_tools_are_here() -> None:
     if missing := [tool for tool in TOOLS if not shutil.which(tool)]:
         pytest.skip(f"this machine has no {', '.join(missing)}")
-    try:
-        with Session(client, {}, name="dockerlab-test"):
-            pass
-    except EngineError as error:
-        if not unavailable(error):
-            raise
-        pytest.skip("the engine has no sessions")
 
 
 @pytest.fixture(scope="module")

@@ -132,6 +132,17 @@ def test_where_sessions_are_refused_the_classic_builder_builds(engine: Engine, c
         assert caught.value.hint
 
 
+@pytest.mark.parametrize(("status", "reason"), [(404, "this engine does not have it"), (403, "the engine, or a proxy before it,")])
+def test_where_buildkits_own_api_is_refused_it_is_said_of_the_flag(
+    engine: Engine, client: Client, status: int, reason: str
+) -> None:
+    with forwarding(engine.url, refused={"POST /grpc": status}) as forwarder, closing(connect(forwarder.url)) as reached:
+        with pytest.raises(UsageError, match=f"--no-cache-filter needs BuildKit's own API .*: {reason}"):
+            build(reached, "FROM busybox AS one\n", no_cache_filter="one")
+        assert not threads()
+        assert build(reached, "FROM busybox\n").builder == "buildkit"
+
+
 def test_a_proxy_that_lets_nobody_build_is_named(engine: Engine, client: Client) -> None:
     with forwarding(engine.url, refused={"POST": 403}) as forwarder, closing(connect(forwarder.url)) as reached:
         with pytest.raises(EngineError) as caught:

@@ -11,13 +11,13 @@ from typing import Any
 import pytest
 
 from dockerlab import hijacking
-from dockerlab.builds.session import Exchange, Metadata, Refused, Session, unavailable
+from dockerlab.builds.session import Exchange, Metadata, Refused, Session
 from dockerlab.client import Client
-from dockerlab.errors import ContextError, EngineError
+from dockerlab.errors import ContextError
 from dockerlab.wire import grpc
 from dockerlab.wire.services import FILE_SYNC
 
-pytestmark = pytest.mark.contract
+pytestmark = [pytest.mark.contract, pytest.mark.usefixtures("sessions")]
 
 
 class Silent:
@@ -46,17 +46,6 @@ class Silent:
 
     def close(self) -> None:
         self.closed.set()
-
-
-@pytest.fixture(autouse=True)
-def what_it_has(client: Client) -> None:
-    try:
-        with Session(client, {}, name="dockerlab-test"):
-            pass
-    except EngineError as error:
-        if not unavailable(error):
-            raise
-        pytest.skip("the engine has no sessions")
 
 
 def asked(client: Client, session: Session) -> tuple[Any, http.client.HTTPResponse]:

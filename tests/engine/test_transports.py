@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -16,9 +16,9 @@ import pytest
 import dockerlab
 from dockerlab import Build
 from dockerlab.client import Client, connect
-from dockerlab.errors import NoEngine
+from dockerlab.errors import EngineGone, NoEngine, UsageError
 from tests.embedded.rungs import eventually
-from tests.engine.forwarder import authority, forwarding
+from tests.engine.forwarder import Authority, Forwarder, authority, forwarding
 from tests.engine.sshd import serving
 from tests.engines import Engine
 
@@ -32,18 +32,24 @@ def reached(engine: Engine, client: Client, tmp_path: Path, request: pytest.Fixt
 
 @contextmanager
 def by_tcp(engine: Engine, folder: Path) -> Iterator[Client]:
-    with forwarding(engine.url) as forwarder, closing(connect(forwarder.url)) as client:
+    with forwarded(engine) as (client, _):
         yield client
 
 
 @contextmanager
 def by_tls(engine: Engine, folder: Path) -> Iterator[Client]:
-    known = authority(folder / "certificates")
+    with forwarded(engine, authority(folder / "certificates")) as (client, _):
+        yield client
+
+
+@contextmanager
+def forwarded(engine: Engine, known: Authority | None = None) -> Iterator[tuple[Client, Forwarder]]:
     with forwarding(engine.url, known) as forwarder, pytest.MonkeyPatch.context() as patch:
-        patch.setenv("DOCKER_TLS_VERIFY", "1")
-        patch.setenv("DOCKER_CERT_PATH", str(known.folder))
+        if known:
+            patch.setenv("DOCKER_TLS_VERIFY", "1")
+            patch.setenv("DOCKER_CERT_PATH", str(known.folder))
         with closing(connect(forwarder.url)) as client:
-            yield client
+            yield client, forwarder
 
 
 @contextmanager
@@ -52,6 +58,17 @@ def by_ssh(engine: Engine, folder: Path) -> Iterator[Client]:
         with closing(connect(server.url)) as client:
             yield client
         eventually(lambda: not server.connections())
+
+
+@contextmanager
+def by_what_breaks(way: str, engine: Engine, folder: Path) -> Iterator[tuple[Client, Callable[[], None]]]:
+    """A client, and what breaks off the connection that builds by BuildKit's own API; by ssh all of them."""
+    if way == "ssh":
+        with serving(engine.url, folder / "sshd") as server, closing(connect(server.url)) as client:
+            yield client, server.cut
+        return
+    with forwarded(engine, authority(folder / "certificates") if way == "tls" else None) as (client, forwarder):
+        yield client, lambda: forwarder.cut(lambda request: request.startswith("POST /grpc"))
 
 
 every_way = pytest.mark.parametrize("reached", ["tcp", "tls", "ssh"], indirect=True)
@@ -70,6 +87,11 @@ def build(client: Client, dockerfile: str, **options: Any) -> Build:
     return record
 
 
+def slow() -> str:
+    """A Dockerfile that no test waits for."""
+    return f"FROM busybox AS one\nRUN echo started; sleep 300 # {secrets.token_hex(8)}\n"
+
+
 def output(record: Build) -> list[str]:
     return [line for step in record.steps for line in step.output]
 
@@ -80,9 +102,10 @@ def test_a_build_with_a_session(reached: Client, client: Client, tmp_path: Path)
 
 
 @pytest.mark.contract
-def test_every_engine_behind_tls(engine: Engine, client: Client, tmp_path: Path) -> None:
+def test_every_engine_behind_tls(engine: Engine, client: Client, own_api: str, tmp_path: Path) -> None:
     with by_tls(engine, tmp_path) as reached:
         builds_with_a_session(reached, client, tmp_path)
+        builds_by_buildkits_own_api(reached, own_api, tmp_path)
         converses(reached)
 
 
@@ -99,6 +122,58 @@ def builds_with_a_session(reached: Client, client: Client, tmp_path: Path) -> No
     assert output(record) == [f"{len(data)}", f"{mark}{len('secret') if given else ''}"]
     again = build(reached, text, context=tmp_path / "context", **given)
     assert again.context.sent_files == (0 if given else 2)
+
+
+@every_way
+def test_a_build_by_buildkits_own_api(reached: Client, own_api: str, tmp_path: Path) -> None:
+    builds_by_buildkits_own_api(reached, own_api, tmp_path)
+
+
+def builds_by_buildkits_own_api(reached: Client, own_api: str, folder: Path) -> None:
+    """A named context, a stage anew, a cache to write: what needs two connections that are HTTP/2, with a secret beside it."""
+    (lib := folder / "lib").mkdir()
+    (lib / "big").write_bytes(data := os.urandom(5_000_000))
+    (lib / "small").write_text(mark := secrets.token_hex(8))
+    text = f"FROM busybox AS one\nRUN echo {mark} >> /ran\nFROM busybox\nCOPY --from=one /ran /ran\n"
+    given: dict[str, Any] = {"no_cache_filter": "one", "cache_to": "type=inline", "secret": {"s": "secret"}}
+    if own_api == "contexts":
+        text += "COPY --from=lib / /lib/\nRUN wc -c < /lib/big; cat /lib/small\n"
+        given["build_contexts"] = {"lib": lib}
+    if own_api == "nothing":
+        with pytest.raises(UsageError, match="--no-cache-filter needs BuildKit's own API"):
+            build(reached, text, no_cache_filter="one")
+        return
+    text += "RUN --mount=type=secret,id=s wc -c < /run/secrets/s\n"
+    for is_again in (False, True):
+        record = build(reached, text, **given)
+        states = {step.line: step.state for step in record.steps if step.keyword == "RUN"}
+        assert states.pop(2) == "done", "the stage was not built anew"
+        assert set(states.values()) == {"cached" if is_again else "done"}
+        files = [f"{len(data)}", mark] if own_api == "contexts" else []
+        assert "".join(output(record)) == ("" if is_again else "".join([*files, f"{len('secret')}"]))
+
+
+@every_way
+def test_an_interrupt_ends_what_buildkits_own_api_builds(reached: Client, own_api: str) -> None:
+    if own_api == "nothing":
+        pytest.skip("the engine has no Control/Solve")
+    is_interrupted(reached, no_cache_filter="one")
+
+
+@pytest.mark.parametrize("way", ["tcp", "tls", "ssh"])
+def test_a_connection_that_breaks_off(engine: Engine, client: Client, own_api: str, way: str, tmp_path: Path) -> None:
+    """That of the build is told from one that ended; no thread waits for more."""
+    if own_api == "nothing":
+        pytest.skip("the engine has no Control/Solve")
+    with by_what_breaks(way, engine, tmp_path) as (reached, cut):
+
+        def see(record: Build) -> None:
+            if "started" in output(record):
+                cut()
+
+        with pytest.raises(EngineGone):
+            build(reached, slow(), no_cache_filter="one", progress=see)
+        assert not [thread.name for thread in threading.enumerate() if thread.name.startswith("dockerlab")]
 
 
 @every_way
@@ -123,12 +198,16 @@ def test_connections_of_several_threads_are_kept(reached: Client, caplog: pytest
 
 @every_way
 def test_an_interrupt_ends_the_build(reached: Client) -> None:
+    is_interrupted(reached)
+
+
+def is_interrupted(reached: Client, **options: Any) -> None:
     def interrupt(record: Build) -> None:
         if "started" in output(record):
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        build(reached, f"FROM busybox\nRUN echo started; sleep 300 # {secrets.token_hex(8)}\n", progress=interrupt)
+        build(reached, slow(), progress=interrupt, **options)
     assert not [thread.name for thread in threading.enumerate() if thread.name.startswith("dockerlab")]
 
 
