@@ -3,6 +3,7 @@
     contexts = Contexts.of(["lib=../lib", "base=docker-image://alpine:3.20", "notes=https://github.com/user/notes.git"])
     contexts.attributes                  for BuildKit's frontend
     Sender({**contexts.walks(), …}, …)   the folders among them, by the names under which the engine asks for their files
+    contexts.folders()                   those names → the folders' own
     contexts.needed(plan)                the stages that a build still needs: one whose name is a context's is not built
 
 A name is an image's, so that it may stand for one (`alpine`, `alpine:3.20`); it goes before a stage of the same name. A folder's own
@@ -17,6 +18,7 @@ import hashlib
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -87,12 +89,15 @@ class Contexts:
 
     def get(self, name: str) -> Named | None:
         """What stands for a name that the Dockerfile uses."""
+        return self.by_name.get(self.named(name))
+
+    def named(self, name: str) -> str:
+        """The name of the one that stands for a name that the Dockerfile uses (`lib:latest` is `lib`); "" for none."""
         if not self.by_name:
-            return None
-        try:
-            return self.by_name.get(_name(name))
-        except UsageError:
-            return None
+            return ""
+        with suppress(UsageError):
+            return found if (found := _name(name)) in self.by_name else ""
+        return ""
 
     @property
     def attributes(self) -> dict[str, str]:
@@ -111,6 +116,10 @@ class Contexts:
     def walks(self) -> dict[str, Walk]:
         """The folders."""
         return {_local(name, named.folder): named.folder.walk() for name, named in self.by_name.items() if named.folder}
+
+    def folders(self) -> dict[str, str]:
+        """The names under which the engine asks for folders → their own."""
+        return {_local(name, named.folder): name for name, named in self.by_name.items() if named.folder}
 
     def needed(self, plan: Plan) -> frozenset[int]:
         """The indexes of the stages that are built."""
@@ -207,8 +216,8 @@ def _named(name: str, what: str | os.PathLike[str]) -> Named:
 
 
 def _local(name: str, folder: Context) -> str:
-    """What the engine asks for. Each folder has one of its own: an engine compares what it is told with what it had under that name,
-    and takes a file of the same size and time for the same."""
+    """What the engine asks for. Each folder has one of its own, under each name: an engine compares what it is told with what it had
+    under that name, and takes a file of the same size and time for the same."""
     place = os.path.realpath(folder.directory or ".")
-    digest = hashlib.sha256(place.encode("utf-8", "surrogateescape")).hexdigest()[:_DIGEST]
+    digest = hashlib.sha256(f"{name}\0{place}".encode("utf-8", "surrogateescape")).hexdigest()[:_DIGEST]
     return f"{re.sub(r'[^a-z0-9]+', '-', name.lower())}-{digest}"

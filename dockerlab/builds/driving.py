@@ -37,7 +37,7 @@ from dockerlab.builds.sending import CONTEXT, IGNORE, Sender
 from dockerlab.builds.sending import DOCKERFILE as DOCKERFILE_FOLDER
 from dockerlab.builds.session import Session, unavailable
 from dockerlab.builds.ssh import Agents
-from dockerlab.builds.tally import Tally, heavy
+from dockerlab.builds.tally import Tally
 from dockerlab.builds.walking import Walk
 from dockerlab.client import Client, engine_errors, gone, is_page
 from dockerlab.dockerfile import Dockerfile
@@ -46,7 +46,7 @@ from dockerlab.dockerfile.program import program
 from dockerlab.errors import BuildError, DockerfileError, EngineError, EngineGone, UsageError
 from dockerlab.stream import streaming
 from dockerlab.wire.services import FILE_SYNC
-from dockerlab.wire.trace import Event, Lint
+from dockerlab.wire.trace import Event
 
 BUILDKIT: Final = "buildkit"
 CLASSIC: Final = "classic"
@@ -121,8 +121,7 @@ class Adapter(Protocol):
 class _Way:
     """How a build is sent. request: of `POST /build`, besides its parameters. solve: what is done in its place; takes a tick.
 
-    failed: what went wrong on our side, to be raised first. heavy: what is to be said of the context's size. problems: with credentials.
-    mask: hides the secrets that were handed out.
+    failed: what went wrong on our side, to be raised first. problems: with credentials. mask: hides the secrets that were handed out.
     """
 
     builder: str
@@ -132,7 +131,6 @@ class _Way:
     request: Mapping[str, Any]
     tally: Tally
     failed: Callable[[str], Exception | None] = lambda said: None
-    heavy: Callable[[], Lint | None] = lambda: None
     problems: Callable[[], tuple[str, ...]] = tuple
     mask: Mask = field(default_factory=Mask)
     solve: Callable[[float], Iterator[dict[str, Any] | None]] | None = None
@@ -155,11 +153,13 @@ def _way(client: Client, asked: Asked, bases: Bases) -> Iterator[_Way]:
     if os.environ.get("DOCKER_BUILDKIT", "").strip().lower() in _OFF:
         yield _classic(client, asked, bases, _ASKED)
         return
-    tally, mask, name = Tally(), Mask(), solving.NAME
+    folders = asked.contexts.folders()
+    tally, mask, name = Tally(named=folders.values()), Mask(), solving.NAME
     for secret in asked.contexts.secrets():
         mask.add(secret)
     alone = {name: asked.text.encode(), **({f"{name}{IGNORE}": asked.ignore} if asked.ignore is not None else {})}
-    sender = Sender({**asked.contexts.walks(), CONTEXT: asked.context.walk(), DOCKERFILE_FOLDER: Walk(None, alone)}, tally)
+    walks = {**asked.contexts.walks(), CONTEXT: asked.context.walk(), DOCKERFILE_FOLDER: Walk(None, alone)}
+    sender = Sender(walks, {CONTEXT: tally, **{place: tally.named[one] for place, one in folders.items()}})
     credentials, exporter = Credentials.found(os.environ), Exporter(asked.output)
     services = {**credentials.services, **asked.secrets.services(mask.add), **asked.agents.services, **exporter.services}
     session = Session(client, {FILE_SYNC: sender.begin, **services}, name=_name(asked.context), key=_key(asked.context))
@@ -197,7 +197,6 @@ def _way(client: Client, asked: Asked, bases: Bases) -> Iterator[_Way]:
                     or caching.refusal(said)
                     or _lost(session, said)
                 ),
-                lambda: sender.heavy,
                 lambda: credentials.problems,
                 mask,
                 _solve(client, asked, session, stack),
@@ -247,9 +246,8 @@ def _classic(client: Client, asked: Asked, bases: Bases, reason: str) -> _Way:
     tally = Tally()
     found = [*asked.context.found()]
     tally.told(found)
-    said = heavy(found)
     request = {"headers": headers, "data": asked.context.tar(asked.text, tally)}
-    return _Way(CLASSIC, reason, classic.Adapter(asked.dockerfile, _plan(asked, bases)), {}, request, tally, heavy=lambda: said)
+    return _Way(CLASSIC, reason, classic.Adapter(asked.dockerfile, _plan(asked, bases)), {}, request, tally)
 
 
 def _check_classic(asked: Asked, reason: str) -> None:
@@ -291,7 +289,7 @@ def _driven(client: Client, asked: Asked, way: _Way, progress: Callable[[Build],
 
     def look() -> None:
         trace.sent = way.tally.sent
-        if said := way.heavy():
+        for said in way.tally.warnings:
             trace.apply(said)
 
     apply(adapter.begin())

@@ -46,8 +46,9 @@ class Instruction:
 
     values: the variables that it sees → digests; UNSET for one that has no value; and what the contexts that it names stand for. sources,
     exclude: patterns of the context's files that it takes. stages: indexes of those that it copies from. images: those that it is based on
-    or copies from. contexts: named ones, of whose files nothing is known. is_remote: whether it takes what an address gives. is_trigger:
-    whether the base image brought it (ONBUILD). state: as of `Step`, once it is known.
+    or copies from. named: named contexts that are folders → patterns of their files that it takes. contexts: those that are addresses, of
+    whose files nothing is known. is_remote: whether it takes what an address gives. is_trigger: whether the base image brought it
+    (ONBUILD). state: as of `Step`, once it is known.
     """
 
     keyword: str
@@ -59,6 +60,7 @@ class Instruction:
     exclude: tuple[str, ...] = ()
     stages: tuple[int, ...] = ()
     images: tuple[str, ...] = ()
+    named: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     contexts: tuple[str, ...] = ()
     is_remote: bool = False
     is_trigger: bool = False
@@ -109,6 +111,7 @@ class File(NamedTuple):
 
 
 Files = Mapping[str, File]
+ByContext = Mapping[str, Files]  # by name, "" for the build's own
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,11 +126,12 @@ class Changes:
     def __bool__(self) -> bool:
         return bool(self.added or self.modified or self.removed)
 
-    def of(self, instruction: Instruction) -> Changes:
-        """What of it an instruction takes. Folders are left out where files say it."""
-        if not self or not instruction.sources:
+    def of(self, instruction: Instruction, context: str = "") -> Changes:
+        """What of it an instruction takes. Folders are left out where files say it. context: the name of the one that changed."""
+        sources = instruction.named.get(context, ()) if context else instruction.sources
+        if not self or not sources:
             return Changes()
-        takes = _taking([_followed(source, self.links) for source in instruction.sources], instruction.exclude)
+        takes = _taking([_followed(source, self.links) for source in sources], instruction.exclude)
         found = [[path for path in paths if takes(path.rstrip("/"))] for paths in (self.added, self.modified, self.removed)]
         if any(not path.endswith("/") for paths in found for path in paths):
             found = [[path for path in paths if not path.endswith("/")] for paths in found]
@@ -236,7 +240,7 @@ class _Reading:
             {name: self.digest(values[name]) for name in names},
             images=images,
         )
-        return self._with_contexts(found, [planned.base])
+        return self._with_contexts(found, [(planned.base, (".",))])
 
     def read(self, command: Command, *, is_trigger: bool = False) -> Instruction:
         values = self.scope.values
@@ -261,17 +265,25 @@ class _Reading:
         )
         return self._with_contexts(*_with_sources(found, said, self.plan))
 
-    def _with_contexts(self, found: Instruction, names: Sequence[str]) -> Instruction:
-        """With the named contexts among the names that it uses, each in the place of an image or a stage."""
-        named = {name: one for name in names if (one := self.contexts.get(name))}
+    def _with_contexts(self, found: Instruction, taken: Sequence[tuple[str, tuple[str, ...]]]) -> Instruction:
+        """With the named contexts among the names that it uses, each in the place of an image or a stage.
+
+        taken: the names, and patterns of what it takes of each.
+        """
+        named = {name: one for name, _ in taken if (one := self.contexts.get(name))}
         if not named:
             return found
+        patterns: dict[str, tuple[str, ...]] = {}
+        for name, some in taken:
+            if name in named and named[name].folder:
+                patterns[self.contexts.named(name)] = (*patterns.get(self.contexts.named(name), ()), *some)
         values = {f"{CONTEXT_FLAG} {name}": self.digest(one.address or _FOLDER) for name, one in named.items()}
         return replace(
             found,
             values={**found.values, **values},
             images=tuple(_image(named.get(name), name) for name in found.images if name not in named or named[name].image),
-            contexts=tuple(name for name, one in named.items() if not one.image),
+            named=patterns,
+            contexts=tuple(name for name, one in named.items() if not one.image and not one.folder),
         )
 
 
@@ -283,14 +295,14 @@ def _image(named: Named | None, name: str) -> str:
     return named.image if named else name
 
 
-def _with_sources(instruction: Instruction, command: Command, plan: Plan) -> tuple[Instruction, list[str]]:
-    """What it takes, and what it names with `--from` or `from=`; a stage by its name, even where that says its number."""
+def _with_sources(instruction: Instruction, command: Command, plan: Plan) -> tuple[Instruction, list[tuple[str, tuple[str, ...]]]]:
+    """What it takes; and what it names with `--from` or `from=`, with what it takes of that. A stage by its name, even for its number."""
     sources: list[str] = []
-    named: list[str] = []
+    named: list[tuple[str, tuple[str, ...]]] = []
     is_remote = False
     match command:
         case Copy(from_=str(name)) if name:
-            named.append(name)
+            named.append((name, command.sources))
         case Transfer():
             local = [source for source in command.sources if not (isinstance(command, Add) and _REMOTE.search(source))]
             is_remote = len(local) < len(command.sources)
@@ -298,20 +310,20 @@ def _with_sources(instruction: Instruction, command: Command, plan: Plan) -> tup
         case Run():
             for mount in command.mounts:
                 if mount.from_:
-                    named.append(mount.from_)
+                    named.append((mount.from_, (mount.source or ".",)))
                 elif mount.type == "bind":
                     sources.append(mount.source or ".")
-    needs = [(name, plan.source(command, name)) for name in named if isinstance(command, Copy | Run)]
+    needs = [(name, plan.source(command, name), some) for name, some in named if isinstance(command, Copy | Run)]
     found = replace(
         instruction,
         sources=tuple(sources),
         exclude=command.exclude if isinstance(command, Transfer) else (),
-        stages=tuple(index for _, index in needs if index is not None),
-        images=tuple(name for name, index in needs if index is None and name != SCRATCH),
+        stages=tuple(index for _, index, _ in needs if index is not None),
+        images=tuple(name for name, index, _ in needs if index is None and name != SCRATCH),
         is_remote=is_remote,
     )
     names = {index: name for name, index in plan.names.items()}
-    return found, [name if index is None else names.get(index, name) for name, index in needs]
+    return found, [(name if index is None else names.get(index, name), some) for name, index, some in needs]
 
 
 def _text(node: Node, dockerfile: Dockerfile) -> str:

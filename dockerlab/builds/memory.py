@@ -2,7 +2,7 @@
 
     memory = Memory(folder(os.environ, sys.platform))
     past = memory.recall(slots)                  the build before, or None
-    memory.files(past)                           the files of its context, or None
+    memory.files(past)                           the files of its contexts by name, "" for its own; or None
     memory.keep(slots, past, files)
 
 A build with tags has a slot for each. One without has its place (folder, or the notebook's) and its Dockerfile: of those that are
@@ -25,11 +25,11 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Any, Final
 
-from dockerlab.builds.inputs import File, Files, Instruction, Stage
+from dockerlab.builds.inputs import ByContext, File, Files, Instruction, Stage
 from dockerlab.builds.reasons import Inputs
 
 VERSION: Final = 1
-MOST_FILES: Final = 100_000  # of one context
+MOST_FILES: Final = 100_000  # of one build
 _MOST: Final = 200  # builds
 _MOST_OF_A_PLACE: Final = 8
 _LARGEST: Final = 64_000_000  # bytes that are read
@@ -38,7 +38,7 @@ _ALIKE: Final = 0.5
 
 @dataclass(frozen=True)
 class Past:
-    """A build as it is kept. salt: of the digests. mark: of its context's files, "" where they are not kept. moment: when they were seen.
+    """A build as it is kept. salt: of the digests. mark: of its contexts' files, "" where they are not kept. moment: when they were seen.
 
     image_id: of the result, or None.
     """
@@ -98,16 +98,20 @@ class Memory:
         likeness, past = max(near, key=lambda item: item[0], default=(0.0, None))
         return past if likeness >= _ALIKE else None
 
-    def files(self, past: Past) -> Files | None:
-        """The files of its context, None where they are not kept."""
+    def files(self, past: Past) -> ByContext | None:
+        """The files of its contexts, None where they are not kept."""
         data = self._load(f"{past.stem}.files.json") if past.mark else None
         if not isinstance(data, dict) or data.get("mark") != past.mark:
             return None
         with suppress(TypeError, ValueError, KeyError, AttributeError):
-            return {path: File(int(s), int(t), int(i), int(m), str(d)) for path, (s, t, i, m, d) in data["files"].items()}
+            return {
+                str(name): _files(files)
+                for name, files in {"": data["files"], **data.get("named", {})}.items()
+                if files is not None
+            }
         return None
 
-    def keep(self, slots: Slots, past: Past, files: Files | None) -> None:
+    def keep(self, slots: Slots, past: Past, files: ByContext | None) -> None:
         """files: None for those that are kept already. Raises OSError."""
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         text = json.dumps(_plain(past), separators=(",", ":"))
@@ -173,11 +177,20 @@ def _likeness(past: Past, words: Sequence[str]) -> float:
     return same.total() / max(len(kept), len(words), 1)
 
 
-def _listing(mark: str, files: Files) -> str:
-    return json.dumps({"mark": mark, "files": files}, separators=(",", ":"))
+# As JSON. Of the build's own context the engine may not have been told.
 
 
-# As JSON. What an instruction takes (its sources, variables replaced) stays out: the new build says it.
+def _listing(mark: str, files: ByContext) -> str:
+    named = {name: found for name, found in files.items() if name}
+    return json.dumps({"mark": mark, "files": files.get(""), "named": named}, separators=(",", ":"))
+
+
+def _files(data: Any) -> Files:
+    """Raises TypeError, ValueError, AttributeError for what are none."""
+    return {path: File(int(s), int(t), int(i), int(m), str(d)) for path, (s, t, i, m, d) in data.items()}
+
+
+# What an instruction takes (its sources, variables replaced) stays out: the new build says it.
 
 
 def _plain(past: Past) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """Why the steps of a build ran, and were not cached: this build held against the one before. Pure.
 
-    reasons(now, before, changes, states) → (Reason(line=4, kind="files", sentence="the file app.py changed", …), …)
+    reasons(now, before, {"": changes}) → (Reason(line=4, kind="files", sentence="the file app.py changed", …), …)
 
 A step has one reason. What changed of its own comes first (instruction, argument, files, base image), then what ran before it, in its stage
 or in one that it copies from. A file that was only touched is no reason. FROM has a reason only where the base image is another one.
@@ -49,7 +49,8 @@ class Reason:
     be compared), or "pruned" (nothing changed). sentence: for people.
 
     diff: of an instruction that changed, lines with `-` and `+`. names: of arguments and variables. added, modified, removed: paths of
-    files, at most 20 of each; files: how many there are. old, new: ids of an image. cause: the line of the step that ran before it.
+    files, at most 20 of each; files: how many there are; context: the named context that they are of, "" for the build's own. old, new:
+    ids of an image. cause: the line of the step that ran before it.
     """
 
     line: int
@@ -62,6 +63,7 @@ class Reason:
     modified: tuple[str, ...] = ()
     removed: tuple[str, ...] = ()
     files: int = 0
+    context: str = ""
     old: str = ""
     new: str = ""
     cause: int | None = None
@@ -80,7 +82,7 @@ class Inputs:
 def reasons(
     now: Inputs,
     before: Inputs | None,
-    changes: Changes | None = None,
+    changes: Mapping[str, Changes] | None = None,
     *,
     name: str = "",
     no_cache: bool = False,
@@ -88,8 +90,8 @@ def reasons(
 ) -> tuple[Reason, ...]:
     """One for each step that ran, in the Dockerfile's order.
 
-    changes: of the context's files, None where they are not known. name: of the image, for the sentence about a first build. anew: names
-    of stages that were built without the cache.
+    changes: of the files of contexts, by name, "" for the build's own; of those that are not there they are not known. name: of the image,
+    for the sentence about a first build. anew: names of stages that were built without the cache.
     """
     if not any(one.has_run for stage in now.stages for one in stage.instructions if one.keyword != "FROM"):
         return ()
@@ -99,7 +101,7 @@ def reasons(
         return _alike(now, FIRST, f"first build of {name} here" if name else "first build here")
     if before.builder != now.builder:
         return _alike(now, BUILDER, f"the build before ran on the {before.builder} builder, which has a cache of its own")
-    found = _Explaining(now, before, changes, align(now.stages, before.stages), [one.lower() for one in anew]).found()
+    found = _Explaining(now, before, changes or {}, align(now.stages, before.stages), [one.lower() for one in anew]).found()
     return tuple(sorted(found, key=lambda reason: reason.line))
 
 
@@ -113,7 +115,7 @@ def _reason(one: Instruction, kind: str, sentence: str) -> Reason:
 
 
 class _Explaining:
-    def __init__(self, now: Inputs, before: Inputs, changes: Changes | None, aligned: Aligned, anew: Sequence[str]) -> None:
+    def __init__(self, now: Inputs, before: Inputs, changes: Mapping[str, Changes], aligned: Aligned, anew: Sequence[str]) -> None:
         self._now, self._before, self._changes, self._aligned, self._anew = now, before, changes, aligned, anew
         self._stages = {stage.index: stage for stage in now.stages}
         self._own: dict[tuple[int, int], Reason] = {}
@@ -147,8 +149,9 @@ class _Explaining:
         if one.keyword == "FROM" and one.images and self._now.platform != self._before.platform:
             platforms = [platform or "the engine's own" for platform in (self._before.platform, self._now.platform)]
             return replace(_reason(one, ARGUMENT, f"the platform changed: {' → '.join(platforms)}"), names=("--platform",))
-        if changes := self._changes and self._changes.of(one):
-            return _files(one, changes)
+        for context in ("", *one.named):
+            if context in self._changes and (changes := self._changes[context].of(one, context)):
+                return _files(one, changes, context)
         return next(filter(None, (self._moved(one, name) for name in one.images)), None)
 
     def _moved(self, one: Instruction, name: str) -> Reason | None:
@@ -178,18 +181,19 @@ class _Explaining:
             return _reason(one, UNKNOWN, f"what the build context {name} holds may have changed: nothing else did")
         if one.is_remote:
             return _reason(one, UNKNOWN, "what the address gives may have changed: nothing else did")
-        if one.sources and self._changes is None:
+        if one.sources and "" not in self._changes:
             return _reason(one, UNKNOWN, "nothing else changed; which files did is not known")
         return _reason(one, PRUNED, "no input changed: the cache was pruned, or comes from elsewhere")
 
     def _unseen(self, stage: Stage, place: int) -> str:
-        """A named context that a step hangs on: its own, or one of a step before it, cached with other files perhaps. "" for none."""
+        """A named context of whose files nothing is known and that a step hangs on: its own, or one of a step before it, cached with other
+        files perhaps. "" for none."""
         waiting, seen = [(stage, place + 1)], set[int]()
         while waiting:
             at, end = waiting.pop()
             for one in reversed(at.instructions[:end]):
-                if one.contexts:
-                    return one.contexts[0]
+                if unseen := [*one.contexts, *(name for name in one.named if name not in self._changes)]:
+                    return unseen[0]
                 more = one.stages if one.keyword != "FROM" else () if at.base_stage is None else (at.base_stage,)
                 waiting += [
                     (self._stages[i], len(self._stages[i].instructions)) for i in more if i in self._stages and i not in seen
@@ -219,7 +223,8 @@ class _Explaining:
         if keywords is not None and one.keyword not in keywords:
             return None
         if own and one.keyword == "FROM":
-            what = "the base image moved" if own.kind == BASE else "FROM changed"
+            whats = {BASE: "the base image moved", FILES: f"files of context {own.context} changed"}
+            what = whats.get(own.kind, "FROM changed")
             return f"because {what} (line {one.line})", one.line
         words = shorten(one.words, _WIDTH)
         what = "the base image's trigger" if one.is_trigger else f"line {one.line}"
@@ -235,14 +240,17 @@ def _what(one: Instruction) -> str:
     return "base image's trigger" if one.is_trigger else "instruction"
 
 
-def _files(one: Instruction, changes: Changes) -> Reason:
+def _files(one: Instruction, changes: Changes, context: str) -> Reason:
     by_kind = {"modified": changes.modified, "added": changes.added, "removed": changes.removed}
     named = [f"{path} ({kind})" for kind, paths in by_kind.items() for path in paths[:_NAMED]][:_NAMED]
     count = sum(map(len, by_kind.values()))
     rest = f", and {count - len(named):,} more" if count > len(named) else ""
-    sentence = f"{count:,} file{'s' if count != 1 else ''} changed: {', '.join(named)}{rest}"
+    of_what = f" of context {context}" if context else ""
+    sentence = f"{count:,} file{'s' if count != 1 else ''}{of_what} changed: {', '.join(named)}{rest}"
     kept = [paths[:_KEPT] for paths in (changes.added, changes.modified, changes.removed)]
-    return replace(_reason(one, FILES, sentence), added=kept[0], modified=kept[1], removed=kept[2], files=count)
+    added, modified, removed = kept
+    found = _reason(one, FILES, sentence)
+    return replace(found, added=added, modified=modified, removed=removed, files=count, context=context)
 
 
 def _diff(old: str, new: str) -> tuple[str, ...]:

@@ -5,7 +5,7 @@
     remembering.reasons(record, tally)                          after: a reason for each step that ran; this build is kept for the next
 
 Nothing here raises, and nothing holds a build up: what cannot be told leaves it without reasons; a fault of ours goes to the log. The
-files of the context are those that the engine was told of; what travelled was digested on its way, what is unchanged has its digest from
+files of the contexts are those that the engine was told of; what travelled was digested on its way, what is unchanged has its digest from
 before, and the rest is read now.
 """
 
@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from dockerlab.builds import wording
 from dockerlab.builds.bases import Bases
-from dockerlab.builds.inputs import Changes, Digest, File, Files, Instruction, Stage, difference, salted, stages
+from dockerlab.builds.inputs import ByContext, Changes, Digest, File, Files, Instruction, Stage, difference, salted, stages
 from dockerlab.builds.memory import MOST_FILES, Memory, Past, Slots, folder
 from dockerlab.builds.reading import opened
 from dockerlab.builds.reasons import Inputs, Reason, reasons
@@ -55,14 +55,14 @@ _PINNED: Final = re.compile(r"\] FROM (\S+?)(?:@(sha256:[0-9a-f]{64}))")
 class _Seen(NamedTuple):
     """past: the build before. mark: of the context, "" where its files are too many, or were not told. old: the files, where they differ.
 
-    told: how many files the engine had been told of.
+    told: of each context, how many files the engine had been told of.
     """
 
     slots: Slots
     past: Past | None
     mark: str
-    old: Files | None
-    told: int
+    old: ByContext
+    told: Mapping[str, int]
 
 
 class Remembering:
@@ -81,7 +81,7 @@ class Remembering:
 
     def look(self, tally: Tally) -> None:
         """At what was kept, and at the files that the engine was told of, as soon as it was: the build's end need not wait for it."""
-        if tally.is_told and self._identity is not None:
+        if tally.each and self._identity is not None:
             with _without_reasons():
                 self._looked = self._seen(self._identity, tally)
 
@@ -101,12 +101,14 @@ class Remembering:
         found = _with_states(self._stages(salted(salt), record), record)
         now = Inputs(record.builder, asked.platform, found, self._identified(found, record))
         # The files, and how they differ from those before.
-        files, changes, moment = None, None, self._started
+        files: ByContext | None = None
+        changes: dict[str, Changes] = {}
+        moment = self._started
         if past and past.mark == mark:
-            changes, moment = Changes() if mark else None, past.moment
+            changes, moment = dict.fromkeys(tally.each if mark else (), Changes()), past.moment
         elif mark:
-            files = _files(tally, old or {}, past.moment if past else 0, 0 if record.outcome == "interrupted" else _READING)
-            changes = difference(old, files) if old is not None else None
+            files = _files(tally.each, old, past.moment if past else 0, 0 if record.outcome == "interrupted" else _READING)
+            changes = {name: difference(old[name], found) for name, found in files.items() if name in old}
         told = reasons(
             now,
             past.inputs if past else None,
@@ -116,13 +118,14 @@ class Remembering:
             anew=asked.no_cache_filter,
         )
         if record.outcome == "done" or any(one.state in ("done", "cached") for stage in found for one in stage.instructions[1:]):
-            if past and not tally.is_told:
+            if past and not tally.each:
                 mark, moment = past.mark, past.moment
             elif files:
-                if asked.target:
-                    # Those that only other stages take were not told.
-                    files = {**(old or {}), **files}
-                if asked.target or any(_is_recent(file.time, moment) for file in files.values()):
+                is_part = bool(asked.target) or (record.outcome != "done" and bool(old.keys() - files.keys()))
+                if is_part:
+                    # Those that only other stages take, or steps that were not reached, were not told.
+                    files = _with_untold(files, old, each=bool(asked.target))
+                if is_part or any(_is_recent(file.time, moment) for found in files.values() for file in found.values()):
                     mark = _UNSTABLE + mark
             with suppress(OSError):
                 memory.keep(
@@ -131,15 +134,16 @@ class Remembering:
         return told
 
     def _seen(self, identity: str, tally: Tally) -> _Seen:
-        count = len(tally.found)
-        if self._looked is not None and self._looked.told == count:
+        told = {name: len(one.found) for name, one in tally.each.items()}
+        if self._looked is not None and self._looked.told == told:
             return self._looked
         words = (one.words for stage in self._stages(salted("")) for one in stage.instructions if not one.is_trigger)
         slots = Slots.of(identity, self._asked.tags, f"{self._place} {self._asked.target}", words)
         memory = Memory(folder(os.environ, sys.platform))
         past = memory.recall(slots)
-        mark = _mark(tally.found) if tally.is_told and count <= MOST_FILES else ""
-        return _Seen(slots, past, mark, memory.files(past) if past and mark and past.mark != mark else None, count)
+        mark = _mark(tally.each) if told and sum(told.values()) <= MOST_FILES else ""
+        old = memory.files(past) if past and mark and past.mark != mark else None
+        return _Seen(slots, past, mark, old or {}, told)
 
     def _stages(self, digest: Digest, record: Build | None = None) -> tuple[Stage, ...]:
         """record: says which triggers ran of an image that the engine does not have: BuildKit keeps those that it pulls to itself."""
@@ -218,15 +222,19 @@ def _with_state(stage: Stage, states: Mapping[tuple[int | None, int], str]) -> I
 # Files
 
 
-def _mark(found: Sequence[Found]) -> str:
-    """The same for a context in which nothing was touched."""
-    rows = [
-        f"{one.path}\0{one.mode}\0{_content(one.source)}\n"
-        if isinstance(one.source, bytes)
-        else f"{one.path}\0{one.size}\0{one.time}\0{one.inode}\0{one.mode}\0{one.link}\n"
-        for one in found
-    ]
+def _mark(told: Mapping[str, Tally]) -> str:
+    """The same for contexts in which nothing was touched."""
+    rows = []
+    for name, tally in told.items():
+        rows.append(f"{name}\n" if name else "")
+        rows += [_row(one) for one in tally.found]
     return blake2b("".join(rows).encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+
+
+def _row(one: Found) -> str:
+    if isinstance(one.source, bytes):
+        return f"{one.path}\0{one.mode}\0{_content(one.source)}\n"
+    return f"{one.path}\0{one.size}\0{one.time}\0{one.inode}\0{one.mode}\0{one.link}\n"
 
 
 def _content(data: bytes) -> str:
@@ -235,9 +243,16 @@ def _content(data: bytes) -> str:
     return hashed.hexdigest()
 
 
-def _files(tally: Tally, old: Files, moment: int, seconds: float) -> dict[str, File]:
+def _files(told: Mapping[str, Tally], old: ByContext, moment: int, seconds: float) -> ByContext:
     """What the engine was told of, with what is known of its content. old: as it was seen at that moment. seconds: for reading."""
-    return dict(_each(tally, old, moment, time.monotonic() + seconds))
+    until = time.monotonic() + seconds
+    return {name: dict(_each(tally, old.get(name, {}), moment, until)) for name, tally in told.items()}
+
+
+def _with_untold(files: ByContext, old: ByContext, *, each: bool) -> ByContext:
+    """With those that were not told this time: whole contexts, and each file of the others."""
+    found = {**old, **files}
+    return {name: {**old.get(name, {}), **some} for name, some in found.items()} if each else found
 
 
 def _is_recent(changed: int, moment: int) -> bool:

@@ -1,6 +1,6 @@
 """The files of a build context for an engine that asks for them: file sync's sender (see `dockerlab.wire.filesync`).
 
-    sender = Sender({CONTEXT: walk, DOCKERFILE: walk}, tally)
+    sender = Sender({CONTEXT: walk, DOCKERFILE: walk}, {CONTEXT: tally})
     Session(client, {FILE_SYNC: sender.begin}, …)
     sender.error         what could not be read, to be raised in place of the engine's words about it
 
@@ -13,21 +13,20 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping
 from itertools import islice
 from typing import Final
 from urllib.parse import unquote_plus
 
 from dockerlab.builds.reading import opened, read
 from dockerlab.builds.session import Exchange, Metadata, Refused, Service
-from dockerlab.builds.tally import Tally, hashing, heavy
+from dockerlab.builds.tally import Tally, hashing
 from dockerlab.builds.walking import Found, Walk
 from dockerlab.dockerfile.ignore import Ignore
 from dockerlab.errors import ContextError, printable
 from dockerlab.wire import grpc
 from dockerlab.wire.filesync import ERR, FIN, FINISHED, REQ, STATS_END, Packet, data_packet, go_mode, packet, stat_packet
 from dockerlab.wire.protobuf import encode
-from dockerlab.wire.trace import Lint
 
 CONTEXT: Final = "context"
 DOCKERFILE: Final = "dockerfile"
@@ -41,16 +40,15 @@ _NO_TEXT: Final = "invalid UTF-8"  # what gRPC for Go says
 
 
 class Sender:
-    """walks: by the name that the engine gives a folder. tally: counts what is sent of the one called "context".
+    """walks: by the name that the engine gives a folder. tallies: count what is sent of those that count.
 
-    Used by the session's thread; `error` and `heavy`, what is to be said of a context that is too big, may be read by others.
+    Used by the session's thread; `error` may be read by others.
     """
 
-    def __init__(self, walks: Mapping[str, Walk], tally: Tally) -> None:
-        self._walks, self._tally = walks, tally
+    def __init__(self, walks: Mapping[str, Walk], tallies: Mapping[str, Tally]) -> None:
+        self._walks, self._tallies = walks, tallies
         self.error: ContextError | None = None
         self._odd = ""
-        self.heavy: Lint | None = None
 
     def begin(self, exchange: Exchange, metadata: Metadata) -> Service:
         """Serves FileSync/DiffCopy."""
@@ -62,7 +60,7 @@ class Sender:
         exclude = Ignore.of(options["exclude-patterns"]) if options["exclude-patterns"] else None
         follow = options["followpaths"]
         found = walk.selected(options["include-patterns"], exclude, follow)
-        return _Sending(self, exchange, found, is_counted=name == CONTEXT and follow != [IGNORE])
+        return _Sending(self, exchange, found, self._tallies.get(name) if follow != [IGNORE] else None)
 
     def refusal(self, said: str) -> ContextError | None:
         """Why a build failed whose engine takes no names but UTF-8 (from 28 on); None if it is not for that."""
@@ -80,21 +78,12 @@ class Sender:
         """A path, or where a link leads to, that is not UTF-8."""
         self._odd = self._odd or path
 
-    def told(self, found: Sequence[Found]) -> None:
-        """All of a folder is told."""
-        self._tally.told(found)
-        self.heavy = heavy(found) or self.heavy
-
-    def took(self, file: Found, digest: bytes) -> None:
-        """A file has travelled."""
-        self._tally.took(file, digest)
-
 
 class _Sending:
-    """One call."""
+    """One call. tally: None for what does not count."""
 
-    def __init__(self, sender: Sender, exchange: Exchange, found: Iterator[Found], *, is_counted: bool) -> None:
-        self._sender, self._exchange, self._is_counted = sender, exchange, is_counted
+    def __init__(self, sender: Sender, exchange: Exchange, found: Iterator[Found], tally: Tally | None) -> None:
+        self._sender, self._exchange, self._tally = sender, exchange, tally
         self._found: Iterator[Found] | None = found
         self._told: list[Found] = []
         self._asked: deque[int] = deque()
@@ -141,8 +130,8 @@ class _Sending:
         if len(files) < _TELL:
             self._found = None
             messages.append(STATS_END)
-            if self._is_counted:
-                self._sender.told(self._told)
+            if self._tally:
+                self._tally.told(self._told)
         self._exchange.send(*messages)
 
     def _stat(self, file: Found) -> bytes:
@@ -179,8 +168,8 @@ class _Sending:
                     content.update(data)
                     yield data_packet(number, data)
             yield data_packet(number)
-            if self._is_counted:
-                self._sender.took(file, content.digest())
+            if self._tally:
+                self._tally.took(file, content.digest())
 
 
 def _is_text(name: bytes) -> bool:

@@ -3,15 +3,16 @@
 tally.told(files); tally.took(file, digest)  by whoever sends
 tally.sent → Sent                            `image.build.context`
 tally.found, tally.digests                   all that the engine was told of, and what is known of the content of what travelled
-heavy(files)                                 what is said of a context that is too big, before it is sent
+tally.warnings                               what is said of contexts that are too big, before they are sent
+tally.named["lib"]                           the same for a folder of `--build-context lib=…`
 """
 
 from __future__ import annotations
 
 import heapq
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import Final
 
@@ -30,7 +31,7 @@ class Sent:
     """files: regular files that the engine was told of; size: their bytes. sent_files, sent_size: of those that travelled.
 
     largest: the ten largest that travelled, as (path, size). BuildKit is told of what the Dockerfile's instructions name, and takes what it
-    has not; a classic builder is sent everything.
+    has not; a classic builder is sent everything. named: the same of the folders among the named contexts (`--build-context`).
     """
 
     files: int = 0
@@ -38,12 +39,19 @@ class Sent:
     sent_files: int = 0
     sent_size: int = 0
     largest: tuple[tuple[str, int], ...] = ()
+    named: Mapping[str, Sent] = field(default_factory=dict)
 
 
 class Tally:
-    """Counts for one build. Written by one thread; `sent` may be read by another."""
+    """Counts for one build. name: of a named context, "" for the build's own. named: names of those that the build has besides it.
 
-    def __init__(self) -> None:
+    Written by one thread; `sent` and `warnings` may be read by another.
+    """
+
+    def __init__(self, name: str = "", named: Iterable[str] = ()) -> None:
+        self.name = name
+        self.named = {one: Tally(one) for one in named}
+        self._warnings: tuple[Lint, ...] = ()
         self._files = self._size = self._sent_files = self._sent_size = 0
         self._largest: list[tuple[int, str]] = []
         self.found: list[Found] = []
@@ -54,13 +62,25 @@ class Tally:
     def sent(self) -> Sent:
         """So far."""
         largest = tuple((path, count) for count, path in sorted(self._largest, key=lambda item: (-item[0], item[1])))
-        return Sent(self._files, self._size, self._sent_files, self._sent_size, largest)
+        named = {name: one.sent for name, one in self.named.items()}
+        return Sent(self._files, self._size, self._sent_files, self._sent_size, largest, named)
+
+    @property
+    def warnings(self) -> tuple[Lint, ...]:
+        """So far, of named contexts too."""
+        return (*self._warnings, *(said for one in self.named.values() for said in one.warnings))
+
+    @property
+    def each(self) -> dict[str, Tally]:
+        """By name, those of which the engine was told."""
+        return {one.name: one for one in (self, *self.named.values()) if one.is_told}
 
     def told(self, found: Sequence[Found]) -> None:
         """An engine knows of these; folders and links do not count."""
         self._files += sum(file.is_file for file in found)
         self._size += sum(file.size for file in found)
         self.found += found
+        self._warnings += tuple(filter(None, [heavy(found, self.name)]))
         self.is_told = True
 
     def took(self, file: Found, digest: bytes) -> None:
@@ -77,8 +97,8 @@ def hashing() -> blake2b:
     return blake2b(digest_size=_DIGEST)
 
 
-def heavy(files: Sequence[Found]) -> Lint | None:
-    """What is to be said of a context over 500 MB, with the folders that make it so; None for any other."""
+def heavy(files: Sequence[Found], name: str = "") -> Lint | None:
+    """What is to be said of a context over 500 MB, with the folders that make it so; None for any other. name: of a named context."""
     total = sum(file.size for file in files)
     if total <= HEAVY:
         return None
@@ -88,5 +108,8 @@ def heavy(files: Sequence[Found]) -> Lint | None:
             first, slash, _ = file.path.partition("/")
             folders[first + slash] += file.size
     biggest = ", ".join(f"{name} {size(count)}" for name, count in folders.most_common(_NAMED))
-    detail = "Name what the image does not need in .dockerignore; `image.build.context` says what was sent."
-    return Lint("", f"The build context has {size(total)}: {biggest}", (detail,))
+    where, report = (
+        ("its .dockerignore", f"image.build.context.named['{name}']") if name else (".dockerignore", "image.build.context")
+    )
+    detail = f"Name what the image does not need in {where}; `{report}` says what was sent."
+    return Lint("", f"The build context {f'{name} ' if name else ''}has {size(total)}: {biggest}", (detail,))

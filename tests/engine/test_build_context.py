@@ -13,7 +13,7 @@ import pytest
 
 import dockerlab
 from dockerlab import Build
-from dockerlab.builds import sending
+from dockerlab.builds.tally import Tally
 from dockerlab.client import Client
 from dockerlab.errors import BuildError, ContextError
 
@@ -174,13 +174,13 @@ def then(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], object]], No
     """Lets something happen once the engine was told of the context, and before it asks for a file."""
 
     def hook(happen: Callable[[], object]) -> None:
-        told = sending.Sender.told
+        told = Tally.told
 
         def hooked(*arguments: Any) -> None:
             told(*arguments)
             happen()
 
-        monkeypatch.setattr(sending.Sender, "told", hooked)
+        monkeypatch.setattr(Tally, "told", hooked)
 
     return hook
 

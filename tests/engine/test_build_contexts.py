@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import shutil
 import tarfile
 import threading
 import time
@@ -17,6 +18,7 @@ import pytest
 import dockerlab
 from dockerlab import Build, hijacking
 from dockerlab.builds import reading, sending
+from dockerlab.builds.tally import Sent
 from dockerlab.client import Client
 from dockerlab.errors import BuildError, ContextError, EngineGone, UsageError
 from dockerlab.testing.shell import Shell
@@ -94,6 +96,8 @@ def test_a_folder(client: Client, lib: Path, unique: str, monkeypatch: pytest.Mo
     record = build(client, text, build_contexts=["lib=./lib"])
     assert said(record) == ["a", unique, f"{unique}a"]
     assert (record.builder, record.context.files) == ("buildkit", 0)
+    size = len(unique) + len("*.log\n")
+    assert record.context.named == {"lib": Sent(2, size, 2, size, (("a", len(unique)), (".dockerignore", 6)))}
     assert states(record) == {1: "cached", 2: "done", 3: "done", 4: "done"}
 
 
@@ -105,6 +109,30 @@ def test_beside_the_builds_own_with_secrets(client: Client, lib: Path, tmp_path:
     record = build(client, text, context=tmp_path / "own", build_contexts={"lib": lib}, secret={"s": SECRET})
     assert said(record) == [f"own {unique}{unique}{len(SECRET)}"]
     assert record.context.largest == (("a", 20),)
+    assert record.context.named["lib"].largest == (("a", len(unique)),)
+
+
+@pytest.mark.usefixtures("contexts")
+def test_a_warning_of_one_that_is_too_big_comes_before_it_is_sent(client: Client, lib: Path, tmp_path: Path) -> None:
+    for place in (lib / "data", tmp_path / "own" / "models"):
+        place.mkdir(parents=True)
+        with (place / "big").open("wb") as file:
+            file.truncate(4 << 30)
+    reports: list[Build] = []
+
+    def interrupt(record: Build) -> None:
+        reports.append(record)
+        if len(record.warnings) == 2:
+            raise KeyboardInterrupt
+
+    text = "FROM busybox\nCOPY --from=lib data /data\nCOPY models /models\n"
+    with pytest.raises(KeyboardInterrupt):
+        build(client, text, context=tmp_path / "own", build_contexts={"lib": lib}, progress=interrupt)
+    own, named = sorted(reports[-1].warnings, key=lambda lint: "lib" in lint.text)
+    assert own.text == "The build context has 4.3 GB: models/ 4.3 GB"
+    assert named.text == "The build context lib has 4.3 GB: data/ 4.3 GB"
+    assert "image.build.context.named['lib']" in named.detail[0]
+    assert reports[-1].context.named["lib"].size == 4 << 30
 
 
 @pytest.mark.usefixtures("contexts")
@@ -161,10 +189,16 @@ def test_why_steps_ran(client: Client, lib: Path, unique: str) -> None:
     assert again(lib) == {}
     (lib / "a").write_text(f"other {unique}")
     assert again(lib) == {
-        2: ("unknown", "what the build context lib holds may have changed: nothing else did"),
+        2: ("files", "1 file of context lib changed: a (modified)"),
         3: ("step", "because line 2 ran: COPY --from=lib / /lib/"),
     }
     (lib / "b").write_text(unique)
+    (lib / "a").touch()
+    assert again(lib)[2] == ("files", "1 file of context lib changed: b (added)")
+    shutil.copytree(lib, copy := lib.parent / "copy")
+    assert again(copy) == {}, "another folder with the same files"
+    (lib / "b").write_text(f"other {unique}")
+    assert again(lib)[2] == ("files", "1 file of context lib changed: b (modified)")
     assert again(f"docker-image://{TAG}")[2] == ("argument", "the value of --build-context lib changed")
 
 

@@ -20,7 +20,10 @@ from dockerlab.builds.tally import Tally, hashing
 from dockerlab.builds.walking import Walk
 from dockerlab.dockerfile import parse
 
-FILES = {"a": File(1, 2, 3, 0o100644, "d1"), "bad\udcff": File(1, 2, 3, 0o100644, "")}
+FILES = {
+    "": {"a": File(1, 2, 3, 0o100644, "d1"), "bad\udcff": File(1, 2, 3, 0o100644, "")},
+    "lib": {"a": File(1, 2, 3, 0o100644, "d2")},
+}
 
 
 def past(text: str = "FROM b AS x\nARG A=1\nRUN x $A\n", mark: str = "m", **args: str | None) -> Past:
@@ -122,7 +125,7 @@ def test_files_of_another_build_are_not_taken_for_this_ones(tmp_path: Path) -> N
 def test_two_that_write_at_once_leave_a_whole_one(tmp_path: Path) -> None:
     def write(number: int) -> None:
         for _ in range(30):
-            Memory(tmp_path).keep(slots("app"), past(mark=f"m{number}"), {f"file {number}": File(number, 0, 0, 0)})
+            Memory(tmp_path).keep(slots("app"), past(mark=f"m{number}"), {"": {f"file {number}": File(number, 0, 0, 0)}})
 
     threads = [threading.Thread(target=write, args=(number,)) for number in range(3)]
     for thread in threads:
@@ -131,7 +134,7 @@ def test_two_that_write_at_once_leave_a_whole_one(tmp_path: Path) -> None:
         found = Memory(tmp_path).recall(slots("app"))
         if found is not None:
             files = Memory(tmp_path).files(found)
-            assert files is None or [*files] == [f"file {found.mark[1:]}"]
+            assert files is None or [*files[""]] == [f"file {found.mark[1:]}"]
     for thread in threads:
         thread.join()
     assert Memory(tmp_path).recall(slots("app")) is not None
@@ -159,11 +162,11 @@ def test_the_folder_of_each_platform() -> None:
 # The digests of files
 
 
-def told(place: Path, sent: dict[str, bytes] | None = None) -> Tally:
+def told(place: Path, sent: dict[str, bytes] | None = None) -> dict[str, Tally]:
     tally = Tally()
     tally.told([*Walk(place, {"cell": b"content"}).selected()])
     tally.digests.update(sent or {})
-    return tally
+    return {"": tally}
 
 
 def digest(data: bytes) -> str:
@@ -179,23 +182,23 @@ def test_what_is_unchanged_is_not_read_again(tmp_path: Path) -> None:
         os.utime(tmp_path / name, ns=(10**18, 10**18))
     (tmp_path / "link").symlink_to("read")
     now = time.time_ns()
-    first = remembering._files(told(tmp_path, {"sent": bytes(16)}), {}, 0, 60)
+    first = remembering._files(told(tmp_path, {"sent": bytes(16)}), {}, 0, 60)[""]
     assert first["read"].digest == digest(b"read")
     assert first["cell"].digest == digest(b"content")
     assert (first["sent"].digest, first["link"].digest, first["folder/"].size) == ("00" * 16, "→read", 0)
     known = {**first, "folder/kept": first["folder/kept"]._replace(digest="known")}
-    assert remembering._files(told(tmp_path), known, now, 60)["folder/kept"].digest == "known"
+    assert remembering._files(told(tmp_path), {"": known}, now, 60)[""]["folder/kept"].digest == "known"
     os.utime(tmp_path / "folder/kept", ns=(10**18, 10**18 + 1))
-    assert remembering._files(told(tmp_path), known, now, 60)["folder/kept"].digest == digest(b"folder/kept")
+    assert remembering._files(told(tmp_path), {"": known}, now, 60)[""]["folder/kept"].digest == digest(b"folder/kept")
 
 
 def test_a_file_that_changed_as_it_was_looked_at_is_read_again(tmp_path: Path) -> None:
     (tmp_path / "a").write_text("a")
     changed = (tmp_path / "a").stat().st_mtime_ns
-    first = remembering._files(told(tmp_path), {}, 0, 60)
+    first = remembering._files(told(tmp_path), {}, 0, 60)[""]
     known = {"a": first["a"]._replace(digest="known")}
-    assert remembering._files(told(tmp_path), known, changed + 1, 60)["a"].digest == digest(b"a")
-    assert remembering._files(told(tmp_path), known, changed + 3 * 10**9, 60)["a"].digest == "known"
+    assert remembering._files(told(tmp_path), {"": known}, changed + 1, 60)[""]["a"].digest == digest(b"a")
+    assert remembering._files(told(tmp_path), {"": known}, changed + 3 * 10**9, 60)[""]["a"].digest == "known"
 
 
 def test_a_file_that_changed_after_it_was_told_has_no_digest(tmp_path: Path) -> None:
@@ -203,17 +206,30 @@ def test_a_file_that_changed_after_it_was_told_has_no_digest(tmp_path: Path) -> 
     tally = told(tmp_path)
     (tmp_path / "a").write_text("longer")
     (tmp_path / "b").write_text("b")
-    assert remembering._files(tally, {}, 0, 60)["a"].digest == ""
+    assert remembering._files(tally, {}, 0, 60)[""]["a"].digest == ""
     (tmp_path / "a").unlink()
-    assert remembering._files(tally, {}, 0, 60)["a"].digest == ""
+    assert remembering._files(tally, {}, 0, 60)[""]["a"].digest == ""
 
 
 def test_the_mark_tells_a_touched_file_and_another_content_of_a_cell(tmp_path: Path) -> None:
     (tmp_path / "a").write_text("a")
-    before = remembering._mark(told(tmp_path).found)
-    assert remembering._mark(told(tmp_path).found) == before
+    before = remembering._mark(told(tmp_path))
+    assert remembering._mark(told(tmp_path)) == before
     os.utime(tmp_path / "a", ns=(1, 1))
-    touched = remembering._mark(told(tmp_path).found)
+    touched = remembering._mark(told(tmp_path))
     assert touched != before
-    cell = [*Walk(tmp_path, {"cell": b"CONTENT"}).selected()]
-    assert remembering._mark(cell) != touched
+    cell = Tally()
+    cell.told([*Walk(tmp_path, {"cell": b"CONTENT"}).selected()])
+    assert remembering._mark({"": cell}) != touched
+    assert remembering._mark({"lib": cell}) != remembering._mark({"": cell})
+
+
+def test_what_was_not_told_is_kept() -> None:
+    one, two, three = (File(size, 0, 0, 0) for size in (1, 2, 3))
+    old = {"": {"a": one, "b": one}, "lib": {"c": one}}
+    assert remembering._with_untold({"": {"a": two}, "new": {"d": three}}, old, each=False) == {
+        "": {"a": two},
+        "lib": {"c": one},
+        "new": {"d": three},
+    }
+    assert remembering._with_untold({"": {"a": two}}, old, each=True) == {"": {"a": two, "b": one}, "lib": {"c": one}}

@@ -17,7 +17,10 @@ FILE, LINK = 0o100644, 0o120777
 
 @dataclass(frozen=True)
 class Made:
-    """One build. ran: the lines that were worked on; the others are cached. states: where they are neither. contexts: named ones."""
+    """One build. ran: the lines that were worked on; the others are cached. states: where they are neither.
+
+    contexts: named ones. named: their files, for those that the engine was told of.
+    """
 
     text: str
     ran: str = ""
@@ -29,6 +32,7 @@ class Made:
     platform: str = ""
     builder: str = "buildkit"
     contexts: tuple[str, ...] = ()
+    named: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     anew: tuple[str, ...] = ()
 
     @property
@@ -51,17 +55,21 @@ class Made:
         return replace(stage, instructions=tuple(done))
 
     @property
-    def context(self) -> dict[str, File]:
-        return {path: File(0, 0, 0, LINK if text.startswith("→") else FILE, text) for path, text in self.files.items()}
+    def told(self) -> dict[str, dict[str, File]]:
+        return {
+            name: {path: File(0, 0, 0, LINK if text.startswith("→") else FILE, text) for path, text in files.items()}
+            for name, files in {"": self.files, **self.named}.items()
+        }
 
 
 def explained(before: Made | None, now: Made, *, no_cache: bool = False) -> tuple[Reason, ...]:
-    changes = difference(before.context, now.context) if before else None
+    changes = {name: difference(before.told[name], now.told[name]) for name in now.told if name in before.told} if before else {}
     return reasons(now.inputs, before.inputs if before else None, changes, name="app", no_cache=no_cache, anew=now.anew)
 
 
 BASE = "FROM busybox\nARG WHO=me\nCOPY src /src\nRUN make\nRUN test\n"
 NAMED = "FROM busybox\nCOPY --from=lib / /\nRUN make\n"
+TWO_NAMED = "FROM b\nCOPY --from=lib src /\nCOPY --from=more src /\nRUN --mount=from=lib,source=a,target=/l make\n"
 ON_NAMED = "FROM lib AS one\nRUN make\nFROM one\nRUN test\n"
 PRUNED = "no input changed: the cache was pruned, or comes from elsewhere"
 UNSEEN = "what the build context lib holds may have changed: nothing else did"
@@ -293,6 +301,38 @@ CASES: dict[str, tuple[Made, Made, dict[int, str]]] = {
         Made(NAMED, contexts=("lib=.",)),
         Made(NAMED, "2", contexts=("lib=docker-image://x",)),
         {2: "the value of --build-context lib changed"},
+    ),
+    "files of a named context": (
+        Made(NAMED, contexts=("lib=.",), named={"lib": {"a": "1", "b": "1"}}),
+        Made(NAMED, "2 3", contexts=("lib=.",), named={"lib": {"a": "2", "c": "1"}}),
+        {
+            2: "3 files of context lib changed: a (modified), c (added), b (removed)",
+            3: "because line 2 ran: COPY --from=lib / /",
+        },
+    ),
+    "a named context in which nothing changed": (
+        Made(NAMED, contexts=("lib=.",), named={"lib": {"a": "1"}}),
+        Made(NAMED, "2 3", contexts=("lib=.",), named={"lib": {"a": "1"}}),
+        {2: PRUNED, 3: "because line 2 ran: COPY --from=lib / /"},
+    ),
+    "files of a named context that a step does not take": (
+        Made(TWO_NAMED, contexts=("lib=.", "more=."), named={"lib": {"src/a": "1", "a": "1"}, "more": {"src/a": "1"}}),
+        Made(TWO_NAMED, "2 3 4", contexts=("lib=.", "more=."), named={"lib": {"src/a": "1", "a": "2"}, "more": {"src/a": "2"}}),
+        {2: PRUNED, 3: "1 file of context more changed: src/a (modified)", 4: "1 file of context lib changed: a (modified)"},
+    ),
+    "a step that is in the cache with other files of a named context": (
+        Made(NAMED, contexts=("lib=.",), named={"lib": {"a": "1"}}),
+        Made(NAMED, "3", contexts=("lib=.",), named={"lib": {"a": "2"}}),
+        {3: "because line 2 changed: COPY --from=lib / /"},
+    ),
+    "files of a named context that is a base": (
+        Made(ON_NAMED, contexts=("lib=.",), named={"lib": {"a": "1"}}),
+        Made(ON_NAMED, "2 4", contexts=("lib=.",), named={"lib": {"a": "2"}}),
+        {
+            1: "1 file of context lib changed: a (modified)",
+            2: "because files of context lib changed (line 1)",
+            4: "because line 2 ran: RUN make",
+        },
     ),
     "a mount of a named context": (
         Made("FROM b\nRUN --mount=from=lib,target=/l make\n", contexts=("lib=.",)),
