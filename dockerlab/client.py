@@ -24,52 +24,23 @@ import os
 import re
 import shlex
 import sys
-from collections.abc import Iterator, Mapping, MutableMapping, Sequence
+from collections.abc import Iterator, MutableMapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
-from typing import Any
-from urllib.parse import urlsplit
 
 import docker
 import docker.errors
 import requests
 import urllib3
-from docker.context import ContextAPI
-from docker.tls import TLSConfig
 
 from dockerlab import embedded
-from dockerlab.errors import Conflict, EngineError, EngineGone, NoEngine, NotFound, UsageError, printable
+from dockerlab.endpoints import Endpoint, endpoints, is_url
+from dockerlab.errors import Conflict, EngineError, EngineGone, NoEngine, NotFound, printable
 from dockerlab.transport import API, SSHError, ssh_command
 
 PROBE_SECONDS = 10
 ANSWER_SECONDS = 120
-_SCHEMES = ("unix://", "tcp://", "ssh://", "npipe://", "http://", "https://")
-
-
-@dataclass(frozen=True)
-class Endpoint:
-    """An address at which an engine may answer. source: why it is looked at, for people."""
-
-    url: str
-    source: str
-    tls: TLSConfig | None = None
-
-    @property
-    def is_local(self) -> bool:
-        """Whether the engine's published ports are this machine's."""
-        return self.url.startswith(("unix://", "npipe://")) or self.host.startswith("127.") or self.host in ("localhost", "::1")
-
-    @property
-    def is_there(self) -> bool:
-        """Whether a socket is there as far as this user can see; yes for what is no socket."""
-        return not self.url.startswith("unix://") or os.path.exists(self.url.removeprefix("unix://"))
-
-    @property
-    def host(self) -> str:
-        """The host that published ports are reached at; 127.0.0.1 for a socket or a pipe."""
-        return "127.0.0.1" if self.url.startswith(("unix://", "npipe://")) else urlsplit(self.url).hostname or "127.0.0.1"
 
 
 @dataclass(frozen=True)
@@ -81,7 +52,7 @@ class Attempt:
     hint: str
 
     def __str__(self) -> str:
-        return f"{self.endpoint.url}  ({self.endpoint.source}): {self.answer}"
+        return f"{self.endpoint}  ({self.endpoint.source}): {self.answer}"
 
 
 class Client(docker.DockerClient):
@@ -129,6 +100,8 @@ def connect(target: str | None = None) -> Client:
 
 def reach(endpoint: Endpoint) -> Client | Attempt:
     """A client to the engine at one endpoint, or what was met there."""
+    if endpoint.has_password:
+        return Attempt(endpoint, "an engine takes no password in its address", _KEYS)
     try:
         return Client(endpoint)
     except (docker.errors.DockerException, requests.exceptions.RequestException, OSError, ValueError) as error:
@@ -164,7 +137,7 @@ def use(target: str) -> Client:
 
 def set_environment(target: str, url: str, environ: MutableMapping[str, str]) -> None:
     """Configures `target` in `environ`: a context by DOCKER_CONTEXT, since it may carry certificates, a URL by DOCKER_HOST."""
-    if _is_url(target) or target == embedded.TARGET:
+    if is_url(target) or target == embedded.TARGET:
         environ["DOCKER_HOST"] = url
         environ.pop("DOCKER_CONTEXT", None)
     else:
@@ -172,102 +145,8 @@ def set_environment(target: str, url: str, environ: MutableMapping[str, str]) ->
         environ.pop("DOCKER_HOST", None)
 
 
-def endpoints(target: str | None, environ: Mapping[str, str]) -> list[Endpoint]:
-    """Where to look for an engine, first choice first; one endpoint where one is configured.
-
-    Raises UsageError for a context that does not exist or cannot be read.
-    """
-    if target and _is_url(target):
-        return [Endpoint(_url(target), "as asked", _tls(target, environ))]
-    if target:
-        return [_context_endpoint(target, "as asked")]
-    if host := environ.get("DOCKER_HOST"):
-        return [Endpoint(_url(host), "DOCKER_HOST", _tls(host, environ))]
-    if context := environ.get("DOCKER_CONTEXT"):
-        return [_context_endpoint(context, "DOCKER_CONTEXT")]
-    current = _configured_context(environ)
-    if current and current != "default":
-        return [_context_endpoint(current, "current docker context")]
-    return _usual_sockets(environ, sys.platform)
-
-
-def _is_url(target: str) -> bool:
-    return target.startswith((*_SCHEMES, "/"))
-
-
-def _url(target: str) -> str:
-    return f"unix://{target}" if target.startswith("/") else target
-
-
-def _tls(url: str, environ: Mapping[str, str]) -> TLSConfig | None:
-    """TLS as the environment asks for it; the `docker` command reads the same variables."""
-    verify = bool(environ.get("DOCKER_TLS_VERIFY"))
-    certificates = environ.get("DOCKER_CERT_PATH")
-    if not url.startswith(("tcp://", "https://")) or not (verify or certificates):
-        return None
-    folder = Path(certificates or os.path.expanduser("~/.docker"))
-    pair = (str(folder / "cert.pem"), str(folder / "key.pem"))
-    try:
-        return TLSConfig(client_cert=pair, ca_cert=str(folder / "ca.pem") if verify else None, verify=verify)
-    except docker.errors.TLSParameterError as error:
-        raise UsageError(f"the engine's TLS certificates in {folder} cannot be used", evidence=[str(error).splitlines()[0]],
-                         hint="DOCKER_CERT_PATH names a folder with ca.pem, cert.pem and key.pem.") from error  # fmt: skip
-
-
-def _configured_context(environ: Mapping[str, str]) -> str | None:
-    from docker.utils.config import load_general_config
-
-    folder = environ.get("DOCKER_CONFIG")
-    name = load_general_config(os.path.join(folder, "config.json") if folder else None).get("currentContext")
-    return name if isinstance(name, str) else None
-
-
-def _context_endpoint(name: str, source: str) -> Endpoint:
-    label = f"docker context '{name}'" if source == "as asked" else f"{source} '{name}'"
-    api: Any = ContextAPI
-    try:
-        context = api.get_context(name)
-        known = sorted(known.name for known in api.contexts()) if context is None else []
-    except Exception as error:
-        raise UsageError(
-            f"docker context '{name}' cannot be read", evidence=[str(error)], hint="See: docker context inspect"
-        ) from error
-    if context is None:
-        raise UsageError(
-            f"there is no docker context '{name}'",
-            hint=f"Known contexts: {', '.join(known)}; `{embedded.TARGET}` is {embedded.NAME}. "
-            "A URL starts with unix://, tcp:// or ssh://.",
-        )
-    return Endpoint(context.Host, label, context.TLSConfig)
-
-
-def _usual_sockets(environ: Mapping[str, str], platform: str) -> list[Endpoint]:
-    if platform == "win32":
-        pipes = (
-            ("docker_engine", "default pipe"),
-            ("dockerDesktopLinuxEngine", "Docker Desktop"),
-            ("podman-machine-default", "Podman"),
-        )
-        return [Endpoint(f"npipe:////./pipe/{pipe}", source) for pipe, source in pipes]
-    home = environ.get("HOME") or os.path.expanduser("~")  # a user without a home has "~", where nothing is
-    found = [("/var/run/docker.sock", "default socket")]
-    runtime = environ.get("XDG_RUNTIME_DIR") or (f"/run/user/{os.getuid()}" if platform == "linux" else None)
-    if runtime:
-        found.append((f"{runtime}/docker.sock", "rootless Docker"))
-    found.append((f"{home}/.docker/run/docker.sock", "Docker Desktop or rootless Docker"))
-    found.append((f"{home}/.docker/desktop/docker.sock", "Docker Desktop"))
-    if runtime:
-        found.append((f"{runtime}/podman/podman.sock", "rootless Podman"))
-    if platform == "linux":
-        found.append(("/run/podman/podman.sock", "Podman"))
-    else:
-        found.append((f"{home}/.local/share/containers/podman/machine/podman.sock", "Podman machine"))
-    usual = [Endpoint(f"unix://{path}", source) for path, source in found]
-    ours = embedded.address(environ, platform)
-    return [*usual, Endpoint(ours, embedded.NAME)] if ours else usual
-
-
 _NO_SOCKET = "no socket there"
+_KEYS = "By tcp it knows its clients by their certificates (DOCKER_TLS_VERIFY, DOCKER_CERT_PATH), by ssh by a key or an agent."
 _LOGS = "Its log: `dockerlab engine logs`."
 _START = {
     "linux": "Start it (`sudo systemctl start docker`, or `podman system service --time=0` for Podman)",

@@ -25,7 +25,8 @@ from typing import Any
 import requests
 
 from dockerlab import embedded, engines
-from dockerlab.client import Attempt, Endpoint, endpoints, or_embedded, reach
+from dockerlab.client import Attempt, or_embedded, reach
+from dockerlab.endpoints import Endpoint, endpoints
 from dockerlab.errors import DockerlabError
 from dockerlab.faces import doctor as faces
 from dockerlab.faces.doctor import Finding
@@ -99,9 +100,9 @@ def _engine(place: Endpoint) -> Finding:
         return Finding(_ENGINE, False, str(reached), cost, or_embedded(reached.hint))
     with closing(reached) as client:
         try:
-            return Finding(_ENGINE, True, f"{engines.show(client=client).title} at {place.url} ({place.source})")
+            return Finding(_ENGINE, True, f"{engines.show(client=client).title} at {place} ({place.source})")
         except DockerlabError as error:
-            return Finding(_ENGINE, False, f"{place.url}: {error.message}", "it may answer no other question", error.hint or "")
+            return Finding(_ENGINE, False, f"{place}: {error.message}", "it may answer no other question", error.hint or "")
 
 
 def _own(platform: str) -> list[Finding]:

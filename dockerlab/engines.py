@@ -33,9 +33,9 @@ class Engine(Shown):
     """An engine that answered.
 
     name: "Docker Engine", "Podman", or what it calls itself. platform: "linux/amd64". image_store: "overlay2 (graph driver)" or
-    "overlayfs (containerd snapshotter)". cgroup: "1", "2", or "" where it says none. url: where it was reached. source: why it was
-    looked for there. is_local: whether its published ports are this machine's. isolation: what keeps containers apart, where the engine
-    says so: "namespaces", "supervised". warnings: what it says that it cannot do.
+    "overlayfs (containerd snapshotter)". cgroup: "1", "2", or "" where it says none. url: where it was reached, without a password.
+    source: why it was looked for there. is_local: whether its published ports are this machine's. isolation: what keeps containers apart,
+    where the engine says so: "namespaces", "supervised". warnings: what it says that it cannot do.
     """
 
     name: str
@@ -117,7 +117,7 @@ def engine(client: Client, version: Mapping[str, Any], info: Mapping[str, Any]) 
         image_store=_image_store(info),
         cgroup=str(info.get("CgroupVersion") or ""),
         is_rootless=bool(info.get("Rootless")) or "name=rootless" in (info.get("SecurityOptions") or []),
-        url=client.endpoint.url,
+        url=client.endpoint.shown,
         source=client.endpoint.source,
         is_local=client.endpoint.is_local,
         isolation=_isolation(info),

@@ -24,14 +24,26 @@ message a reader can use. Foreign errors (docker-py's, requests') are mapped to 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
+MASK = "***"
+_PASSWORD = re.compile(r"(://[^\s/:@]*):[^\s/]*@")
 _BOLD_RED, _BOLD, _PLAIN = "\x1b[1;31m", "\x1b[1m", "\x1b[0m"
+
+
+def without_passwords(text: str) -> str:
+    """`text` with `***` for the password in each address, `tcp://user:password@host`."""
+    return _PASSWORD.sub(rf"\1:{MASK}@", text)
 
 
 def printable(text: str) -> str:
     """`text` with control characters shown as `\\x1b`, so that no text from outside can steer a terminal."""
     return "".join(c if c in "\n\t" or (c.isprintable()) else c.encode("unicode_escape").decode() for c in text)
+
+
+def _shown(text: str) -> str:
+    return printable(without_passwords(text))
 
 
 class DockerlabError(Exception):
@@ -55,11 +67,11 @@ class DockerlabError(Exception):
         hint: str | None = None,
         status: int | None = None,
     ) -> None:
-        super().__init__(printable(message))
-        self.message = printable(message)
-        self.place = tuple(printable(line) for line in place)
-        self.evidence = tuple(printable(line) for line in evidence)
-        self.hint = printable(hint) if hint else None
+        self.message = _shown(message)
+        super().__init__(self.message)
+        self.place = tuple(map(_shown, place))
+        self.evidence = tuple(map(_shown, evidence))
+        self.hint = _shown(hint) if hint else None
         if status is not None:
             self.status = status
         for line in self.lines()[1:]:

@@ -19,7 +19,7 @@ PACKAGE = ROOT / "dockerlab"
 
 # Rooms that each room may import, besides itself.
 _PURE = {"errors", "reference", "dockerfile", "image", "wire", "faces"}
-_CLIENT = {"drawing", "embedded", "transport", "client", "engines", "hijacking", "duplex", "stream", "images"}
+_CLIENT = {"drawing", "embedded", "endpoints", "transport", "client", "engines", "hijacking", "duplex", "stream", "images"}
 _VERBS = {"builds", "containers", "standins"}
 ROOMS: dict[str, set[str]] = {
     "errors": set(),
@@ -31,7 +31,8 @@ ROOMS: dict[str, set[str]] = {
     "drawing": set(),
     "embedded": {"errors"},
     "transport": {"errors"},
-    "client": {"errors", "embedded", "transport"},
+    "endpoints": {"errors", "embedded"},
+    "client": {"errors", "embedded", "endpoints", "transport"},
     "engines": {"errors", "embedded", "client", "faces"},
     "stream": {"errors", "client", "hijacking"},
     "duplex": set(),

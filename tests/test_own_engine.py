@@ -24,7 +24,7 @@ import docker
 import pytest
 from docker.models.containers import Container
 
-from dockerlab import client, standins
+from dockerlab import client, endpoints, standins
 from tests.engine import leftovers
 from tests.engines import find
 
@@ -108,7 +108,7 @@ def eventually(condition: Callable[[], object]) -> None:
 
 def no_other(place: Place) -> None:
     """Skips where an engine's usual socket is: ours would not be started."""
-    there = [endpoint.url for endpoint in client._usual_sockets(place.environ, sys.platform) if endpoint.is_there]
+    there = [endpoint.url for endpoint in endpoints.usual_sockets(place.environ, sys.platform) if endpoint.is_there]
     if there:
         pytest.skip(f"another engine's socket is there: {there[0]}")
 

@@ -233,4 +233,4 @@ def _guide(found: Point, container: Container, wanted: Sequence[str], shell: Seq
 def _docker(client: Client) -> Sequence[str]:
     """The `docker` command for an engine. Where DOCKER_HOST says which, a terminal may not know it."""
     url = client.endpoint.url
-    return ("docker",) if url == "unix:///var/run/docker.sock" else ("docker", "-H", url)
+    return ("docker",) if url == "unix:///var/run/docker.sock" else ("docker", "-H", client.endpoint.shown)

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from dockerlab.client import Endpoint
 from dockerlab.containers.ports import Published
+from dockerlab.endpoints import Endpoint
 
 _ANY = ("", "0.0.0.0", "::")
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from dockerlab.client import _usual_sockets
+from dockerlab.endpoints import usual_sockets
 from dockerlab.standins import machine
 from tests.browser.conftest import Lab, serving
 
@@ -57,7 +57,7 @@ def own_lab(request: pytest.FixtureRequest) -> Iterator[Lab]:
         environ |= {"HOME": str(folder), "XDG_RUNTIME_DIR": str(runtime)}
         if request.param == "supervised":
             environ["DOCKERLAB_ENGINE_ISOLATION"] = "supervised"
-        if there := [endpoint.url for endpoint in _usual_sockets(environ, sys.platform) if endpoint.is_there]:
+        if there := [endpoint.url for endpoint in usual_sockets(environ, sys.platform) if endpoint.is_there]:
             pytest.skip(f"another engine's socket is there: {there[0]}")
         try:
             with serving(folder, environ) as lab:

@@ -25,8 +25,9 @@ from pathlib import Path
 from typing import Any
 
 from dockerlab.builds.session import Exchange, Metadata, Refused, Session, Unary
-from dockerlab.client import Client, Endpoint
+from dockerlab.client import Client
 from dockerlab.dockerfile.ignore import Ignore
+from dockerlab.endpoints import Endpoint
 from dockerlab.wire import control, filesync, grpc, services, trace
 from dockerlab.wire.protobuf import decode, encode
 from tests.embedded.serving import Talk

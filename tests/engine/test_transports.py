@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 
 import dockerlab
-from dockerlab import Build
+from dockerlab import Build, engines
 from dockerlab.client import Client, connect
-from dockerlab.errors import EngineGone, NoEngine, UsageError
+from dockerlab.errors import EngineGone, NoEngine, NotFound, UsageError
 from tests.embedded.rungs import eventually
 from tests.engine.forwarder import Authority, Forwarder, authority, forwarding
 from tests.engine.sshd import serving
@@ -209,6 +209,18 @@ def is_interrupted(reached: Client, **options: Any) -> None:
     with pytest.raises(KeyboardInterrupt):
         build(reached, slow(), progress=interrupt, **options)
     assert not [thread.name for thread in threading.enumerate() if thread.name.startswith("dockerlab")]
+
+
+def test_a_token_in_an_address_is_not_shown(engine: Engine, client: Client) -> None:
+    """Of an engine that answers there: one goes by no user's name."""
+    token = f"canary{secrets.token_hex(8)}"
+    with forwarding(engine.url) as forwarder, closing(connect(forwarder.url.replace("//", f"//{token}@"))) as reached:
+        shown = engines.show(client=reached)
+        with pytest.raises(NotFound) as caught:
+            dockerlab.containers.get("dockerlab-test-none", client=reached)
+    said = [repr(shown), str(shown), shown._repr_html_(), str(shown.facts), repr(reached.endpoint), *caught.value.lines()]
+    assert not [text for text in said if "canary" in text]
+    assert "tcp://***@127.0.0.1" in str(shown)
 
 
 def test_certificates_of_an_engine_are_its_own(

@@ -8,13 +8,16 @@ import socket
 import subprocess
 import sys
 import threading
+import traceback
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from dockerlab import client, embedded
-from dockerlab.client import Endpoint, connect, endpoints, meaning, set_environment
+from dockerlab import client, doctor, embedded, engines
+from dockerlab import endpoints as places
+from dockerlab.client import connect, meaning, set_environment
+from dockerlab.endpoints import Endpoint, endpoints
 from dockerlab.errors import Conflict, EngineError, NoEngine, NotFound, UsageError
 
 
@@ -78,7 +81,7 @@ def test_a_broken_context_file_is_named(tmp_path: Path) -> None:
 
 def test_without_configuration_the_usual_sockets_are_tried() -> None:
     environ = {"HOME": "/home/me", "XDG_RUNTIME_DIR": "/run/user/1000", "DOCKERLAB_ENGINE_RUNTIME": "/run/ours"}
-    linux = [endpoint.url for endpoint in client._usual_sockets(environ, "linux")]
+    linux = [endpoint.url for endpoint in places.usual_sockets(environ, "linux")]
     assert linux == [
         "unix:///var/run/docker.sock",
         "unix:///run/user/1000/docker.sock",
@@ -88,8 +91,8 @@ def test_without_configuration_the_usual_sockets_are_tried() -> None:
         "unix:///run/podman/podman.sock",
         "unix:///run/ours/engine.sock",
     ]
-    assert client._usual_sockets(environ, "win32")[0].url == "npipe:////./pipe/docker_engine"
-    assert "unix:///home/me/.docker/run/docker.sock" in [e.url for e in client._usual_sockets({"HOME": "/home/me"}, "darwin")]
+    assert places.usual_sockets(environ, "win32")[0].url == "npipe:////./pipe/docker_engine"
+    assert "unix:///home/me/.docker/run/docker.sock" in [e.url for e in places.usual_sockets({"HOME": "/home/me"}, "darwin")]
 
 
 def test_no_socket(tmp_path: Path) -> None:
@@ -101,7 +104,7 @@ def test_no_socket(tmp_path: Path) -> None:
 
 def test_nothing_found_lists_all_that_was_tried(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     paths = [Endpoint(f"unix://{tmp_path}/{n}.sock", "default socket") for n in "ab"]
-    monkeypatch.setattr(client, "_usual_sockets", lambda environ, platform: paths)
+    monkeypatch.setattr(places, "usual_sockets", lambda environ, platform: paths)
     with pytest.raises(NoEngine) as caught:
         connect()
     assert len(caught.value.attempts) == 2
@@ -125,10 +128,10 @@ class Started:
         monkeypatch.setattr(sys, "platform", "linux")
         monkeypatch.setattr(client, "reach", self.reach)
         monkeypatch.setattr(embedded, "start", self.start)
-        usual = client._usual_sockets
+        usual = places.usual_sockets
         monkeypatch.setattr(
-            client,
-            "_usual_sockets",
+            places,
+            "usual_sockets",
             lambda *_: [Endpoint(f"unix://{self.socket}", "default socket"), usual(os.environ, "linux")[-1]],
         )
 
@@ -257,6 +260,45 @@ def test_use_sets_what_docker_reads() -> None:
     assert environ == {"DOCKER_HOST": "unix:///x.sock"}
     set_environment("far", "ssh://me@far", environ)
     assert environ == {"DOCKER_CONTEXT": "far"}
+
+
+@pytest.mark.parametrize(
+    ("address", "shown"),
+    [
+        ("tcp://user:canary@127.0.0.1:1", "tcp://user:***@127.0.0.1:1"),
+        ("tcp://:canary@127.0.0.1:1", "tcp://:***@127.0.0.1:1"),
+        ("tcp://user:can@canary/x:1@127.0.0.1", "tcp://user:***@127.0.0.1"),
+        ("tcp://user:can/canary@127.0.0.1:1", "tcp://user:***@127.0.0.1:1"),
+        ("tcp://user:x canary\n@", "tcp://user:***@"),
+        ("https://user:canary@127.0.0.1:1", "https://user:***@127.0.0.1:1"),
+        ("ssh://user:canary@127.0.0.1:1", "ssh://user:***@127.0.0.1:1"),
+        ("tcp://canarycanarycanary@127.0.0.1:1", "tcp://***@127.0.0.1:1"),
+        ("ssh://a-user-of-a-long-name@127.0.0.1:1", "ssh://a-user-of-a-long-name@127.0.0.1:1"),
+        ("ftp://user:canary@127.0.0.1:1", "ftp://user:***@127.0.0.1:1"),
+    ],
+)
+@pytest.mark.parametrize("way", ["argument", "DOCKER_HOST", "DOCKER_CONTEXT", "context"])
+def test_a_password_in_an_address_is_not_shown(
+    address: str, shown: str, way: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Neither where it is refused, nor in what is shown of an endpoint, nor in the traceback of plain Python."""
+    if way == "context":
+        add_context(tmp_path / "config", "far", address, current=True)
+    elif way != "argument":
+        monkeypatch.setenv(way, address)
+    with pytest.raises((NoEngine, UsageError)) as caught:
+        engines.use(address) if way == "argument" else connect()
+    everything = ["".join(traceback.format_exception(caught.value)), *caught.value.lines(), *caught.value._render_traceback_()]
+    everything += map(repr, getattr(caught.value, "attempts", ()))
+    everything += [f"{one!r} {one}" for one in (Endpoint(address, "as asked"), client.Attempt(Endpoint(address, ""), "", ""))]
+    everything.append("\n".join(f"{finding}" for finding in doctor._engines(os.environ)) if way != "argument" else "")
+    assert not [text for text in everything if "canary" in text]
+    assert shown in "\n".join(everything)
+
+
+def test_what_is_no_password_is_shown() -> None:
+    for url in ("unix:///a:b@c.sock", "npipe:////./pipe/a:b@c", "tcp://[::1]:2375", "ssh://me@far:22"):
+        assert str(Endpoint(url, "")) == url
 
 
 @pytest.mark.parametrize(

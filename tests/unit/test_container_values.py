@@ -12,7 +12,6 @@ from typing import Any
 
 import pytest
 
-from dockerlab.client import Endpoint
 from dockerlab.containers.address import address_of, url_of
 from dockerlab.containers.copying import extract, pack, split
 from dockerlab.containers.execution import _moment
@@ -22,6 +21,7 @@ from dockerlab.containers.output import Console
 from dockerlab.containers.page import Page, fetch
 from dockerlab.containers.ports import Published
 from dockerlab.containers.values import Change, Changes, Ports, Processes, Removed, Stats
+from dockerlab.endpoints import Endpoint
 from dockerlab.errors import UsageError
 from dockerlab.faces import container as faces
 from dockerlab.faces.container import Facts, PortLink

@@ -14,8 +14,8 @@ import pytest
 import requests
 
 from dockerlab import doctor, embedded
-from dockerlab.client import Endpoint
 from dockerlab.doctor import Diagnosis
+from dockerlab.endpoints import Endpoint
 from dockerlab.faces.doctor import Finding
 
 WORKS = {"namespaces": "", "proc": "", "overlay": "", "supervisor": ""}
@@ -170,7 +170,8 @@ def test_a_socket_that_our_own_engine_left_is_no_engine(monkeypatch: pytest.Monk
     with socket.socket(socket.AF_UNIX) as unheard:
         unheard.bind(str(tmp_path / "engine.sock"))
     monkeypatch.setattr(
-        "dockerlab.client._usual_sockets", lambda *_: [Endpoint(f"unix://{tmp_path}/{name}.sock", name) for name in ("engine", "x")]
+        "dockerlab.endpoints.usual_sockets",
+        lambda *_: [Endpoint(f"unix://{tmp_path}/{name}.sock", name) for name in ("engine", "x")],
     )
     [finding] = doctor._engines({"DOCKERLAB_ENGINE_RUNTIME": str(tmp_path), "HOME": str(tmp_path)})
     assert finding.said == "no socket at any of the usual places"
