@@ -10,11 +10,9 @@ ends with it, also where a network stands still. The caller's thread does all th
 
 from __future__ import annotations
 
-import codecs
 import contextvars
 import errno
 import http.client
-import json
 import queue
 import threading
 from collections.abc import Iterator, Mapping
@@ -25,10 +23,13 @@ import requests
 
 from dockerlab import hijacking
 from dockerlab.client import Client, engine_errors, gone
-from dockerlab.errors import DockerlabError
+from dockerlab.errors import DockerlabError, EngineError
+from dockerlab.wire.objects import Objects, TooLongError
+from dockerlab.wire.protobuf import MalformedError
 
 _END = object()
 _JOIN_SECONDS = 5
+_PIECE = 1 << 16  # bytes that are read at a time; of a chunk what is there
 _AHEAD = 10_000  # messages read but not yet taken; beyond it the worker waits, and with it the engine
 
 
@@ -124,23 +125,18 @@ class Stream:
             raise
 
     def _decoded(self, response: requests.Response) -> Iterator[dict[str, Any]]:
-        # One JSON object after the other; Docker ends each with a newline, but nothing promises that a chunk ends there.
-        decoder, text = json.JSONDecoder(), ""
-        decode = codecs.getincrementaldecoder("utf-8")("replace").decode
-        for chunk in response.iter_content(chunk_size=None):
-            text += decode(chunk)
-            while text := text.lstrip():
-                try:
-                    message, end = decoder.raw_decode(text)
-                except json.JSONDecodeError:
-                    break
-                except RecursionError as error:
-                    raise gone(self._doing) from error
-                if not isinstance(message, dict):
-                    raise gone(self._doing)
-                text = text[end:]
-                yield message
-        if text.strip():
+        objects = Objects()
+        try:
+            for piece in response.iter_content(_PIECE):
+                yield from objects.feed(piece)
+        except TooLongError as error:
+            hint = "Is it an engine that answers there? `%engine` shows which, and where."
+            raise EngineError(
+                f"cannot {self._doing}: the engine sends a message without an end", evidence=[error.message], hint=hint
+            ) from error
+        except MalformedError as error:
+            raise gone(self._doing) from error
+        if not objects.is_whole:
             raise gone(self._doing)
 
     def _put(self, item: object) -> None:

@@ -34,7 +34,7 @@ ROOMS: dict[str, set[str]] = {
     "endpoints": {"errors", "embedded"},
     "client": {"errors", "embedded", "endpoints", "transport"},
     "engines": {"errors", "embedded", "client", "faces"},
-    "stream": {"errors", "client", "hijacking"},
+    "stream": {"errors", "client", "hijacking", "wire"},
     "duplex": set(),
     "hijacking": {"client", "duplex"},
     "images": {*_PURE, "client", "stream", "drawing"},

@@ -6,6 +6,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -87,6 +88,36 @@ def test_an_answer_that_breaks_off_is_an_error(serving: Callable[[Answer], Clien
         connection.sendall(HEAD + chunk(b'{"a":1}'))
 
     with pytest.raises(EngineGone, match="cannot build: the engine's connection broke off"):
+        read(serving(answer))
+
+
+def test_a_message_without_an_end_is_an_error_and_not_all_of_memory(serving: Callable[[Answer], Client]) -> None:
+    sent = []
+
+    def answer(connection: socket.socket) -> None:
+        connection.recv(65536)
+        with suppress(OSError):
+            connection.sendall(HEAD + chunk(b'{"stream":"'))
+            connection.sendall(b"%x\r\n" % (1 << 40))
+            while True:
+                connection.sendall(b"x" * 65536)
+                sent.append(65536)
+
+    with pytest.raises(EngineError, match="cannot build: the engine sends a message without an end") as caught:
+        read(serving(answer))
+    assert caught.value.evidence == ("an object has more than 33,554,432 bytes",)
+    assert caught.value.hint
+    assert sum(sent) < 50_000_000
+
+
+@pytest.mark.parametrize("data", [b"[" * 100_000, b'{"a":' * 100_000 + b"1" + b"}" * 100_000, b'{"a":%s}' % (b"1" * 5000), b"[1]"])
+def test_what_cannot_be_read_is_an_error(serving: Callable[[Answer], Client], data: bytes) -> None:
+    def answer(connection: socket.socket) -> None:
+        connection.recv(65536)
+        with suppress(OSError):
+            connection.sendall(HEAD + chunk(data) + b"0\r\n\r\n")
+
+    with pytest.raises(EngineGone, match="cannot build"):
         read(serving(answer))
 
 
