@@ -33,9 +33,12 @@ UNSET: Final = ""
 _LONGEST: Final = 4000  # characters of an instruction that are kept
 _MOST_LINKS: Final = 40
 _REMOTE: Final = re.compile(r"^(?:https?|git|ssh)://|^git@|\.git(?:#|$)")
-_NAMES_OF_SECRETS: Final = r"[\w.-]*(?:passw|pword|secret|token|credential|auth(?!or)|key(?=\b|_))[\w.-]*"
-_SECRET: Final = re.compile(rf"(?i)({_NAMES_OF_SECRETS}=|--?{_NAMES_OF_SECRETS}\s+)(?![\"']?\$)(\"[^\"]*\"|'[^']*'|[^\s\"']+)")
-_OLD_FORM: Final = re.compile(rf"(?i)(\s*ENV\s+{_NAMES_OF_SECRETS}\s+)(?!\$)(\S.*)")
+# A name is looked at once, from where it begins: a long word of a script must not be looked at from each of its letters.
+_NAME_OF_SECRET: Final = r"(?=[\w.-]*?(?:passw|pword|secret|token|credential|auth(?!or)|key(?=\b|_)))[\w.-]++"
+_SECRET: Final = re.compile(
+    rf"(?i)(?<![\w.-])({_NAME_OF_SECRET}=|(?=-){_NAME_OF_SECRET}\s++)(?![\"']?\$)(\"[^\"]*\"|'[^']*'|[^\s\"']+)"
+)
+_OLD_FORM: Final = re.compile(rf"(?i)(?<!\S)(ENV\s++{_NAME_OF_SECRET}\s++)(?!\$)(\S.*)")
 _USERINFO: Final = re.compile(r"(://)[^/?#\s\"']+@")
 _WILD: Final = re.compile(r"[*?\[\\]")
 
