@@ -51,7 +51,7 @@ ROOMS: dict[str, set[str]] = {
 
 # What else each room may import, besides the standard library.
 _DOCKER = {"docker", "requests", "urllib3"}
-_DISPLAY = {"IPython", "ipywidgets", "traitlets"}
+_DISPLAY = {"IPython", "anywidget", "traitlets"}
 THIRD_PARTY: dict[str, set[str]] = {
     **dict.fromkeys((*_CLIENT, *_VERBS, "doctor"), _DOCKER),
     "notebook": _DOCKER | _DISPLAY,

@@ -43,7 +43,9 @@ def test_the_wheel_holds_the_package_and_nothing_else(built: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         names = archive.namelist()
     package = {name for name in names if name.startswith("dockerlab/")}
-    sources = {str(path.relative_to(ROOT)) for path in (ROOT / "dockerlab").rglob("*") if path.suffix in (".py", ".cfg", ".typed")}
+    sources = {
+        str(path.relative_to(ROOT)) for path in (ROOT / "dockerlab").rglob("*") if path.suffix in (".py", ".cfg", ".typed", ".js")
+    }
     assert sources <= package
     assert {name.split("/")[0].split("-")[0] for name in names} == {"dockerlab", "jupyter_dockerlab"}
     assert any(name.endswith("licenses/LICENSE") for name in names)
@@ -61,12 +63,17 @@ def test_the_wheel_brings_what_colours_cells(built: Path) -> None:
     assert size < 12_000
 
 
-def test_what_colours_cells_was_built_from_its_sources() -> None:
+def test_what_the_page_runs_was_built_from_its_sources() -> None:
     folder = ROOT / "labextension"
     digest = hashlib.sha256()
-    for path in sorted((folder / "package-lock.json", folder / "package.json", *(folder / "src").iterdir())):
+    sources = [path for path in (folder / "src").rglob("*") if path.is_file()]
+    for path in sorted((folder / "package-lock.json", folder / "package.json", *sources), key=str):
         digest.update(path.read_bytes())
     assert (folder / "built" / "sources.sha256").read_text() == f"{digest.hexdigest()}\n", "make labextension"
+    view = (ROOT / "dockerlab" / "notebook" / "static" / "view.js").read_text(encoding="utf-8")
+    assert digest.hexdigest() in view.partition("\n")[0], "make labextension"
+    # It is sent to the page with every view.
+    assert len(view) < 24_000
 
 
 def test_the_source_distribution_holds_what_make_test_needs(built: Path) -> None:

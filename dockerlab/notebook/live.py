@@ -1,7 +1,7 @@
 """A display that changes while work goes on, and is static afterwards.
 
-In a notebook it is one output, updated in place; at the end it holds the static face and nothing live stays behind. In a terminal it is
-one line that is overwritten, then the table. Where displays are not live (a test run), it is shown once, at the end.
+In a notebook it is a `LiveView`; at the end the output holds the static face and nothing live stays behind. In a terminal it is one line
+that is overwritten, then the table. Where displays are not live (a test run), it is shown once, at the end.
 
 The caller says how often: `dockerlab.build` and the other verbs report at most ten times a second.
 """
@@ -10,14 +10,18 @@ from __future__ import annotations
 
 import shutil
 import sys
+from collections.abc import Sequence
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from IPython.display import DisplayHandle, display
+from IPython.display import display
 
 from dockerlab.errors import printable
 from dockerlab.faces.shown import Shown
-from dockerlab.notebook.session import Session
+
+if TYPE_CHECKING:
+    from dockerlab.notebook.session import Session
+    from dockerlab.notebook.view import LiveView
 
 
 class LiveDisplay:
@@ -30,25 +34,31 @@ class LiveDisplay:
     def __init__(self, session: Session, *, keep: bool = True) -> None:
         """keep: whether the last face stays when the block ends; else the output is emptied."""
         self._session, self._keep = session, keep
-        self._is_terminal = not hasattr(session.shell, "kernel")
-        self._handle: DisplayHandle | None = None
+        self._view: LiveView | None = None
         self._latest: Shown | None = None
 
     @property
     def shows_html(self) -> bool:
         """Whether what is shown while work goes on is a page's."""
-        return self._session.is_live and not self._is_terminal
+        return self._session.is_in_page
 
     def show(self, value: Shown) -> None:
         self._latest = value
         if not self._session.is_live:
             return
-        if self._is_terminal:
+        if self._session.is_terminal:
             self._show_line(str(value).partition("\n")[0])
-        elif self._handle is None:
-            self._handle = display(_bundle(value), raw=True, display_id=True)
+        elif self._view is None:
+            from dockerlab.notebook.view import LiveView
+
+            self._view = LiveView(self._session, value)
         else:
-            self._handle.update(_bundle(value), raw=True)
+            self._view.show(value)
+
+    def log(self, name: str, lines: Sequence[str]) -> None:
+        """Lines for `data-log=name` in what is shown, where a page shows it."""
+        if self._view is not None:
+            self._view.log(name, lines)
 
     def __enter__(self) -> LiveDisplay:
         return self
@@ -56,15 +66,18 @@ class LiveDisplay:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         if self._latest is None:
             return
-        if self._is_terminal:
+        if self._session.is_terminal:
             if self._session.is_live:
                 self._show_line("")
             if self._keep:
                 print(self._latest)
-        elif self._handle is not None:
-            self._handle.update(_bundle(self._latest) if self._keep else {"text/plain": ""}, raw=True)
+        elif self._view is not None:
+            if self._keep:
+                self._view.freeze()
+            else:
+                self._view.discard()
         elif self._keep:
-            display(_bundle(self._latest), raw=True)
+            display(bundle(self._latest), raw=True)
 
     def _show_line(self, line: str) -> None:
         width = shutil.get_terminal_size().columns - 1
@@ -72,5 +85,6 @@ class LiveDisplay:
         sys.stdout.flush()
 
 
-def _bundle(value: Shown) -> dict[str, Any]:
+def bundle(value: Shown) -> dict[str, Any]:
+    """A value's static faces, as a notebook keeps them."""
     return {"text/plain": repr(value), "text/html": value._repr_html_()}

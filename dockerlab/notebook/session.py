@@ -66,3 +66,13 @@ class Session:
         shown once, in its final form.
         """
         return not (os.environ.get("PYTEST_VERSION") or os.environ.get("DOCKERLAB_STATIC"))
+
+    @property
+    def is_terminal(self) -> bool:
+        """Whether the shell is a terminal's, which has no page."""
+        return not hasattr(self.shell, "kernel")
+
+    @property
+    def is_in_page(self) -> bool:
+        """Whether a display may change in a page: where this is not so, nothing live is made."""
+        return self.is_live and not self.is_terminal

@@ -1,0 +1,132 @@
+/**
+ * `[data-action=NAME]` tells the kernel, with its `data-value`; it waits, disabled, for the answer. `data-confirm` asks the user first, with
+ * the button's own word. `[data-freeze]` asks for the end of the view, and `[data-copy]` copies.
+ */
+
+const COPIED = 1200; // milliseconds
+
+export class Actions {
+  #root;
+  #ask;
+  #send;
+  #question;
+  /** `name value` of those that wait for an answer. */
+  #waiting = new Set();
+
+  /** ask, send: to the kernel. question: an element of the page's own for what is asked first. */
+  constructor(root, ask, send, question) {
+    this.#root = root;
+    this.#ask = ask;
+    this.#send = send;
+    this.#question = question;
+    root.addEventListener("click", (event) => this.#click(event));
+    question.addEventListener("keydown", (event) => {
+      if (event.key === "Escape") this.#cancel();
+      // JupyterLab's own keys are not meant.
+      event.stopPropagation();
+    });
+  }
+
+  /** Anew, after the markup changed. */
+  apply() {
+    for (const button of this.#root.querySelectorAll("[data-action]")) {
+      if (this.#waiting.has(nameOf(button))) {
+        button.disabled = true;
+        button.ariaBusy = "true";
+      } else if (button.ariaBusy === "true") {
+        button.disabled = false;
+        button.ariaBusy = null;
+      }
+    }
+    if (this.#question.hidden === false && !this.#asked()) this.#cancel();
+  }
+
+  #asked() {
+    return [...this.#root.querySelectorAll("[data-action]")].find((one) => nameOf(one) === this.#question.dataset.of);
+  }
+
+  #click(event) {
+    const target = event.target.closest("[data-action], [data-copy], [data-freeze]");
+    if (!target || target.disabled) return;
+    if ("copy" in target.dataset) this.#copy(target);
+    else if ("freeze" in target.dataset) {
+      target.disabled = true;
+      this.#send({ kind: "freeze" });
+    } else if (target.dataset.confirm) this.#confirm(target);
+    else this.#act(target);
+  }
+
+  async #act(button) {
+    const name = nameOf(button);
+    const had = button === document.activeElement;
+    this.#waiting.add(name);
+    this.apply();
+    await this.#ask({ kind: "action", name: button.dataset.action, value: button.dataset.value ?? "" });
+    this.#waiting.delete(name);
+    this.apply();
+    if (had && button.isConnected && document.activeElement === document.body) button.focus({ preventScroll: true });
+  }
+
+  #confirm(button) {
+    const text = document.createElement("span");
+    text.textContent = button.dataset.confirm;
+    text.id = `${this.#question.id}-text`;
+    const yes = document.createElement("button");
+    yes.textContent = button.textContent.trim() || button.ariaLabel || "Yes";
+    yes.className = "yes";
+    yes.addEventListener("click", () => {
+      const asked = this.#asked();
+      this.#cancel();
+      if (asked) this.#act(asked);
+    });
+    const no = document.createElement("button");
+    no.textContent = "Cancel";
+    no.addEventListener("click", () => this.#cancel());
+    for (const one of [yes, no]) one.type = "button";
+    this.#question.replaceChildren(text, yes, no);
+    this.#question.setAttribute("aria-labelledby", text.id);
+    this.#question.dataset.of = nameOf(button);
+    this.#question.hidden = false;
+    place(this.#question, button);
+    no.focus({ preventScroll: true });
+  }
+
+  #cancel() {
+    const asked = this.#asked();
+    const had = this.#question.contains(document.activeElement);
+    this.#question.hidden = true;
+    if (had) asked?.focus({ preventScroll: true });
+  }
+
+  async #copy(element) {
+    await copy(element.dataset.copy);
+    element.dataset.copied = "";
+    setTimeout(() => delete element.dataset.copied, COPIED);
+  }
+}
+
+function nameOf(button) {
+  return `${button.dataset.action} ${button.dataset.value ?? ""}`;
+}
+
+/** Puts an element under a button, within the view. */
+function place(element, button) {
+  const host = element.offsetParent.getBoundingClientRect();
+  const at = button.getBoundingClientRect();
+  element.style.top = `${at.bottom - host.top + 4}px`;
+  element.style.left = `${Math.max(0, Math.min(at.left - host.left, host.width - element.offsetWidth - 8))}px`;
+}
+
+async function copy(text) {
+  if (navigator.clipboard) {
+    await navigator.clipboard.writeText(text);
+    return;
+  }
+  // A page that is neither https nor this machine's own has no clipboard of the new kind.
+  const area = document.createElement("textarea");
+  area.value = text;
+  document.body.append(area);
+  area.select();
+  document.execCommand("copy");
+  area.remove();
+}
