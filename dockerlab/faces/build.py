@@ -167,7 +167,10 @@ def _running(build: Build) -> str:
              for s in step.statuses if s.completed is None and s.total]  # fmt: skip
     parts = [markup.table(("layer", "", "", ""), pulls)] if pulls else []
     if step.output:
-        parts.append(f"<pre>{markup.text(chr(10).join(step.output[-_RUNNING_LINES:]))}</pre>")
+        name = markup.text(step.vertex.digest)
+        parts.append(
+            f'<pre data-log="{name}" data-key="log-{name}">{markup.text(chr(10).join(step.output[-_RUNNING_LINES:]))}</pre>'
+        )
     return "".join(parts)
 
 

@@ -1,7 +1,8 @@
 """A build's live display: its progress as often as it is reported, and, for several stages, its graph at most twice a second.
 
-One stage is a chain, which the rows of the progress show already. Drawing is another program's work, and waited for; so it is done more
-rarely the longer it takes, and not at all for a large graph.
+What a step prints goes to the log that is named after the digest of its vertex. One stage is a chain, which the rows of the progress show
+already. Drawing is another program's work, and waited for; so it is done more rarely the longer it takes, and not at all for a large
+graph.
 """
 
 from __future__ import annotations
@@ -31,6 +32,8 @@ class LiveBuild:
         self._can_draw = live.shows_html and drawing.program() is not None
         self._due = 0.0
         self._drawn: tuple[Graph, str] | None = None
+        # Vertex → how many of its lines were shown.
+        self._lines: dict[str, int] = {}
 
     def show(self, build: Build) -> None:
         """The build as it is now; one that has ended is its own, final face."""
@@ -38,8 +41,18 @@ class LiveBuild:
             self._draw(build)
             if self._drawn is not None:
                 self._live.show(_WithGraph(build, *self._drawn))
+                self._log(build)
                 return
         self._live.show(build)
+        self._log(build)
+
+    def _log(self, build: Build) -> None:
+        for step in build.steps:
+            # The last line of a step that runs may not be whole.
+            end = len(step.output) - (step.state == "running")
+            if end > (shown := self._lines.get(step.vertex.digest, 0)):
+                self._live.log(step.vertex.digest, step.output[shown:end])
+                self._lines[step.vertex.digest] = end
 
     def _draw(self, build: Build) -> None:
         began = time.monotonic()

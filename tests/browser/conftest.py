@@ -206,12 +206,16 @@ def browser() -> Iterator[Any]:
 
 @pytest.fixture
 def page(browser: Any, request: pytest.FixtureRequest) -> Iterator[Any]:
-    """A fresh page, large enough for a notebook; a picture of it is kept as the test left it. A JavaScript error fails the test."""
+    """A fresh page, large enough for a notebook; a picture of it is kept as the test left it.
+
+    A JavaScript error fails the test, and so does whatever the page's console calls an error.
+    """
     context = browser.new_context(viewport={"width": 1280, "height": 1000})
     page = context.new_page()
     errors: list[str] = []
     page.on("requestfailed", lambda request: print("request failed:", request.url, request.failure))
     page.on("pageerror", lambda error: errors.append(str(error)))
+    page.on("console", lambda message: errors.append(f"{message.text} ({message.location})") if message.type == "error" else None)
     yield page
     page.screenshot(path=SCREENSHOTS / "last" / f"{request.node.name}.png")
     context.close()

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
+import nbformat
 import pytest
 
 from tests.browser.conftest import Lab
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
+_SAVE = "() => window.jupyterapp.commands.execute('docmanager:save')"
 # The notebook's first cell: a face of any markup, and a session.
 _HEAD = """
 from dockerlab.faces import markup
@@ -65,3 +68,218 @@ view = LiveView(session, face(0))
     assert view.locator("details[open]").count() == 1
     assert view.get_by_label("in 1").input_value() == "typed"
     assert page.evaluate("() => [document.activeElement === window.kept, window.kept.selectionStart]") == [True, 2]
+
+
+def test_an_action_reaches_the_kernel_and_its_error_is_shown(lab: Lab, page: Any) -> None:
+    show = """
+import threading, time
+from dockerlab.errors import UsageError
+done = []
+def count(value):
+    time.sleep(0.5)
+    done.append((value, threading.current_thread() is threading.main_thread()))
+    view.show(face())
+def fail(value):
+    raise UsageError(f"{value} is in use", hint="Stop it first.")
+def face():
+    return Face(f'<p>done: {done}</p><button data-action="count" data-value="a">Count</button>'
+                '<button data-action="fail" data-value="<b>web1</b>" data-confirm="Remove web1?">Remove</button>'
+                '<button data-copy="copied text">Copy</button>')
+view = LiveView(session, face(), actions={"count": count, "fail": fail})
+"""
+    view = _view(lab, page, "action", show)
+    button = view.get_by_role("button", name="Count")
+    button.click()
+    assert button.is_disabled()
+    view.get_by_text("done: [('a', False)]").wait_for()
+    assert button.is_enabled()
+    view.get_by_role("button", name="Remove").click()
+    question = view.get_by_role("alertdialog")
+    assert question.locator("span").inner_text() == "Remove web1?"
+    assert question.get_by_role("button").all_inner_texts() == ["Remove", "Cancel"]
+    lab.screenshot(page, "view-question")
+    page.keyboard.press("Escape")
+    assert question.is_hidden()
+    view.get_by_role("button", name="Remove").click()
+    question.get_by_role("button", name="Remove").click()
+    alert = view.get_by_role("alert")
+    alert.wait_for()
+    assert "<b>web1</b> is in use\n\n→ Stop it first." in alert.inner_text()
+    lab.screenshot(page, "view-alert")
+    alert.get_by_role("button", name="Dismiss").click()
+    assert alert.count() == 0
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    view.get_by_role("button", name="Copy").click()
+    view.locator("[data-copied]").wait_for()
+    assert page.evaluate("() => navigator.clipboard.readText()") == "copied text"
+
+
+def test_drawers_are_of_the_markup_or_of_the_kernel(lab: Lab, page: Any) -> None:
+    show = """
+def face(n):
+    return Face('<table><tr data-drawer="here"><td>row <button>other</button></td></tr></table>'
+                '<button data-drawer="there">There</button><button data-drawer="lost">Lost</button>'
+                f'<div data-drawers></div><template data-for="here"><p>template {n}</p>'
+                '<details><summary>more</summary></details></template>')
+view = LiveView(session, face(1), drawer=lambda id: f"<p>from the kernel: {id}</p>" if id == "there" else None)
+"""
+    view = _view(lab, page, "drawer", show, "view.show(face(2))")
+    row = view.locator("tr")
+    row.get_by_role("button", name="other").click()
+    assert view.locator(".drawer").count() == 0
+    assert row.get_attribute("aria-expanded") == "false"
+    row.focus()
+    page.keyboard.press("Enter")
+    drawer = view.locator(".drawer")
+    drawer.get_by_text("template 1").wait_for()
+    assert row.get_attribute("aria-expanded") == "true"
+    # What is open follows the markup, and keeps what the user did in it.
+    drawer.locator("summary").click()
+    lab.run_cell(page, 2)
+    drawer.get_by_text("template 2").wait_for()
+    assert drawer.locator("details[open]").count() == 1
+    view.get_by_role("button", name="There").click()
+    drawer.get_by_text("from the kernel: there").wait_for()
+    assert drawer.count() == 1
+    assert row.get_attribute("aria-expanded") == "false"
+    page.keyboard.press("Escape")
+    assert drawer.count() == 0
+    view.get_by_role("button", name="Lost").click()
+    view.get_by_role("alert").get_by_text("There is nothing to show here any more.").wait_for()
+    assert drawer.count() == 0
+
+
+def test_pointing_lights_what_belongs_together_and_a_filter_hides_the_rest(lab: Lab, page: Any) -> None:
+    show = """
+live = ('<button data-lights="a">one</button><span data-lights="a b">two</span><span data-lights="b">three</span>'
+        '<p><input aria-label="Filter" data-filter="files"> <b data-filter-count="files"></b>'
+        '<label><input type="checkbox" checked data-filter-kind="added" data-filter-in="files">added</label></p>'
+        '<div data-filter-scope="files"><button data-filter-kind="gone">gone</button>'
+        '<ul><li data-text="etc/passwd" data-kind="added">passwd</li><li data-text="etc/group" data-kind="gone">group</li>'
+        '<li data-text="usr/Bin">bin<ul><li data-text="usr/bin/passwd">passwd 2</li></ul></li></ul></div>')
+view = LiveView(session, Face(live))
+"""
+    view = _view(lab, page, "lights", show, "view.show(Face(live + '<p>again</p>'))")
+
+    def classes() -> list[str]:
+        found: list[str] = view.locator("[data-lights]").evaluate_all("all => all.map(one => one.className)")
+        return found
+
+    view.get_by_text("one", exact=True).hover()
+    assert classes() == ["lit", "lit", "dim"]
+    lab.run_cell(page, 2)
+    view.get_by_text("again").wait_for()
+    assert classes() == ["lit", "lit", "dim"]
+    view.get_by_label("Filter").hover()
+    assert classes() == ["", "", ""]
+    view.get_by_text("one", exact=True).focus()
+    assert classes() == ["lit", "lit", "dim"]
+
+    def shown() -> list[str]:
+        return [item.inner_text().partition("\n")[0] for item in view.locator("li").all() if item.is_visible()]
+
+    assert shown() == ["passwd", "group", "bin", "passwd 2"]
+    view.get_by_label("Filter").fill("PASSWD")
+    assert shown() == ["passwd", "bin", "passwd 2"]
+    assert view.locator("[data-filter-count]").inner_text() == "3 of 4"
+    view.get_by_label("added").uncheck()
+    assert shown() == ["bin", "passwd 2"]
+    view.get_by_label("Filter").fill("")
+    view.get_by_role("button", name="gone").click()
+    assert shown() == ["group"]
+
+
+def test_a_log_has_colours_search_and_pause(lab: Lab, page: Any) -> None:
+    show = """
+live = ('<input aria-label="Search" data-log-search="web"><button data-log-pause="web">Pause</button>'
+        '<pre data-log="web" style="height:100px">no lines yet</pre>')
+view = LiveView(session, Face(live))
+"""
+    first = "view.log('web', ['\\x1b[31mred\\x1b[0m <img src=x onerror=window.hacked=1>', *(f'line {i}' for i in range(100))])"
+    more = "view.log('web', [f'line {i}' for i in range(100, 200)]); view.show(Face(live + '<p>again</p>'))"
+    flood = "for i in range(200): view.log('web', [f'flood {i} {j}' for j in range(100)])"
+    view = _view(lab, page, "log", show, first, more, flood)
+    assert view.locator("pre").inner_text() == "no lines yet"
+    lab.run_cell(page, 2)
+    lines = view.locator(".line")
+    lines.get_by_text("line 99").wait_for()
+    assert lines.count() == 101
+    assert lines.first.inner_text() == "red <img src=x onerror=window.hacked=1>\n"
+    assert view.locator(".sgr-fg-1").inner_text() == "red"
+    assert view.locator("pre").evaluate("pre => pre.scrollHeight - pre.scrollTop - pre.clientHeight") < 2
+    view.get_by_label("Search").fill("LINE 7")
+    assert [line.inner_text() for line in lines.all() if line.is_visible()] == [f"line {i}\n" for i in (7, *range(70, 80))]
+    assert view.locator("mark").count() == 11
+    view.get_by_label("Search").fill("")
+    view.get_by_role("button", name="Pause").click()
+    lab.run_cell(page, 3)
+    view.get_by_role("button", name="Resume (100 new)").wait_for()
+    assert lines.count() == 101
+    view.get_by_role("button", name="Resume").click()
+    lines.get_by_text("line 199").wait_for()
+    assert lines.count() == 201
+    # Who scrolled up stays there.
+    view.locator("pre").evaluate("pre => { pre.scrollTop = 0; }")
+    lab.run_cell(page, 4)
+    lines.get_by_text("flood 199 99").wait_for(state="attached")
+    assert 300 <= lines.count() <= 1000
+    assert "lines came too fast to be shown here" in view.locator(".skipped").first.inner_text()
+    assert page.evaluate("() => window.hacked") is None
+    lab.screenshot(page, "view-log")
+
+
+def test_a_frozen_view_is_static_in_the_file_and_when_it_is_opened_again(lab: Lab, page: Any) -> None:
+    show = """
+view = LiveView(session, Face("<p>static</p>", "<p>live</p><button data-freeze>Keep</button>"))
+view.show(Face("<p>the last</p>", "<p>the last, live</p><button data-freeze>Keep</button>"))
+"""
+    view = _view(
+        lab, page, "freeze", show, "import threading\nview.is_open, [t.name for t in threading.enumerate() if 'view' in t.name]"
+    )
+    view.get_by_text("the last, live").wait_for()
+    view.get_by_role("button", name="Keep").click()
+    page.locator(".jp-OutputArea-output .dockerlab", has_text="the last").wait_for()
+    view.wait_for(state="detached")
+    assert lab.run_cell(page, 2)["outputs"][0]["data"]["text/plain"] == "(False, [])"
+    page.evaluate(_SAVE)
+    saved = nbformat.read(lab.root / "freeze.ipynb", as_version=4)
+    (output,) = saved.cells[1].outputs
+    assert output.data.keys() == {"text/plain", "text/html"}
+    assert "<p>the last</p>" in output.data["text/html"]
+    assert "widgets" not in saved.metadata
+    lab.open(page, "freeze.ipynb")
+    page.locator(".jp-OutputArea-output .dockerlab", has_text="the last").wait_for()
+
+
+_THREADS = "import threading\nlen([t for t in threading.enumerate() if t.name.startswith('dockerlab view')])"
+
+
+def _text(cell: dict[str, Any]) -> str:
+    """What a cell's last line was."""
+    return str(cell["outputs"][0]["data"]["text/plain"])
+
+
+def test_who_closes_the_output_closes_the_view(lab: Lab, page: Any) -> None:
+    show = "over = []\nview = LiveView(session, Face('<p>live</p>'), closed=lambda: over.append(view.is_open))"
+    view = _view(lab, page, "close", show, "import time\ntime.sleep(2)\nover, view.is_open", _THREADS)
+    assert _text(lab.run_cell(page, 2)) == "([], True)"
+    assert _text(lab.run_cell(page, 3)) == "1"
+    page.evaluate("() => { window.jupyterapp.shell.currentWidget.content.activeCellIndex = 1; }")
+    page.evaluate("() => window.jupyterapp.commands.execute('notebook:clear-cell-output')")
+    view.wait_for(state="detached")
+    page.wait_for_timeout(1500)
+    assert _text(lab.run_cell(page, 2)) == "([False], False)"
+    assert _text(lab.run_cell(page, 3)) == "0"
+
+
+def test_a_kernel_that_starts_anew_leaves_no_thread_and_the_page_says_so(lab: Lab, page: Any) -> None:
+    show = "view = LiveView(session, Face('<p>live</p><button data-action=\"a\">Act</button>'))"
+    view = _view(lab, page, "restart", show, "import os\nos.getpid()", _THREADS)
+    assert _text(lab.run_cell(page, 3)) == "1"
+    kernel = int(_text(lab.run_cell(page, 2)))
+    lab.restart(page)
+    assert not Path(f"/proc/{kernel}").exists()
+    view.get_by_text("No longer live").wait_for()
+    assert view.get_by_role("button", name="Act").is_hidden()
+    lab.screenshot(page, "view-over")
+    assert _text(lab.run_cell(page, 3)) == "0"

@@ -37,6 +37,7 @@ const shared = new WeakMap();
 class Shared {
   rings = new Map();
   views = new Set();
+  isLive = true;
   #model;
   #asked = new Map();
   #page = Math.random().toString(36).slice(2);
@@ -46,13 +47,18 @@ class Shared {
     this.#model = model;
     model.on("msg:custom", (message) => this.#hear(message));
     model.on("change:tails", () => this.#readTails());
+    // The kernel was started anew or has ended: nobody is there to be told anything.
+    model.on("comm_live_update", () => {
+      this.isLive = false;
+      for (const view of this.views) view.update();
+    });
     this.#readTails();
     // Of a page that is closed or loaded again, nothing else tells.
     addEventListener("pagehide", () => this.send({ kind: "leaving" }));
   }
 
   send(message) {
-    if (!this.#model.get("over")) this.#model.send({ ...message, page: this.#page });
+    if (this.isLive && !this.#model.get("over")) this.#model.send({ ...message, page: this.#page });
   }
 
   /** Asks the kernel; its answer, `{error}` or `{html}`. */
@@ -103,6 +109,7 @@ class View {
   #alerts;
   #parts;
   #html = null;
+  #isOver = false;
   #isDue = false;
 
   constructor(model, host) {
@@ -156,7 +163,10 @@ class View {
     if (html !== this.#html) patch(this.#face, html);
     this.#html = html;
     for (const part of this.#parts) part.apply();
-    this.#face.classList.toggle("over", this.#model.get("over"));
+    const isOver = !this.#shared.isLive || this.#model.get("over");
+    if (isOver && !this.#isOver) this.#line("status", "No longer live: this is what was seen last.");
+    this.#isOver = isOver;
+    this.#face.classList.toggle("over", isOver);
   }
 
   /** A line that says what went wrong. */
