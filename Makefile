@@ -9,18 +9,21 @@ TEST := $(VENV)/test.stamp
 # JupyterLab finds its extensions there; an editable installation brings code alone.
 LABEXTENSIONS := $(VENV)/share/jupyter/labextensions
 LINK := mkdir -p $(LABEXTENSIONS) && ln -sfn "$(CURDIR)/labextension/built" $(LABEXTENSIONS)/jupyter-dockerlab
+# npm's own mark of what it installed.
+MODULES := labextension/node_modules/.package-lock.json
 PIP := $(BIN)/python -m pip --disable-pip-version-check --require-virtualenv
 # The notebooks' kernel is this environment's, even where the user has a python3 kernel of their own; so are a cell's `!` commands.
 RUN := JUPYTER_PREFER_ENV_PATH=1 PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python
 ARGS ?=
 
-.PHONY: help lab test engines labextension clean
+.PHONY: help lab test engines javascript labextension clean
 
 help:
 	@echo 'make lab            opens JupyterLab on the tutorials; ARGS="--no-browser --port 8899" go to JupyterLab'
 	@echo 'make test           runs every check and every test; ARGS="-k build" go to pytest'
 	@echo 'make engines        sets up and starts the engines that the whole suite wants (Debian; as root or with sudo)'
-	@echo 'make labextension   builds anew what colours %%dockerfile cells, from labextension/ (needs node 20 and npm)'
+	@echo 'make javascript     checks and tests the JavaScript in labextension/ (node 20 and npm); `make test` does, too, where they are'
+	@echo 'make labextension   builds anew what the page runs, from labextension/ (node 20 and npm)'
 	@echo 'make clean          removes .venv, build/ and caches'
 
 lab: $(LAB)
@@ -38,8 +41,15 @@ test: $(TEST)
 engines: $(LAB)
 	@if [ "$$(id -u)" = 0 ]; then tests/engines.sh up; else sudo tests/engines.sh up; fi
 
-labextension:
-	cd labextension && npm ci && npm run build
+javascript: $(MODULES)
+	cd labextension && npm run check && npm test
+
+labextension: $(MODULES)
+	cd labextension && npm run build
+
+$(MODULES): labextension/package-lock.json
+	cd labextension && npm ci
+	@touch $@
 
 clean:
 	rm -rf $(VENV) build dist labextension/node_modules .mypy_cache .pytest_cache .ruff_cache .hypothesis

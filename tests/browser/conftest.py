@@ -204,6 +204,13 @@ def browser() -> Iterator[Any]:
         browser.close()
 
 
+# What a page says that is not ours to mend, each for one reason.
+FOREIGN_ERRORS = (
+    "net::ERR_NETWORK_CHANGED",  # containers make the machine's network come and go; `Lab.open` loads the page again
+    "Canceled future for create_subshell_request",  # JupyterLab, of a kernel that is started anew before it had answered
+)
+
+
 @pytest.fixture
 def page(browser: Any, request: pytest.FixtureRequest) -> Iterator[Any]:
     """A fresh page, large enough for a notebook; a picture of it is kept as the test left it.
@@ -219,4 +226,4 @@ def page(browser: Any, request: pytest.FixtureRequest) -> Iterator[Any]:
     yield page
     page.screenshot(path=SCREENSHOTS / "last" / f"{request.node.name}.png")
     context.close()
-    assert not errors, errors
+    assert not [error for error in errors if not any(foreign in error for foreign in FOREIGN_ERRORS)], errors

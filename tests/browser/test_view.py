@@ -12,6 +12,14 @@ from tests.browser.conftest import Lab
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
+# The longest time between two frames of the page, in milliseconds, from now on.
+_WATCH_FRAMES = """() => {
+  window.longestGap = 0;
+  let last = performance.now();
+  const frame = now => { window.longestGap = Math.max(window.longestGap, now - last); last = now; requestAnimationFrame(frame); };
+  requestAnimationFrame(frame);
+}"""
+_DARK = "() => window.jupyterapp.commands.execute('apputils:change-theme', {theme: 'JupyterLab Dark'})"
 _SAVE = "() => window.jupyterapp.commands.execute('docmanager:save')"
 # The notebook's first cell: a face of any markup, and a session.
 _HEAD = """
@@ -205,7 +213,7 @@ view = LiveView(session, Face(live))
     lines.get_by_text("line 99").wait_for()
     assert lines.count() == 101
     assert lines.first.inner_text() == "red <img src=x onerror=window.hacked=1>\n"
-    assert view.locator(".sgr-fg-1").inner_text() == "red"
+    assert lines.first.locator("span").evaluate("span => [span.innerText, span.style.color]") == ["red", "var(--sgr-1)"]
     assert view.locator("pre").evaluate("pre => pre.scrollHeight - pre.scrollTop - pre.clientHeight") < 2
     view.get_by_label("Search").fill("LINE 7")
     assert [line.inner_text() for line in lines.all() if line.is_visible()] == [f"line {i}\n" for i in (7, *range(70, 80))]
@@ -226,6 +234,9 @@ view = LiveView(session, Face(live))
     assert "lines came too fast to be shown here" in view.locator(".skipped").first.inner_text()
     assert page.evaluate("() => window.hacked") is None
     lab.screenshot(page, "view-log")
+    page.evaluate(_DARK)
+    page.locator('body[data-jp-theme-light="false"]').wait_for(state="attached")
+    lab.screenshot(page, "view-log-dark")
 
 
 def test_a_frozen_view_is_static_in_the_file_and_when_it_is_opened_again(lab: Lab, page: Any) -> None:
@@ -283,3 +294,28 @@ def test_a_kernel_that_starts_anew_leaves_no_thread_and_the_page_says_so(lab: La
     assert view.get_by_role("button", name="Act").is_hidden()
     lab.screenshot(page, "view-over")
     assert _text(lab.run_cell(page, 3)) == "0"
+
+
+def test_a_build_that_prints_a_hundred_thousand_lines_does_not_stall_the_page(lab: Lab, page: Any) -> None:
+    # In ten seconds: BuildKit cuts off what a step prints faster.
+    prints = "i=0; while [ $i -lt 100 ]; do seq $((i*1000+1)) $((i*1000+1000)); i=$((i+1)); sleep 0.08; done"
+    build = f"%%dockerfile --no-cache --var image\nFROM busybox\nRUN {prints}\n"
+    path = lab.write(
+        "flood.ipynb", "%load_ext dockerlab", build, "[step.output[-1] for step in image.build.steps if step.line == 2]"
+    )
+    lab.open(page, "flood.ipynb")
+    lab.run_cell(page, 0)
+    page.evaluate(_WATCH_FRAMES)
+    lab.run_cell(page, 1, wait=False)
+    view = page.locator(".dockerlab-view")
+    view.locator("pre .line").nth(300).wait_for(state="attached")
+    page.evaluate("() => window.ran")
+    page.locator(".jp-OutputArea-output summary", has_text="100,000 lines of output").wait_for()
+    gap = page.evaluate("() => window.longestGap")
+    print(f"the longest gap between two frames: {gap:.0f} ms")
+    assert view.count() == 0
+    assert page.locator(".jp-OutputArea-output .dockerlab .running").count() == 0
+    assert _text(lab.run_cell(page, 2)) == "['100000']"
+    page.evaluate(_SAVE)
+    assert "widget-view" not in path.read_text(encoding="utf-8")
+    assert gap < 300

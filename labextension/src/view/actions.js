@@ -20,11 +20,9 @@ export class Actions {
     this.#send = send;
     this.#question = question;
     root.addEventListener("click", (event) => this.#click(event));
-    question.addEventListener("keydown", (event) => {
-      if (event.key === "Escape") this.#cancel();
-      // JupyterLab's own keys are not meant.
-      event.stopPropagation();
-    });
+    // The browser closes it by Escape and by a click elsewhere; JupyterLab's own keys are not meant.
+    question.addEventListener("keydown", (event) => event.stopPropagation());
+    addEventListener("scroll", () => this.#cancel(), { capture: true, passive: true });
   }
 
   /** Anew, after the markup changed. */
@@ -38,7 +36,11 @@ export class Actions {
         button.ariaBusy = null;
       }
     }
-    if (this.#question.hidden === false && !this.#asked()) this.#cancel();
+    if (this.#isAsking && !this.#asked()) this.#cancel();
+  }
+
+  get #isAsking() {
+    return this.#question.matches(":popover-open");
   }
 
   #asked() {
@@ -86,16 +88,14 @@ export class Actions {
     this.#question.replaceChildren(text, yes, no);
     this.#question.setAttribute("aria-labelledby", text.id);
     this.#question.dataset.of = nameOf(button);
-    this.#question.hidden = false;
+    this.#question.showPopover();
     place(this.#question, button);
     no.focus({ preventScroll: true });
   }
 
+  /** The focus goes back to the button, which the browser sees to. */
   #cancel() {
-    const asked = this.#asked();
-    const had = this.#question.contains(document.activeElement);
-    this.#question.hidden = true;
-    if (had) asked?.focus({ preventScroll: true });
+    if (this.#isAsking) this.#question.hidePopover();
   }
 
   async #copy(element) {
@@ -109,12 +109,12 @@ function nameOf(button) {
   return `${button.dataset.action} ${button.dataset.value ?? ""}`;
 }
 
-/** Puts an element under a button, within the view. */
+/** Puts an element under a button, or above where there is no room. It lies over everything: an output cuts off what sticks out of it. */
 function place(element, button) {
-  const host = element.offsetParent.getBoundingClientRect();
   const at = button.getBoundingClientRect();
-  element.style.top = `${at.bottom - host.top + 4}px`;
-  element.style.left = `${Math.max(0, Math.min(at.left - host.left, host.width - element.offsetWidth - 8))}px`;
+  const isBelow = at.bottom + 4 + element.offsetHeight < innerHeight;
+  element.style.top = `${isBelow ? at.bottom + 4 : at.top - 4 - element.offsetHeight}px`;
+  element.style.left = `${Math.max(4, Math.min(at.left, innerWidth - element.offsetWidth - 8))}px`;
 }
 
 async function copy(text) {

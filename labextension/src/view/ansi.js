@@ -4,10 +4,10 @@
  * A style is `{fg, bg, bold, dim, italic, underline, inverse}`; a colour is 0–15, one of the palette's, or "#rrggbb".
  */
 
-// CSI … final byte; OSC … BEL or ST; other escapes of two characters; control characters but the tabulator.
+// CSI … final byte, or the line's end; OSC … BEL or ST; other escapes of two characters; control characters but the tabulator.
 /* eslint-disable no-control-regex */
 const SEQUENCE =
-  /\x1b\[([0-?]*)[ -/]*([@-~])|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\|$)|\x1b[ -/]*[0-~]|[\x00-\x08\x0a-\x1f\x7f-\x9f]/g;
+  /\x1b\[([0-?]*)[ -/]*([@-~]|$)|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\|$)|\x1b[ -/]*[0-~]|[\x00-\x08\x0a-\x1f\x7f-\x9f]/g;
 /* eslint-enable no-control-regex */
 
 const FLAGS = { 1: "bold", 2: "dim", 3: "italic", 4: "underline", 7: "inverse" };

@@ -127,7 +127,7 @@ class View {
     question.className = "question";
     question.role = "alertdialog";
     question.id = `dockerlab-question-${Math.random().toString(36).slice(2)}`;
-    question.hidden = true;
+    question.popover = "auto";
     own.append(this.#alerts, question);
     host.append(style, this.#face, own);
     const ask = (message) => this.#ask(message);

@@ -111,19 +111,19 @@ function marked(text, at, found) {
   return fragment;
 }
 
-function styled(content, style) {
-  const { fg, bg, ...flags } = style;
-  const names = Object.keys(flags).map((flag) => `sgr-${flag}`);
+function styled(content, { fg, bg, ...flags }) {
   const span = document.createElement("span");
-  for (const [colour, kind, property] of [
-    [fg, "fg", "color"],
-    [bg, "bg", "backgroundColor"],
-  ]) {
-    if (typeof colour === "number") names.push(`sgr-${kind}`, `sgr-${kind}-${colour}`);
-    else if (colour) span.style[property] = colour;
-  }
-  if (!names.length && !span.style.cssText) return content;
-  span.className = names.join(" ");
+  span.className = Object.keys(flags)
+    .map((flag) => `sgr-${flag}`)
+    .join(" ");
+  if (fg !== undefined) span.style.color = css(fg);
+  else if (bg !== undefined) span.style.color = "var(--sgr-paper)";
+  if (bg !== undefined) span.style.backgroundColor = css(bg);
+  if (!span.className && !span.style.length) return content;
   span.append(content);
   return span;
+}
+
+function css(colour) {
+  return typeof colour === "number" ? `var(--sgr-${colour})` : colour;
 }
