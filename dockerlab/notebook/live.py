@@ -1,7 +1,8 @@
 """A display that changes while work goes on, and is static afterwards.
 
-In a notebook it is a `LiveView`; at the end the output holds the static face and nothing live stays behind. In a terminal it is one line
-that is overwritten, then the table. Where displays are not live (a test run), it is shown once, at the end.
+In a page it is a `LiveView`; at the end the output holds the static face and nothing live stays behind. Where a program executes the
+notebook, its static output is updated as a whole. In a terminal it is one line that is overwritten, then the table. Where displays are not
+live (a test run), it is shown once, at the end.
 
 The caller says how often: `dockerlab.build` and the other verbs report at most ten times a second.
 """
@@ -14,7 +15,7 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from IPython.display import display
+from IPython.display import DisplayHandle, display
 
 from dockerlab.errors import printable
 from dockerlab.faces.shown import Shown
@@ -35,6 +36,7 @@ class LiveDisplay:
         """keep: whether the last face stays when the block ends; else the output is emptied."""
         self._session, self._keep = session, keep
         self._view: LiveView | None = None
+        self._handle: DisplayHandle | None = None
         self._latest: Shown | None = None
 
     @property
@@ -48,12 +50,16 @@ class LiveDisplay:
             return
         if self._session.is_terminal:
             self._show_line(str(value).partition("\n")[0])
-        elif self._view is None:
+        elif self._view is not None:
+            self._view.show(value)
+        elif self._handle is not None:
+            self._handle.update(bundle(value), raw=True)
+        elif self._session.is_in_page:
             from dockerlab.notebook.view import LiveView
 
             self._view = LiveView(self._session, value)
         else:
-            self._view.show(value)
+            self._handle = display(bundle(value), raw=True, display_id=True)
 
     def log(self, name: str, lines: Sequence[str]) -> None:
         """Lines for `data-log=name` in what is shown, where a page shows it."""
@@ -76,6 +82,8 @@ class LiveDisplay:
                 self._view.freeze()
             else:
                 self._view.discard()
+        elif self._handle is not None:
+            self._handle.update(bundle(self._latest) if self._keep else NOTHING, raw=True)
         elif self._keep:
             display(bundle(self._latest), raw=True)
 
@@ -83,6 +91,9 @@ class LiveDisplay:
         width = shutil.get_terminal_size().columns - 1
         sys.stdout.write(f"\r{printable(line)[:width]:<{width}}\r")
         sys.stdout.flush()
+
+
+NOTHING = {"text/plain": ""}  # of an output that is emptied
 
 
 def bundle(value: Shown) -> dict[str, Any]:

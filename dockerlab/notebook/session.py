@@ -74,5 +74,12 @@ class Session:
 
     @property
     def is_in_page(self) -> bool:
-        """Whether a display may change in a page: where this is not so, nothing live is made."""
-        return self.is_live and not self.is_terminal
+        """Whether the cell that runs stands in a page, which a live view could be in.
+
+        A page names the cell in what it asks of the kernel. A program that executes notebooks (nbconvert, papermill) does not, and would
+        keep a widget's state, its JavaScript included, in the file.
+        """
+        if not self.is_live or self.is_terminal:
+            return False
+        kernel: Any = self.shell.kernel  # type: ignore[attr-defined]  # of ipykernel's shell
+        return "cellId" in kernel.get_parent().get("metadata", {})

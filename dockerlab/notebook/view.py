@@ -19,7 +19,7 @@ from IPython.display import DisplayHandle, display
 
 from dockerlab.errors import DockerlabError
 from dockerlab.faces.shown import Shown
-from dockerlab.notebook.live import bundle
+from dockerlab.notebook.live import NOTHING, bundle
 
 if TYPE_CHECKING:
     from dockerlab.notebook.session import Session
@@ -30,6 +30,7 @@ _TAIL_PAUSE: Final = 0.5  # between two of a log's tail
 _RATE: Final = 500_000  # characters of markup a second
 _BATCH: Final = 300  # lines of a log in one message
 _TAIL: Final = 200
+_TAILS: Final = 600  # lines of all logs together
 _KEPT: Final = 1_000  # lines of a log, for a page that opens later
 _LONGEST: Final = 2_000  # characters of a line
 _RETURN: Final = 20.0  # seconds that a page may take to load again
@@ -112,13 +113,14 @@ class LiveView:
 
     def freeze(self, face: Shown | None = None) -> None:
         """Ends the view: the output becomes the static face, the last one shown unless given. From any thread; twice does no harm."""
+        static = bundle(face or self._face) if self.is_open else {}
         if self._end():
-            self._replace(bundle(face or self._face))
+            self._replace(static)
 
     def discard(self) -> None:
         """Ends the view, and leaves nothing of it in the output. From any thread; twice does no harm."""
         if self._end():
-            self._replace({"text/plain": ""})
+            self._replace(NOTHING)
 
     def _end(self) -> bool:
         """Whether it was this call that ended the view. Nothing is sent afterwards."""
@@ -184,7 +186,7 @@ class LiveView:
             batches = [(name, *log.batch()) for name, log in self._logs.items() if log.is_new]
             tails = None
             if any(log.has_new_tail and began >= log.tail_due for log in self._logs.values()):
-                tails = {name: log.tail(began) for name, log in self._logs.items()}
+                tails = self._tails(began)
         cost = 0.0
         if face is not None:
             try:
@@ -200,6 +202,15 @@ class LiveView:
             widget.tails = tails
         return time.monotonic() + max(_PAUSE, cost)
 
+    def _tails(self, now: float) -> dict[str, Any]:
+        """The ends of the logs, of those first that grew last; for a page that begins to listen while the kernel is busy."""
+        found: dict[str, Any] = {}
+        left = _TAILS
+        for name, log in sorted(self._logs.items(), key=lambda item: -item[1].grown):
+            found[name] = log.tail(now, min(_TAIL, left))
+            left -= len(found[name]["lines"])
+        return found
+
     def _send(self, message: dict[str, Any]) -> None:
         assert self._widget is not None
         self._widget.send(message)
@@ -214,7 +225,7 @@ class LiveView:
                     self._pages.add(page)
                     self._left_until = None
                     for name, log in self._logs.items():
-                        self._answers.append({"kind": "log", "name": name, **log.kept(), "page": page})
+                        self._answers.append({"kind": "log", "name": name, **log.kept()})
                     self._changed.notify()
             case {"kind": "gone", "page": str(page)}:
                 self._pages.discard(page)
@@ -227,7 +238,7 @@ class LiveView:
                         self._left_until = time.monotonic() + _RETURN
                         self._changed.notify()
             case {"kind": "freeze"}:
-                self._work(self.freeze)
+                self._work(self._freeze)
             case {"kind": "action", "name": str(name), "value": str(value), "ask": ask}:
                 self._work(lambda: self._act(name, value, ask))
             case {"kind": "drawer", "id": str(id), "ask": ask}:
@@ -248,6 +259,12 @@ class LiveView:
     def _work(self, do: Callable[[], object]) -> None:
         """Does it on a thread of its own, whose prints and displays stay with the view's cell."""
         threading.Thread(target=self._context.copy().run, args=(do,), name="dockerlab view's work", daemon=True).start()
+
+    def _freeze(self) -> None:
+        try:
+            self.freeze()
+        except Exception as error:  # noqa: BLE001  shown in the view, which stays live
+            self._answer({"kind": "alert", "error": _said(error)})
 
     def _act(self, name: str, value: str, ask: object) -> None:
         error = None
@@ -281,11 +298,12 @@ class _Log:
     def __init__(self) -> None:
         self._lines: deque[str] = deque(maxlen=_KEPT)
         self._end = self._sent = self._tail_end = 0
-        self.tail_due = 0.0
+        self.grown = self.tail_due = 0.0
 
     def add(self, lines: Sequence[str]) -> None:
         self._lines.extend(line if len(line) <= _LONGEST else f"{line[:_LONGEST]} …" for line in lines[-_KEPT:])
         self._end += len(lines)
+        self.grown = time.monotonic()
 
     @property
     def is_new(self) -> bool:
@@ -301,8 +319,8 @@ class _Log:
         self._sent = self._end
         return self._end - len(lines), lines
 
-    def tail(self, now: float) -> dict[str, Any]:
-        lines = self._last(_TAIL)
+    def tail(self, now: float, most: int) -> dict[str, Any]:
+        lines = self._last(most)
         self._tail_end, self.tail_due = self._end, now + _TAIL_PAUSE
         return {"at": self._end - len(lines), "lines": lines}
 

@@ -20,8 +20,7 @@ export class Actions {
     this.#send = send;
     this.#question = question;
     root.addEventListener("click", (event) => this.#click(event));
-    // The browser closes it by Escape and by a click elsewhere; JupyterLab's own keys are not meant.
-    question.addEventListener("keydown", (event) => event.stopPropagation());
+    // The browser closes it by Escape and by a click elsewhere.
     addEventListener("scroll", () => this.#cancel(), { capture: true, passive: true });
   }
 

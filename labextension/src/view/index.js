@@ -107,6 +107,7 @@ class View {
   #shared;
   #face;
   #alerts;
+  #logs;
   #parts;
   #html = null;
   #isOver = false;
@@ -116,6 +117,8 @@ class View {
     this.#model = model;
     this.#shared = shared.get(model);
     host.classList.add("dockerlab-view");
+    // A key that is pressed here is no command of the notebook's.
+    host.dataset.lmSuppressShortcuts = "true";
     const style = document.createElement("style");
     style.textContent = css;
     this.#face = document.createElement("div");
@@ -131,17 +134,13 @@ class View {
     own.append(this.#alerts, question);
     host.append(style, this.#face, own);
     const ask = (message) => this.#ask(message);
-    const logs = new Logs(this.#face, this.#shared.rings);
+    this.#logs = new Logs(this.#face, this.#shared.rings);
     const filters = new Filters(this.#face);
     const lights = new Lights(this.#face);
     const actions = new Actions(this.#face, ask, (message) => this.#shared.send(message), question);
-    const after = [actions, filters, lights, logs];
+    const after = [actions, filters, lights, this.#logs];
     const drawers = new Drawers(this.#face, ask, () => after.forEach((part) => part.apply()));
     this.#parts = [drawers, ...after];
-    // A key that is meant for what is in the view is no command of the notebook's.
-    host.addEventListener("keydown", (event) => {
-      if (event.target.matches("input, textarea, select, button, summary, [data-drawer]")) event.stopPropagation();
-    });
     this.draw();
   }
 
@@ -160,9 +159,12 @@ class View {
 
   draw() {
     const html = this.#model.get("html");
-    if (html !== this.#html) patch(this.#face, html);
-    this.#html = html;
-    for (const part of this.#parts) part.apply();
+    if (html === this.#html) this.#logs.apply();
+    else {
+      patch(this.#face, html);
+      this.#html = html;
+      for (const part of this.#parts) part.apply();
+    }
     const isOver = !this.#shared.isLive || this.#model.get("over");
     if (isOver && !this.#isOver) this.#line("status", "No longer live: this is what was seen last.");
     this.#isOver = isOver;
