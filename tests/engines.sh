@@ -28,6 +28,7 @@ USER_ID=1000
 RUN=${DOCKERLAB_ENGINES_RUN:-/run/dockerlab-engines}
 STATE=${DOCKERLAB_ENGINES_STATE:-/var/lib/dockerlab-engines}
 SUITE=forky
+NETWORKS_28C=172.30.128.0/17 # where engine28-containerd has its networks, and no other engine
 
 say() { printf 'engines: %s\n' "$*"; }
 die() { say "$*" >&2; exit 1; }
@@ -89,22 +90,21 @@ start_engine20() {
 
 start_engine28() { debian_engine engine28 172.30.28.1/24; }
 
+# Two of this release flush one another's rules of the firewall. So this one has an iptables of its own kind, whose tables are others:
+# the kernel asks both, and a packet that one of them drops is lost. Hence the words of its networks in the others' table.
 start_engine28-containerd() {
-  # Two of this release flush one another's rules of the firewall: this one makes none, and here are those that its bridge needs.
-  debian_engine engine28-containerd 172.30.29.1/24 --feature containerd-snapshotter=true --iptables=false --ip6tables=false
-  rules -D 2>/dev/null || true
-  rules -A
+  iptables-legacy -t nat -S >/dev/null || die "engine28-containerd needs the kernel's legacy tables (iptables-legacy), for a firewall apart from engine28's"
+  OWN_PATH=/legacy:$PATH debian_engine engine28-containerd "${NETWORKS_28C%.0/*}.1/24" --feature containerd-snapshotter=true \
+    --default-address-pool "base=$NETWORKS_28C,size=24" --ip-forward-no-drop
+  accept -D 2>/dev/null || true
+  accept -I
 }
 
-rules() {
-  iptables -t nat "$1" POSTROUTING -s 172.30.29.0/24 ! -o dlab28c -j MASQUERADE &&
-    iptables "$1" FORWARD -i dlab28c -j ACCEPT &&
-    iptables "$1" FORWARD -o dlab28c -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT
-}
+accept() { iptables-nft "$1" FORWARD -s "$NETWORKS_28C" -j ACCEPT && iptables-nft "$1" FORWARD -d "$NETWORKS_28C" -j ACCEPT; }
 
 # Engine 28 by the name $1, with a bridge of address $2; the rest are dockerd's options.
 debian_engine() {
-  local name=$1 bridge address=$2 root=$STATE/engine28-root mirror packages=docker.io,docker-cli,docker-buildx,ca-certificates,iptables,iproute2,procps
+  local name=$1 bridge address=$2 root=$STATE/engine28-root mirror program packages=docker.io,docker-cli,docker-buildx,ca-certificates,iptables,iproute2,procps
   shift 2
   bridge=$(bridge_of "$name")
   if [ "$(cat "$root/.complete" 2>/dev/null)" != "$packages" ]; then
@@ -119,9 +119,11 @@ debian_engine() {
   mkdir -p "$STATE/$name"
   # Where the machine trusts certificates of its own (a mirror, a proxy), its engine must too.
   cp /etc/resolv.conf "$root/etc/resolv.conf"
+  mkdir -p "$root/legacy"
+  for program in iptables ip6tables; do ln -sfn "/usr/sbin/$program-legacy" "$root/legacy/$program"; done
   [ ! -e /etc/ssl/certs/ca-certificates.crt ] || cp -L /etc/ssl/certs/ca-certificates.crt "$root/etc/ssl/certs/ca-certificates.crt"
   bridge "$bridge" "$address"
-  daemon unshare --mount --propagation private bash -c "$(declare -f enter); enter \"\$@\"" enter "$root" "$RUN" "$STATE/$name" \
+  PATH=${OWN_PATH:-$PATH} daemon unshare --mount --propagation private bash -c "$(declare -f enter); enter \"\$@\"" enter "$root" "$RUN" "$STATE/$name" \
     dockerd --data-root /data --exec-root "/run/$name" --pidfile "$RUN/$name.pid" --bridge "$bridge" \
     --cgroup-parent "$bridge" -H "unix://$(socket "$name")" "$@" </dev/null >"$STATE/$name.log" 2>&1 &
 }
@@ -274,7 +276,7 @@ down() {
   for name in "$@"; do
     stop "$name"
     case $name in
-      engine28-containerd) rules -D 2>/dev/null || true ;;&
+      engine28-containerd) accept -D 2>/dev/null || true ;;&
       engine*) ip link del "$(bridge_of "$name")" 2>/dev/null || true ;;
     esac
     say "$name: stopped"

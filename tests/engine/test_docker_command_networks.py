@@ -96,7 +96,6 @@ def test_the_networks_that_are_always_there(docker: Docker) -> None:
     docker.fails("network rm bridge", text="bridge is a pre-defined network and cannot be removed")
 
 
-@pytest.mark.needs("networks")
 def test_names_are_resolved_in_a_network(docker: Docker) -> None:
     docker.differs(podman="needs a name server of its own, which is not here")
     net, one = docker.name("net"), docker.name("one")
@@ -109,7 +108,6 @@ def test_names_are_resolved_in_a_network(docker: Docker) -> None:
     docker.fails(f"network rm {net}", text="has active endpoints")
 
 
-@pytest.mark.needs("networks")
 def test_connect_and_disconnect(docker: Docker) -> None:
     net, one, other = docker.name("net"), docker.name("one"), docker.name("other")
     docker.ok(f"network create {net}")
