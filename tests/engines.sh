@@ -11,7 +11,7 @@
 #
 #   engine20   Docker Engine 20.10, the oldest that dockerlab supports (Debian 12's docker.io)
 #   engine28   Docker Engine 28, in a root of its own made by debootstrap (Debian's next release)
-#   engine28-containerd   the same, with its images in containerd's store; only where it is named: its networks lack a firewall's rules
+#   engine28-containerd   the same, with its images in containerd's store
 #   podman     Podman's Docker API (Debian 12's podman)
 #
 # and dockerlab's own, on each of its rungs:
@@ -20,8 +20,7 @@
 #   embedded-pod    in the stand-in for a Binder pod, a container of engine28 (tests/pod.py)
 set -euo pipefail
 
-ALL=(engine28 engine20 podman embedded embedded-user embedded-pod)
-MORE=(engine28-containerd) # started only by its name
+ALL=(engine28 engine28-containerd engine20 podman embedded embedded-user embedded-pod)
 PROJECT=$(cd "$(dirname "$0")/.." && pwd)
 PYTHON=$PROJECT/.venv/bin/python
 USER_ID=1000
@@ -90,10 +89,10 @@ start_engine20() {
 
 start_engine28() { debian_engine engine28 172.30.28.1/24; }
 
-# Two of this release flush one another's rules of the firewall. So this one has an iptables of its own kind, whose tables are others:
-# the kernel asks both, and a packet that one of them drops is lost. Hence the words of its networks in the others' table.
+# Two of this release flush one another's rules of the firewall: this one keeps its rules in iptables-legacy's tables, which the other
+# engines do not use. A packet passes only if neither tables drop it, and the others' would: hence `accept`, and no policy of its own.
 start_engine28-containerd() {
-  iptables-legacy -t nat -S >/dev/null || die "engine28-containerd needs the kernel's legacy tables (iptables-legacy), for a firewall apart from engine28's"
+  iptables-legacy -t nat -S >/dev/null 2>&1 || die "engine28-containerd needs tables of iptables-legacy in the kernel: modprobe iptable_nat"
   OWN_PATH=/legacy:$PATH debian_engine engine28-containerd "${NETWORKS_28C%.0/*}.1/24" --feature containerd-snapshotter=true \
     --default-address-pool "base=$NETWORKS_28C,size=24" --ip-forward-no-drop
   accept -D 2>/dev/null || true
@@ -285,14 +284,14 @@ down() {
 
 status() {
   local name
-  for name in "${ALL[@]}" "${MORE[@]}"; do
+  for name in "${ALL[@]}"; do
     if answers "$name"; then say "$name: $(version "$name") on unix://$(socket "$name")"; else say "$name: not running"; fi
   done
 }
 
 verb=${1:-}; shift || true
-for name in "$@"; do [[ " ${ALL[*]} ${MORE[*]} " == *" $name "* ]] || die "no engine named '$name'; there are: ${ALL[*]} ${MORE[*]}"; done
-[ $# -gt 0 ] || { set -- "${ALL[@]}"; [ "$verb" = up ] || set -- "${ALL[@]}" "${MORE[@]}"; }
+for name in "$@"; do [[ " ${ALL[*]} " == *" $name "* ]] || die "no engine named '$name'; there are: ${ALL[*]}"; done
+[ $# -gt 0 ] || set -- "${ALL[@]}"
 case $verb in
   up) up "$@" ;;
   down) [ "$(id -u)" = 0 ] || die "needs root: sudo tests/engines.sh down"; down "$@" ;;
