@@ -239,7 +239,7 @@ up() {
 
 # The processes whose command line names engine $1's socket: its daemon, whatever a pid file of an earlier run says.
 daemons() { grep -lzE "(^|/)(dockerd|podman)$" /proc/[0-9]*/cmdline 2>/dev/null | while read -r line; do
-    grep -qaF "unix://$(socket "$1")" "$line" && basename "$(dirname "$line")"; done || true; }
+    grep -qaF "unix://$(socket "$1")" "$line" 2>/dev/null && basename "$(dirname "$line")"; done || true; }
 
 # What a daemon that died leaves running: its containerd and shims, and the containers, by their cgroup.
 leftovers() {
