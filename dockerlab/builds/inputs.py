@@ -11,9 +11,11 @@ without what looks like a secret (`TOKEN=…`), for the lines that are shown whe
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from functools import cache
 from hashlib import blake2b
 from typing import Final, NamedTuple
 
@@ -30,6 +32,9 @@ from dockerlab.errors import ContextError
 Digest = Callable[[str], str]
 
 UNSET: Final = ""
+MANY: Final = "the environment"  # in the place of very many names
+_MOST_VARIABLES: Final = 200
+_SUMS: Final = 1 << 128
 _LONGEST: Final = 4000  # characters of an instruction that are kept
 _MOST_LINKS: Final = 40
 _REMOTE: Final = re.compile(r"^(?:https?|git|ssh)://|^git@|\.git(?:#|$)")
@@ -176,13 +181,19 @@ def stages(
     needed = contexts.needed(plan)
     given = {name: value for name, value in args.items() if value is not None}
     scopes: dict[int, _Scope] = {}
+    waiting = Counter(planned.base_stage for planned in plan.stages if planned.stage.index in needed)
+    names = {index: name for name, index in plan.names.items()}
+    digest = cache(digest)  # many steps see the same variables
     found = []
     for planned in plan.stages:
         if planned.stage.index not in needed:
             continue
         start = scopes.get(planned.base_stage) if planned.base_stage is not None else None
-        scope = scopes[planned.stage.index] = start.copy() if start else _Scope({}, {})
-        reading = _Reading(dockerfile, plan, given, scope, digest, contexts)
+        waiting[planned.base_stage] -= 1
+        # The last stage that begins from another takes its variables over.
+        scope = (start.copy() if waiting[planned.base_stage] else start) if start else _Scope()
+        scopes[planned.stage.index] = scope
+        reading = _Reading(dockerfile, plan, names, given, scope, digest, contexts)
         first = reading.first(planned)
         triggers = [reading.read(command, is_trigger=True) for command in planned.triggers]
         rest = [reading.read(command) for command in planned.stage.commands]
@@ -191,39 +202,76 @@ def stages(
     return tuple(found)
 
 
-class _Watched(dict[str, str]):
+class _Watched(Mapping[str, str]):
     """Variables that know which of them were asked for, whether they are set or not."""
 
     def __init__(self, values: Mapping[str, str]) -> None:
-        super().__init__(values)
+        self._values = values
         self.asked: set[str] = set()
 
     def get(self, key: str, default: str | None = None) -> str | None:  # type: ignore[override]
         self.asked.add(key)
-        return super().get(key, default)
+        return self._values.get(key, default)
+
+    def __getitem__(self, key: str) -> str:
+        self.asked.add(key)
+        return self._values[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
 
 
 @dataclass(slots=True)
 class _Scope:
-    """Variables of a stage so far: those of ARG, None for one without a value, and those of ENV."""
+    """Variables of a stage so far. values: of those that have one. environment: names of those of ENV, which go before those of ARG.
 
-    arguments: dict[str, str | None]
-    environment: dict[str, str]
+    seen: name → digest of each. sum: of all of them, which a change of one changes without a look at the others.
+    """
+
+    environment: set[str] = field(default_factory=set)
+    values: dict[str, str] = field(default_factory=dict)
+    seen: dict[str, str] = field(default_factory=dict)
+    sum: int = 0
 
     def copy(self) -> _Scope:
-        return _Scope({**self.arguments}, {**self.environment})
+        return _Scope({*self.environment}, {**self.values}, {**self.seen}, self.sum)
 
-    @property
-    def values(self) -> dict[str, str]:
-        return {**{name: value for name, value in self.arguments.items() if value is not None}, **self.environment}
+    def declare(self, name: str, value: str | None, digest: Digest) -> None:
+        """An ARG. value: None for none."""
+        if name not in self.environment:
+            self._set(name, value, digest)
+
+    def assign(self, pairs: Iterable[tuple[str, str]], digest: Digest) -> None:
+        """An ENV."""
+        for name, value in pairs:
+            self.environment.add(name)
+            self._set(name, value, digest)
+
+    def _set(self, name: str, value: str | None, digest: Digest) -> None:
+        if name in self.seen:
+            self.sum -= _hashed(name, self.seen[name])
+        if value is None:
+            self.values.pop(name, None)
+        else:
+            self.values[name] = value
+        self.seen[name] = UNSET if value is None else digest(value)
+        self.sum += _hashed(name, self.seen[name])
+
+
+def _hashed(name: str, digest: str) -> int:
+    return int.from_bytes(blake2b(f"{name}={digest}".encode("utf-8", "surrogatepass"), digest_size=16).digest(), "big")
 
 
 @dataclass(frozen=True, slots=True)
 class _Reading:
-    """The instructions of one stage, one after the other."""
+    """The instructions of one stage, one after the other. names: of stages, by index."""
 
     dockerfile: Dockerfile
     plan: Plan
+    names: Mapping[int, str]
     given: Mapping[str, str]
     scope: _Scope
     digest: Digest
@@ -246,27 +294,38 @@ class _Reading:
         return self._with_contexts(found, [(planned.base, (".",))])
 
     def read(self, command: Command, *, is_trigger: bool = False) -> Instruction:
-        values = self.scope.values
-        watched = _Watched(values)
+        watched = _Watched(self.scope.values)
         said = expanded(command, watched, self.dockerfile)
         if isinstance(said, Arg):
             for name, default in said.pairs:
-                self.scope.arguments[name] = self.given.get(name, default if default is not None else self.plan.globals.get(name))
+                self.scope.declare(
+                    name, self.given.get(name, default if default is not None else self.plan.globals.get(name)), self.digest
+                )
                 watched.asked.add(name)
-            values = self.scope.values
-        elif isinstance(said, Env):
-            self.scope.environment.update(said.pairs)
-        seen = {*watched.asked, *self.scope.arguments, *self.scope.environment} if isinstance(said, Run) else watched.asked
+        values = {name: self._valued(name) for name in watched.asked}
+        if isinstance(said, Env):
+            self.scope.assign(said.pairs, self.digest)
+        elif isinstance(said, Run):
+            values |= self._seen()
         node = command.node
         found = Instruction(
             node.keyword,
             without_secrets(f"ONBUILD {node.text}") if is_trigger else _text(node, self.dockerfile),
             node.line,
             self.digest(repr(replace(said, node=_NOWHERE))),
-            {name: self.digest(values[name]) if name in values else UNSET for name in seen},
+            values,
             is_trigger=is_trigger,
         )
-        return self._with_contexts(*_with_sources(found, said, self.plan))
+        return self._with_contexts(*_with_sources(found, said, self.plan, self.names))
+
+    def _valued(self, name: str) -> str:
+        value = self.scope.values.get(name)
+        return UNSET if value is None else self.digest(value)
+
+    def _seen(self) -> dict[str, str]:
+        """What a RUN is run with. Very many are told as one: each step would have all of them again."""
+        seen = self.scope.seen
+        return dict(seen) if len(seen) <= _MOST_VARIABLES else {MANY: f"{self.scope.sum % _SUMS:032x}"}
 
     def _with_contexts(self, found: Instruction, taken: Sequence[tuple[str, tuple[str, ...]]]) -> Instruction:
         """With the named contexts among the names that it uses, each in the place of an image or a stage.
@@ -298,7 +357,9 @@ def _image(named: Named | None, name: str) -> str:
     return named.image if named else name
 
 
-def _with_sources(instruction: Instruction, command: Command, plan: Plan) -> tuple[Instruction, list[tuple[str, tuple[str, ...]]]]:
+def _with_sources(
+    instruction: Instruction, command: Command, plan: Plan, stage_names: Mapping[int, str]
+) -> tuple[Instruction, list[tuple[str, tuple[str, ...]]]]:
     """What it takes; and what it names with `--from` or `from=`, with what it takes of that. A stage by its name, even for its number."""
     sources: list[str] = []
     named: list[tuple[str, tuple[str, ...]]] = []
@@ -325,8 +386,7 @@ def _with_sources(instruction: Instruction, command: Command, plan: Plan) -> tup
         images=tuple(name for name, index, _ in needs if index is None and name != SCRATCH),
         is_remote=is_remote,
     )
-    names = {index: name for name, index in plan.names.items()}
-    return found, [(name if index is None else names.get(index, name), some) for name, index, some in needs]
+    return found, [(name if index is None else stage_names.get(index, name), some) for name, index, some in needs]
 
 
 def _text(node: Node, dockerfile: Dockerfile) -> str:
