@@ -1,7 +1,10 @@
-"""DOT text → SVG for a page, drawn by Graphviz: `dot`, or `graphviz-pure` (the extra `graphviz`), whichever is there.
+"""DOT text → a picture, drawn by Graphviz: `dot`, or `graphviz-pure` (the extra `graphviz`), whichever is there.
 
-What Graphviz writes is rebuilt from elements and attributes that draw, and nothing else; text stays text. Colours and fonts are the
-page's: a `class` of the DOT text becomes a class of the SVG.
+    graph.picture     SVG for a page of dockerlab's, whose colours and fonts it takes: a `class` of the DOT text becomes one of the SVG
+    graph.svg         the same as a file of its own, in the DOT text's colours
+    graph.png         for a page that shows no SVG, or none that it can trust
+
+What Graphviz writes as SVG is rebuilt from elements and attributes that draw, and nothing else; text stays text.
 """
 
 from __future__ import annotations
@@ -10,11 +13,21 @@ import shutil
 import subprocess
 import sysconfig
 from collections.abc import Iterator
+from functools import cached_property
 from html import escape
 from pathlib import Path
+from typing import Final
 from xml.etree import ElementTree
 
+from dockerlab.faces.dot import MOST
+from dockerlab.faces.shown import Shown
+
 _SECONDS = 10
+_PIXELS: Final = 3_000_000  # of a PNG
+_SIDE: Final = 16_000  # pixels; more do browsers not decode
+_COARSEST: Final = 0.5  # pixels to one of the page, below which no word of a PNG can be read
+_LARGEST: Final = 400_000  # bytes of a PNG in a notebook's file, which takes a third more
+_POINT: Final = 4 / 3  # pixels of a page
 _LONGEST = 4_000_000  # characters of a picture that a page can hold
 _SVG, _LINK = "{http://www.w3.org/2000/svg}", "{http://www.w3.org/1999/xlink}"
 _DRAWN = {
@@ -27,38 +40,108 @@ _DRAWN = {
 }
 
 
+class Drawn(Shown):
+    """A graph that Graphviz draws. A subclass gives `dot` and `_label`.
+
+    A picture is None where Graphviz is missing, or the graph is too large to be looked at, or there is nothing to be seen.
+    """
+
+    @property
+    def dot(self) -> str:
+        """The picture as DOT text: `dot -Tpdf`."""
+        raise NotImplementedError(type(self).__name__)
+
+    @cached_property
+    def picture(self) -> str | None:
+        """The picture as SVG for a page of dockerlab's."""
+        return cleaned(self._drawn, self._label()) if self._drawn else None
+
+    @property
+    def svg(self) -> str | None:
+        """The picture as SVG, for a file: `Path("graph.svg").write_text(graph.svg, "utf-8")`."""
+        return cleaned(self._drawn, self._label(), alone=True) if self._drawn else None
+
+    @cached_property
+    def png(self) -> bytes | None:
+        """The picture as PNG, on white; None also where it would be larger than a notebook should hold."""
+        size = _size(self._drawn) if self._drawn else None
+        return png(self.dot, *size) if size else None
+
+    @cached_property
+    def _drawn(self) -> bytes | None:
+        """As Graphviz writes it: SVG that is some."""
+        dot = self.dot
+        drawn = _run(dot, "svg") if dot.count("\n") <= MOST and self._has_picture() else None
+        return drawn if drawn and _size(drawn) else None
+
+    def _label(self) -> str:
+        """What it is, for those who cannot see it."""
+        raise NotImplementedError(type(self).__name__)
+
+    def _has_picture(self) -> bool:
+        return True
+
+    def _png(self) -> bytes | None:
+        return self.png
+
+
 def program() -> str | None:
     """The path of the Graphviz that draws, or None."""
     beside = Path(sysconfig.get_path("scripts"))
     return shutil.which("dot") or shutil.which("graphviz-pure", path=str(beside)) or shutil.which("graphviz-pure")
 
 
-def svg(dot: str, label: str = "graph") -> str | None:
-    """The picture of a graph. label: what it is, for those who cannot see it.
+def png(dot: str, width: float, height: float) -> bytes | None:
+    """The PNG of a graph. width, height: of its SVG, in points. None where Graphviz cannot draw it, or it would be too large."""
+    scale = min(1.0, (_PIXELS / (width * height * _POINT**2)) ** 0.5, _SIDE / (max(width, height) * _POINT))
+    if scale < _COARSEST:
+        return None
+    drawn = _run(dot, "png", f"-Gdpi={96 * scale:.0f}", "-Gbgcolor=#ffffff")
+    return drawn if drawn and drawn.startswith(b"\x89PNG") and len(drawn) <= _LARGEST else None
 
-    None where Graphviz is missing, or cannot draw it: the caller has a text in its place.
+
+def cleaned(drawn: bytes, label: str = "graph", *, alone: bool = False) -> str | None:
+    """Graphviz's SVG, rebuilt; its size is that of its view box. A page may show it smaller, as long as it can be read.
+
+    label: what it is, for those who cannot see it. alone: not in a page, whose colours and fonts it would take.
     """
+    root = ElementTree.fromstring(drawn)
+    box = _box(root)
+    made = "\n".join(_rebuilt(root))
+    if box is None or len(made) > _LONGEST:
+        return None
+    left, top, width, height = box
+    pixels = f'width="{width * _POINT:.0f}" height="{height * _POINT:.0f}"'
+    pixels += ' font-family="Arial, Helvetica, sans-serif"' if alone else f' style="min-width:{width * 0.8:.0f}px"'
+    size = f'viewBox="{left:g} {top:g} {width:g} {height:g}" {pixels}'
+    space = f'xmlns="{_SVG[1:-1]}" ' if alone else ""
+    return f'<svg {space}{size} role="img" aria-label="{escape(label)}">{made}</svg>'
+
+
+def _run(dot: str, form: str, *options: str) -> bytes | None:
+    """What Graphviz makes of it; None where it is missing, or cannot draw it: the caller has a text in its place."""
     command = program()
     if command is None:
         return None
     try:
-        drawn = subprocess.run([command, "-Tsvg"], input=dot.encode(), capture_output=True, timeout=_SECONDS, check=True).stdout
-        return cleaned(drawn, label)
-    except (OSError, subprocess.SubprocessError, ElementTree.ParseError):
+        made = [command, f"-T{form}", *options]
+        return subprocess.run(made, input=dot.encode(), capture_output=True, timeout=_SECONDS, check=True).stdout
+    except (OSError, subprocess.SubprocessError):
         return None
 
 
-def cleaned(drawn: bytes, label: str = "graph") -> str | None:
-    """Graphviz's SVG, rebuilt; its size is that of its view box. A page may show it smaller, as long as it can be read."""
-    root = ElementTree.fromstring(drawn)
-    box = [float(number) for number in root.get("viewBox", "0 0 0 0").split()]
-    made = "\n".join(_rebuilt(root))
-    if len(box) != 4 or len(made) > _LONGEST:
+def _size(drawn: bytes) -> tuple[float, float] | None:
+    """Width and height in points, or None for what is no picture."""
+    try:
+        box = _box(ElementTree.fromstring(drawn))
+    except ElementTree.ParseError:
         return None
-    left, top, width, height = box
-    pixels = f'width="{width * 4 / 3:.0f}" height="{height * 4 / 3:.0f}" style="min-width:{width * 0.8:.0f}px"'
-    size = f'viewBox="{left:g} {top:g} {width:g} {height:g}" {pixels}'
-    return f'<svg {size} role="img" aria-label="{escape(label)}">{made}</svg>'
+    return (box[2], box[3]) if box and box[2] > 0 and box[3] > 0 else None
+
+
+def _box(root: ElementTree.Element) -> list[float] | None:
+    box = [float(number) for number in root.get("viewBox", "").split()]
+    return box if len(box) == 4 else None
 
 
 def _rebuilt(element: ElementTree.Element) -> Iterator[str]:

@@ -28,7 +28,7 @@ ROOMS: dict[str, set[str]] = {
     "image": {"errors", "reference", "dockerfile", "wire"},
     "wire": {"errors"},
     "faces": {"errors", "reference", "dockerfile", "image", "wire"},
-    "drawing": set(),
+    "drawing": {"faces"},
     "embedded": {"errors"},
     "transport": {"errors"},
     "endpoints": {"errors", "embedded"},

@@ -3,7 +3,7 @@
     build.graph.vertices          Vertex: text, stage, state, seconds, log, inputs
     build.graph.edges             (from, to), by digest
     build.graph.critical_path     the chain of vertexes that takes the longest: nothing else can make the build shorter
-    build.graph.dot               the picture, for Graphviz
+    build.graph.dot               the picture, for Graphviz; .svg and .png: drawn by it
 
 An instruction's digest is its index in the Dockerfile, as in the record, and so are those of the triggers of a base image (ONBUILD).
 Where the engine tells a vertex's inputs (BuildKit), they are its edges, and the steps around a build (the context, the export) hang on what
@@ -24,14 +24,12 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
-from dockerlab import drawing
 from dockerlab.builds import wording
 from dockerlab.builds.rows import COUNTED, place
 from dockerlab.dockerfile import Dockerfile, Node, Stage, stages
 from dockerlab.dockerfile.planning import SCRATCH
+from dockerlab.drawing import Drawn
 from dockerlab.faces import graph as faces
-from dockerlab.faces.dot import MOST
-from dockerlab.faces.shown import Shown
 
 if TYPE_CHECKING:
     from dockerlab.builds.record import Build, Step
@@ -74,7 +72,7 @@ class Vertex:
 
 
 @dataclass(frozen=True, repr=False)
-class Graph(Shown):
+class Graph(Drawn):
     """The graph of a build at one moment. vertices: in the Dockerfile's order. stages: as in `Vertex.stage`. moment: as in `Build`.
 
     takes: stage → the stages that it takes something from, as the Dockerfile says. is_over: whether the build has ended.
@@ -109,17 +107,14 @@ class Graph(Shown):
         return faces.timeline(self)
 
     @cached_property
-    def picture(self) -> str | None:
-        """The picture as SVG for a page of dockerlab's; None where Graphviz is missing, or the graph is too large to be looked at."""
-        dot = self.dot
-        return drawing.svg(dot, f"graph of build {self.name}") if dot.count("\n") <= MOST else None
-
-    @cached_property
     def _depths(self) -> Mapping[str, int]:
         depths: dict[str, int] = {}
         for vertex in _in_order(self.vertices):
             depths[vertex.digest] = 1 + max((depths.get(source, 0) for source in vertex.inputs), default=0)
         return depths
+
+    def _label(self) -> str:
+        return f"graph of build {self.name}"
 
     def _text(self) -> str:
         return faces.text(self)

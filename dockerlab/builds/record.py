@@ -132,6 +132,10 @@ class Build(Shown):
     def _html(self) -> str:
         return faces.html(self, *((self.graph, self.graph.picture) if self.outcome != "running" else ()))
 
+    def _png(self) -> bytes | None:
+        # One stage is a chain, which the rows show as well.
+        return self.graph.png if self.outcome != "running" and len(self.graph.stages) > 1 else None
+
 
 @dataclass
 class _Row:

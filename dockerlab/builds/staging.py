@@ -6,24 +6,21 @@ import os
 import platform
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
 
-from dockerlab import drawing
 from dockerlab.builds import pairs_of, text_of
 from dockerlab.builds.contexts import Contexts
 from dockerlab.builds.inputs import without_secrets
 from dockerlab.dockerfile import parse
 from dockerlab.dockerfile.graph import Graph, graph
 from dockerlab.dockerfile.program import program
+from dockerlab.drawing import Drawn
 from dockerlab.faces import stages as faces
-from dockerlab.faces.dot import MOST
-from dockerlab.faces.shown import Shown
 
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm/v7", "i686": "386"}
 
 
 @dataclass(frozen=True, repr=False)
-class StageGraph(Shown):
+class StageGraph(Drawn):
     """A Dockerfile's stages, the images that they are made of, and what they take from each other."""
 
     graph: Graph
@@ -33,11 +30,8 @@ class StageGraph(Shown):
         """The picture as DOT text: `dot -Tpng`."""
         return faces.dot(self.graph)
 
-    @cached_property
-    def picture(self) -> str | None:
-        """The picture as SVG for a page of dockerlab's; None where Graphviz is missing, or the graph is too large to be looked at."""
-        dot = self.dot
-        return drawing.svg(dot, faces.title(self.graph)) if dot.count("\n") <= MOST else None
+    def _label(self) -> str:
+        return faces.title(self.graph)
 
     def _text(self) -> str:
         return faces.text(self.graph)

@@ -10,12 +10,10 @@ from typing import Any, TypeVar
 
 import docker.models.images
 
-from dockerlab import drawing
 from dockerlab.client import Client, connect, engine_errors
+from dockerlab.drawing import Drawn
 from dockerlab.errors import NotFound
 from dockerlab.faces import layers as faces
-from dockerlab.faces.dot import MOST
-from dockerlab.faces.shown import Shown
 from dockerlab.image.graph import Forest, LayerNode, Stack, forest
 from dockerlab.images.model import Image
 from dockerlab.images.store import Name, get
@@ -26,7 +24,7 @@ _AT_ONCE = 8  # connections
 
 
 @dataclass(frozen=True, repr=False)
-class LayerGraph(Shown):
+class LayerGraph(Drawn):
     """The layers of images. asked: ids of the images that were asked for → what they were called; None where all are meant.
 
     forest: those, and the base images that they are built on, as far as the engine has them.
@@ -56,18 +54,18 @@ class LayerGraph(Shown):
         return faces.dot(self.forest)
 
     @cached_property
-    def picture(self) -> str | None:
-        """The picture as SVG for a page of dockerlab's; None where Graphviz is missing."""
-        dot = self.dot
-        return drawing.svg(dot, faces.title(self)) if self.forest.images and dot.count("\n") <= MOST else None
-
-    @cached_property
     def stable(self) -> Forest:
         """What is the same on every run: images that were asked for, else those with a name."""
         if self.asked is None:
             return self.forest.only(image.id for image in self.forest.images if image.names)
         asked = self.asked
         return forest([Stack(image.id, asked[image.id], image.history) for image in self.forest.images if image.id in asked])
+
+    def _label(self) -> str:
+        return faces.title(self)
+
+    def _has_picture(self) -> bool:
+        return bool(self.forest.images)
 
     def _text(self) -> str:
         return faces.text(self)

@@ -13,7 +13,7 @@ import shutil
 import sys
 from collections.abc import Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from IPython.display import DisplayHandle, display
 
@@ -23,6 +23,8 @@ from dockerlab.faces.shown import Shown
 if TYPE_CHECKING:
     from dockerlab.notebook.session import Session
     from dockerlab.notebook.view import LiveView
+
+NOTHING = {"text/plain": ""}  # of an output that is emptied
 
 
 class LiveDisplay:
@@ -53,13 +55,13 @@ class LiveDisplay:
         elif self._view is not None:
             self._view.show(value)
         elif self._handle is not None:
-            self._handle.update(bundle(value), raw=True)
+            self._handle.update(value.bundle(), raw=True)
         elif self._session.is_in_page:
             from dockerlab.notebook.view import LiveView
 
             self._view = LiveView(self._session, value)
         else:
-            self._handle = display(bundle(value), raw=True, display_id=True)
+            self._handle = display(value.bundle(), raw=True, display_id=True)
 
     def log(self, name: str, lines: Sequence[str]) -> None:
         """Lines for `data-log=name` in what is shown, where a page shows it."""
@@ -83,19 +85,11 @@ class LiveDisplay:
             else:
                 self._view.discard()
         elif self._handle is not None:
-            self._handle.update(bundle(self._latest) if self._keep else NOTHING, raw=True)
+            self._handle.update(self._latest.bundle() if self._keep else NOTHING, raw=True)
         elif self._keep:
-            display(bundle(self._latest), raw=True)
+            display(self._latest.bundle(), raw=True)
 
     def _show_line(self, line: str) -> None:
         width = shutil.get_terminal_size().columns - 1
         sys.stdout.write(f"\r{printable(line)[:width]:<{width}}\r")
         sys.stdout.flush()
-
-
-NOTHING = {"text/plain": ""}  # of an output that is emptied
-
-
-def bundle(value: Shown) -> dict[str, Any]:
-    """A value's static faces, as a notebook keeps them."""
-    return {"text/plain": repr(value), "text/html": value._repr_html_()}

@@ -19,7 +19,7 @@ from IPython.display import DisplayHandle, display
 
 from dockerlab.errors import DockerlabError
 from dockerlab.faces.shown import Shown
-from dockerlab.notebook.live import NOTHING, bundle
+from dockerlab.notebook.live import NOTHING
 
 if TYPE_CHECKING:
     from dockerlab.notebook.session import Session
@@ -66,7 +66,7 @@ class LiveView:
         self._face = face
         self._widget: Widget | None = None
         if not session.is_in_page:
-            display(bundle(face), raw=True)
+            display(face.bundle(), raw=True)
             return
         from dockerlab.notebook.widget import Widget
 
@@ -82,7 +82,7 @@ class LiveView:
         self._context = contextvars.copy_context()
         self._widget = Widget(html=_live_html(face))
         self._widget.on_msg(self._hear)
-        bundled = {**bundle(face), _VIEW: {"version_major": 2, "version_minor": 0, "model_id": self._widget.model_id}}
+        bundled = {**face.bundle(), _VIEW: {"version_major": 2, "version_minor": 0, "model_id": self._widget.model_id}}
         self._handle: DisplayHandle = display(bundled, raw=True, display_id=True)
         self._thread = threading.Thread(target=self._context.copy().run, args=(self._run,), name="dockerlab view", daemon=True)
         self._thread.start()
@@ -113,7 +113,7 @@ class LiveView:
 
     def freeze(self, face: Shown | None = None) -> None:
         """Ends the view: the output becomes the static face, the last one shown unless given. From any thread; twice does no harm."""
-        static = bundle(face or self._face) if self.is_open else {}
+        static = (face or self._face).bundle() if self.is_open else {}
         if self._end():
             self._replace(static)
 

@@ -116,7 +116,14 @@ def test_without_graphviz_the_tree_stands_in_its_place(monkeypatch: pytest.Monke
 
 
 def test_a_graphviz_that_fails_is_none() -> None:
-    assert drawing.svg("this is no graph") is None
+    class Broken(drawing.Drawn):
+        dot = "this is no graph"
+
+        def _label(self) -> str:
+            return "no graph"
+
+    broken = Broken()
+    assert (broken.picture, broken.svg, broken.png) == (None, None, None)
 
 
 def test_what_graphviz_writes_is_rebuilt_from_what_draws() -> None:
