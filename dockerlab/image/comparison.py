@@ -18,6 +18,7 @@ from dockerlab.image.tree import Changed
 
 _OUTSIDE = ("architecture", "os", "variant")
 _MEMBERS = ("Labels", "ExposedPorts", "Volumes")
+_BUILDERS = ("Hostname", "Image")  # what a builder notes of its own last container: another one in each build
 
 
 class Setting(NamedTuple):
@@ -74,6 +75,8 @@ def settings(config: Mapping[str, Any]) -> dict[str, str]:
             for variable in value:
                 name, _, text = str(variable).partition("=")
                 found[f"Env {name}"] = text
+        elif key in _BUILDERS:
+            continue
         elif key in _MEMBERS and isinstance(value, dict):
             found |= {f"{key} {name}": text or "set" for name, text in value.items()}
         else:

@@ -238,3 +238,10 @@ def test_a_stack_of_layers_is_what_the_model_says(layers: list[Contents]) -> Non
     assert sum(waste.layers) == waste.wasted == sum(found.wasted for found in waste.offenders)
     assert waste.efficiency == pytest.approx(dives_score(layers))
     assert all(found.layers for found in waste.offenders)
+
+
+def test_what_a_builder_notes_of_its_own_last_container_is_no_setting_of_the_image() -> None:
+    one, other = (
+        {"config": {"Hostname": name, "Image": f"sha256:{name}", "User": "me"}} for name in ("3d57fa7c0b51", "6ae3c507c4e0")
+    )
+    assert Comparison.of({}, {}, one, other).settings == ()
