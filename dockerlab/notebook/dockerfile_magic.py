@@ -85,7 +85,9 @@ def parsers() -> dict[str, Parser]:
     parser.add_argument("--graph", action="store_true", help="build nothing: draw the stages, and who takes what from whom")
     parser.add_argument("--explain", action="store_true", help="say of each step that ran, and was not cached, why")
     parser.add_argument("-q", "--quiet", action="store_true", help="show no progress")
-    parser.add_argument("--var", metavar="NAME", help="the notebook variable that the image is bound to")
+    parser.add_argument(
+        "--var", metavar="NAME", help="the notebook variable that the image is bound to; what --graph or --check shows, too"
+    )
     return {"": parser}
 
 
@@ -105,11 +107,11 @@ def magic(session: Session, line: str, cell: str | None) -> Image | Findings | S
     dockerfile, directory = _source(arguments, cell)
     if arguments.check and arguments.graph:
         raise UsageError("--check and --graph cannot be given together", hint="Each shows something else: take a cell for each.")
-    if arguments.graph:
-        return stages(dockerfile, target=arguments.target, build_arg=arguments.build_arg, build_contexts=arguments.build_context)
-    if arguments.check:
-        files = session.files if cell is not None else None
-        return check(dockerfile, context=directory, files=files, build_arg=arguments.build_arg)
+    if arguments.graph or arguments.check:
+        seen = _seen(session, arguments, dockerfile, directory, is_cell=cell is not None)
+        if arguments.var:
+            session.namespace[arguments.var] = seen
+        return seen
     try:
         image, record = _built(session, arguments, dockerfile, directory, is_cell=cell is not None)
     except (BuildError, DockerfileError) as error:
@@ -122,6 +124,15 @@ def magic(session: Session, line: str, cell: str | None) -> Image | Findings | S
     if arguments.var and image:
         session.namespace[arguments.var] = image
     return image
+
+
+def _seen(
+    session: Session, arguments: Namespace, dockerfile: str | Path, directory: str | None, *, is_cell: bool
+) -> Findings | StageGraph:
+    """What is to be seen of a Dockerfile that is not built."""
+    if arguments.graph:
+        return stages(dockerfile, target=arguments.target, build_arg=arguments.build_arg, build_contexts=arguments.build_context)
+    return check(dockerfile, context=directory, files=session.files if is_cell else None, build_arg=arguments.build_arg)
 
 
 def _built(

@@ -221,6 +221,9 @@ def test_the_magic_draws_a_cell_and_a_file(tmp_path: Path) -> None:
         assert result.value.graph == dockerlab.stages(STAGES, target="docs", build_arg={"VERSION": "3"}).graph
         assert result.displays[-1]["text/plain"] == repr(result.value)
         assert "<svg" in result.displays[-1]["text/html"]
+        assert "image/png" in result.displays[-1]
+        bound = shell.run("%%dockerfile --graph --var seen\nFROM a AS b\n").value
+        assert shell.run("seen").value is bound
         assert [stage.label for stage in shell.run(f"%dockerfile --graph {tmp_path}").value.graph.stages] == ["one", "stage-1"]
         named = shell.run(f"%dockerfile --graph -f {tmp_path}/other {tmp_path}").value.graph
         assert [stage.label for stage in named.stages] == ["two"]
