@@ -22,7 +22,7 @@ from dockerlab.errors import ArchiveError, EngineError
 from dockerlab.image.files import Contents
 from dockerlab.image.layer_reading import Budget, hashed, listed, opened, read
 from dockerlab.wire import streams
-from dockerlab.wire.tar import Data, Entry, Readable, Window, clean, entries, listing
+from dockerlab.wire.tar import Data, Entry, Flow, Readable, Window, clean, entries, listing
 
 _MOST_MEMBERS = 20_000
 _MOST_LINKS = 10
@@ -73,7 +73,8 @@ class Archive:
     def passing(cls, stream: Readable, what: str = "the archive", budget: Budget | None = None) -> Archive:
         """Reads a stream to its end, decompressed if it is compressed. Raises ArchiveError for what is none, cut off or not safe."""
         archive = cls(what, budget or Budget())
-        with archive._errors(), streams.readable(streams.decompressed(streams.chunks(stream))) as plain:
+        with archive._errors():
+            plain = Flow(streams.decompressed(streams.chunks(stream)))
             for entry, data in entries(plain):
                 archive._count()
                 if not archive._link(entry.path, entry.kind, entry.target) and entry.kind == "file":
@@ -170,8 +171,7 @@ class Archive:
             self._keep(entry.path, entry.size, rest.read)
         else:
             try:
-                with streams.readable(streams.decompressed(streams.chunks(rest))) as layer:
-                    self.found[entry.path] = read(layer, self.budget)
+                self.found[entry.path] = read(streams.decompressed(streams.chunks(rest)), self.budget)
             except EngineError as error:
                 # It may be no layer at all.
                 self.broken[entry.path] = error

@@ -1,6 +1,6 @@
 """A layer's tar → its contents, in one pass.
 
-contents = read(stream, budget)             to the stream's end; each file's bytes are hashed on the way
+contents = read(chunks, budget)             to the tar's end; each file's bytes are hashed on the way
 contents, places = listed(window, budget)   of a tar that lies in a file: headers alone
 hashed(contents, window, places, wanted)    and later the bytes of those files whose hashes are wanted
 """
@@ -8,13 +8,13 @@ hashed(contents, window, places, wanted)    and later the bytes of those files w
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Container, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from dockerlab.errors import EngineError
 from dockerlab.image.files import Contents, File
 from dockerlab.wire import streams
-from dockerlab.wire.tar import Entry, Readable, Window, entries, listing
+from dockerlab.wire.tar import Entry, Flow, Readable, Window, listing, passing
 
 _MOST_ENTRIES = 2_000_000
 _MOST_NAMES = 1 << 28  # bytes of paths and links, together
@@ -29,18 +29,23 @@ class Budget:
     names: int = _MOST_NAMES
 
 
-def read(layer: Readable, budget: Budget) -> Contents:
-    """What a layer stores, with hashes. Raises EngineError for what is no tar, is cut off, or is not safe."""
+def read(layer: Iterable[bytes], budget: Budget) -> Contents:
+    """What a layer stores, with hashes. layer: its tar, in chunks. Raises EngineError for what is no tar, is cut off, or is not safe."""
     found = _Found()
-    for entry, data in entries(layer):
-        budget.entries -= 1
-        budget.names -= len(entry.path) + len(entry.target)
-        if budget.entries < 0 or budget.names < 0:
-            raise _too_many()
-        if ".wh." in entry.path and found.mark(entry):
-            continue
-        content = _digest(data) if entry.kind == "file" else None
-        found.files.append(File(entry.path, entry.kind, entry.size, entry.mode, entry.uid, entry.gid, entry.target, content))
+    files = found.files
+    left, names = budget.entries, budget.names
+    try:
+        for path, kind, size, mode, uid, gid, target, content in passing(Flow(layer)):
+            left -= 1
+            names -= len(path) + len(target)
+            if left < 0 or names < 0:
+                raise _too_many()
+            if ".wh." in path and found.mark(Entry(path)):
+                continue
+            files.append(File(path, kind, size, mode, uid, gid, target, content))
+    finally:
+        # What was read of a broken one has cost as much.
+        budget.entries, budget.names = left, names
     return found.contents()
 
 
@@ -100,11 +105,11 @@ def hashed(contents: Contents, layer: Window, places: Mapping[str, int], wanted:
     return replace(contents, files=tuple(files))
 
 
-def opened(member: Window) -> Readable:
+def opened(member: Window) -> Window | Iterable[bytes]:
     """A layer as it lies in a file: the window itself, or its bytes decompressed."""
     start = member.read(6)
     member.seek(0)
-    return streams.readable(streams.decompressed(streams.chunks(member))) if streams.compression(start) else member
+    return streams.decompressed(streams.chunks(member)) if streams.compression(start) else member
 
 
 def _digest(data: Readable) -> bytes:

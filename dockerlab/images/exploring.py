@@ -24,6 +24,7 @@ from dockerlab.images.explored import Exploration, ImagesDiff
 from dockerlab.images.model import Image
 from dockerlab.images.store import Name, get
 from dockerlab.wire import streams
+from dockerlab.wire.tar import Flow
 
 Source = Name | os.PathLike[str]  # an image of an engine, or a file
 
@@ -145,7 +146,7 @@ def _saved(image: Image, client: Client) -> Archive:
         with closing(response):
             api._raise_for_status(response)
             chunks = response.iter_content(_CHUNK)
-            return Archive.passing(streams.readable(chunks), f"what the engine says of {name}")
+            return Archive.passing(Flow(chunks), f"what the engine says of {name}")
 
 
 def _chosen(archive: Archive, wanted: str | None) -> Described:

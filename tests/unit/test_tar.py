@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import os
 import shutil
@@ -16,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dockerlab.errors import EngineError
-from dockerlab.wire.tar import Entry, Window, Writer, clean, entries, listing
+from dockerlab.wire.tar import Entry, Flow, Window, Writer, clean, entries, listing, passing
 
 gnu_tar = pytest.mark.skipif(shutil.which("tar") is None, reason="needs GNU tar")
 
@@ -354,6 +355,25 @@ def read_through(data: bytes) -> list[tuple[object, ...]] | str:
         return error.message
 
 
+def passed(data: bytes, step: int) -> list[tuple[object, ...]] | str:
+    """The same of a tar that comes by in chunks; with what each file's hash should be, if it is what it should be."""
+    try:
+        return [*passing(Flow(data[at : at + step] for at in range(0, len(data), step)))]
+    except EngineError as error:
+        return error.message
+
+
+def hashed_through(data: bytes) -> list[tuple[object, ...]] | str:
+    found: list[tuple[object, ...]] = []
+    try:
+        for e, content in entries(io.BytesIO(data)):
+            digest = hashlib.sha256(content.read()).digest() if e.kind == "file" else None
+            found.append((e.path, e.kind, e.size, e.mode, e.uid, e.gid, e.target, digest))
+    except EngineError as error:
+        return error.message
+    return found
+
+
 @settings(max_examples=300, deadline=None)
 @given(st.data())
 def test_a_listing_is_what_the_reader_reads_whatever_the_bytes(data: st.DataObject) -> None:
@@ -368,6 +388,19 @@ def test_a_listing_is_what_the_reader_reads_whatever_the_bytes(data: st.DataObje
             archive[block : block + 512] = _with_checksum(bytes(archive[block : block + 512]))
     whole = bytes(archive[: data.draw(st.integers(0, len(archive)))])
     assert listed(whole) == read_through(whole)
+    step = data.draw(st.sampled_from((1, 100, 512, 700, 1 << 18)))
+    assert passed(whole, step) == hashed_through(whole)
+
+
+def test_a_flow_is_read_no_further_than_its_archive() -> None:
+    data = written((Entry("a", size=700), b"x" * 700), (Entry(LONG, size=4), b"long"))
+    flow = Flow([data + b"after"])
+    assert len([*passing(flow)]) == 2
+    assert flow.read(10_000).endswith(bytes(512) + b"after"), "the second of the blocks that end it, and what follows"
+    short = data[: 512 + 700]  # `docker build -f - folder` leaves out what fills the last block
+    assert [found[0] for found in passing(Flow([short[:600], b"", short[600:]]))] == ["a"]
+    with pytest.raises(EngineError, match="unexpected EOF"):
+        [*passing(Flow([data[: 512 + 699]]))]
 
 
 def test_a_listing_says_where_the_bytes_lie() -> None:

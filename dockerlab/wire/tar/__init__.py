@@ -4,6 +4,8 @@
         ...
     for listed in listing(Window(file, start, size)):   # headers alone, of a tar in a file
         ...
+    for path, kind, size, *_, content in passing(Flow(chunks)):   # as they come by, with hashes
+        ...
     writer = Writer(out); writer.add(entry, data); writer.close()
 
 Written anew because archives come from strangers: `tarfile` reads a header of any claimed length into memory, and knows neither
@@ -13,6 +15,7 @@ target promises that too. A *symlink's* target is any text at all: whoever unpac
 
 from dockerlab.wire.tar.entry import OPAQUE, WHITEOUT, Entry, Kind, Readable, Writable, clean
 from dockerlab.wire.tar.listing import Listed, listing
+from dockerlab.wire.tar.passing import Flow, passing
 from dockerlab.wire.tar.reader import Data, entries
 from dockerlab.wire.tar.window import Window
 from dockerlab.wire.tar.writer import Writer, archive
@@ -22,6 +25,7 @@ __all__ = [
     "WHITEOUT",
     "Data",
     "Entry",
+    "Flow",
     "Kind",
     "Listed",
     "Readable",
@@ -32,4 +36,5 @@ __all__ = [
     "clean",
     "entries",
     "listing",
+    "passing",
 ]
