@@ -1,6 +1,6 @@
 """Containers, learned and used from a Jupyter notebook.
 
-    %load_ext dockerlab            the magics: %%dockerfile, %%context, %container, %image, %engine
+    %load_ext dockerlab            the magics: %%dockerfile, %%context, %container, %image, %pipeline, %engine
 
     dockerlab.connect()            a docker-py client to the engine that answers
     dockerlab.build(text, …)       an Image, from a Dockerfile
@@ -10,6 +10,7 @@
     dockerlab.run(image, …)        a Container, from an image
     dockerlab.containers, .images  the other verbs: ps, logs, exec, …; pull, tag, history, …
     dockerlab.explore(image)       the files of its layers, and what is wasted; of an archive on disk, too
+    dockerlab.pipeline(image)      one picture: Dockerfile line, build step, layer, image, its containers
     dockerlab.prepare(name, …)     base images: found, pulled, or made from this machine's files
     dockerlab.doctor.examine()     what works on this machine, found by trying it
     dockerlab.machine.picture()    what a container stands on here, from the hardware up, beside a virtual machine
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from dockerlab.client import Client, connect, use
     from dockerlab.containers import Container, run
     from dockerlab.images import Image, explore
+    from dockerlab.pipelines import pipeline
     from dockerlab.standins import prepare
 
 __version__ = "0.1.0"
@@ -54,6 +56,7 @@ _HOMES = {
     "export": "dockerlab.builds",
     "images": "",
     "machine": "",
+    "pipeline": "dockerlab.pipelines",
     "prepare": "dockerlab.standins",
     "run": "dockerlab.containers",
     "stages": "dockerlab.builds.staging",
@@ -76,6 +79,7 @@ __all__ = [
     "export",
     "images",
     "machine",
+    "pipeline",
     "prepare",
     "run",
     "stages",

@@ -20,7 +20,7 @@ PACKAGE = ROOT / "dockerlab"
 # Rooms that each room may import, besides itself.
 _PURE = {"errors", "reference", "dockerfile", "image", "wire", "faces"}
 _CLIENT = {"drawing", "embedded", "endpoints", "transport", "client", "engines", "hijacking", "duplex", "stream", "images"}
-_VERBS = {"builds", "containers", "standins"}
+_VERBS = {"builds", "containers", "pipelines", "standins"}
 ROOMS: dict[str, set[str]] = {
     "errors": set(),
     "reference": {"errors"},
@@ -38,8 +38,9 @@ ROOMS: dict[str, set[str]] = {
     "duplex": set(),
     "hijacking": {"client", "duplex"},
     "images": {*_PURE, "client", "stream", "drawing"},
-    "builds": {*_PURE, *_CLIENT, "containers"},
+    "builds": {*_PURE, *_CLIENT, "containers", "pipelines"},
     "containers": {*_PURE, *_CLIENT} - {"dockerfile"},
+    "pipelines": {*_PURE, *_CLIENT, "containers"},
     "standins": {*_PURE, *_CLIENT, "builds", "containers"},
     "doctor": {*_PURE, *_CLIENT},
     "machine": {"errors", "embedded", "client", "engines", "faces"},

@@ -281,7 +281,8 @@ def _plan(asked: Asked, bases: Bases) -> Plan | None:
 
 
 def _driven(client: Client, asked: Asked, way: _Way, progress: Callable[[Build], object], remembering: Remembering | None) -> Build:
-    adapter, trace = way.adapter, Trace(asked.dockerfile, asked.tags, way.builder, way.reason, time.time())
+    adapter = way.adapter
+    trace = Trace(asked.dockerfile, asked.tags, way.builder, way.reason, time.time(), asked.target)
 
     def apply(events: Iterable[Event]) -> None:
         for event in way.mask.events(events):

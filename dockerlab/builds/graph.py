@@ -26,8 +26,9 @@ from typing import TYPE_CHECKING, Final
 
 from dockerlab.builds import wording
 from dockerlab.builds.rows import COUNTED, place
-from dockerlab.dockerfile import Dockerfile, Node, Stage, stages
+from dockerlab.dockerfile import Dockerfile, Stage
 from dockerlab.dockerfile.planning import SCRATCH
+from dockerlab.dockerfile.shape import Shape
 from dockerlab.drawing import Drawn
 from dockerlab.faces import graph as faces
 
@@ -128,7 +129,7 @@ class Graph(Drawn):
 
 def graph(build: Build, dockerfile: Dockerfile) -> Graph:
     """The graph of a build of that Dockerfile."""
-    shape = _Shape(dockerfile)
+    shape = Shape(dockerfile)
     is_over = build.outcome != "running"
     found = _vertices(build, shape)
     if build.outcome == "done":
@@ -144,67 +145,27 @@ def graph(build: Build, dockerfile: Dockerfile) -> Graph:
     return Graph(name, vertices, names, shape.takes(), build.moment, is_over)
 
 
-class _Shape:
-    """What a Dockerfile says of who takes from whom. A stage is its index here, an instruction too."""
-
-    def __init__(self, dockerfile: Dockerfile) -> None:
-        self.nodes = dockerfile.nodes
-        self.stages = stages(dockerfile)
-        self.labels = [stage.name or f"stage-{stage.index}" for stage in self.stages]
-        self.stage_of = {index: stage for stage in self.stages for index in stage.nodes}
-
-    def base(self, stage: Stage) -> int | None:
-        """The earlier stage that FROM names; of two of one name the later."""
-        return next((s.index for s in reversed(self.stages[: stage.index]) if s.name == stage.base.lower()), None)
-
-    def sources(self, index: int) -> tuple[int, ...]:
-        """The stages that an instruction takes files from."""
-        found = (self._named(name, self.stage_of[index].index) for name in _froms(self.nodes[index]))
-        return tuple(dict.fromkeys(stage for stage in found if stage is not None))
-
-    def of(self, digest: str) -> Stage | None:
-        """The stage of a row."""
-        spot = place(digest)
-        return self.stage_of.get(spot[0]) if spot else None
-
-    def takes(self) -> dict[str, tuple[str, ...]]:
-        found = dict[str, tuple[str, ...]]()
-        for stage in self.stages:
-            base = self.base(stage)
-            taken = [*([] if base is None else [base]), *(s for index in stage.nodes for s in self.sources(index))]
-            found[self.labels[stage.index]] = tuple(dict.fromkeys(self.labels[one] for one in taken))
-        return found
-
-    def _named(self, name: str, stage: int) -> int | None:
-        if name.isascii() and name.isdigit() and len(name) < 6:
-            return int(name) if int(name) < stage else None
-        return next((s.index for s in reversed(self.stages[:stage]) if s.name == name.lower()), None)
+def _stage_of(shape: Shape, digest: str) -> Stage | None:
+    """The stage of a row."""
+    spot = place(digest)
+    return shape.stage_of.get(spot[0]) if spot else None
 
 
-def _froms(node: Node) -> Iterator[str]:
-    for flag in node.flags:
-        name, _, value = flag.removeprefix("--").partition("=")
-        if name == "from":
-            yield value
-        elif name == "mount":
-            yield from (part.partition("=")[2] for part in value.split(",") if part.startswith("from="))
-
-
-def _vertices(build: Build, shape: _Shape) -> list[Vertex]:
+def _vertices(build: Build, shape: Shape) -> list[Vertex]:
     """The steps as vertexes, with the edges between instructions."""
     is_classic = build.builder == "classic"
     steps = {step.vertex.digest: step for step in build.steps}
     # Rows with a vertex, in the order in which they are carried out, by stage.
     chains: dict[int, list[str]] = {}
     for step in build.steps:
-        if (stage := shape.of(step.vertex.digest)) and (is_classic or step.keyword in _WITH_VERTEX):
+        if (stage := _stage_of(shape, step.vertex.digest)) and (is_classic or step.keyword in _WITH_VERTEX):
             chains.setdefault(stage.index, []).append(step.vertex.digest)
     own = {digest for chain in chains.values() for digest in chain}
     named = {digest for step in build.steps for digest in step.vertex.inputs}
     found: list[Vertex] = []
     for step in build.steps:
         digest = step.vertex.digest
-        stage = shape.of(digest)
+        stage = _stage_of(shape, digest)
         if stage is None:
             said = _STAGE.match(step.vertex.name)
             name = said["stage"].lower() if said and said["stage"].lower() in shape.labels else None
@@ -238,7 +199,7 @@ def _vertex(step: Step, build: Build, kind: str, stage: str | None, inputs: Iter
     )  # fmt: skip
 
 
-def _implied(digest: str, shape: _Shape, chains: Mapping[int, Sequence[str]]) -> Iterator[str]:
+def _implied(digest: str, shape: Shape, chains: Mapping[int, Sequence[str]]) -> Iterator[str]:
     """What the Dockerfile says that a row needs."""
     index, trigger = place(digest) or (0, 0)
     stage = shape.stage_of[index]
@@ -252,13 +213,13 @@ def _implied(digest: str, shape: _Shape, chains: Mapping[int, Sequence[str]]) ->
     yield from (chains[source][-1] for source in (shape.sources(index) if not trigger else ()))
 
 
-def _placed(stage: Stage, told: Sequence[str], implied: Sequence[str], shape: _Shape) -> Iterator[str]:
+def _placed(stage: Stage, told: Sequence[str], implied: Sequence[str], shape: Shape) -> Iterator[str]:
     """The engine's inputs of a row; what a stage begins with, where FROM names a stage or scratch, is its own FROM."""
     begins = str(stage.nodes[0])
     is_first = implied[:1] == (begins,)
     has_base = False
     for one in told:
-        other = shape.of(one)
+        other = _stage_of(shape, one)
         is_base = is_first and other is not None and (other is stage or one not in implied)
         has_base |= is_base
         yield begins if is_base else one
@@ -266,15 +227,15 @@ def _placed(stage: Stage, told: Sequence[str], implied: Sequence[str], shape: _S
         yield begins
 
 
-def _idle(vertex: Vertex, shape: _Shape) -> Vertex:
+def _idle(vertex: Vertex, shape: Shape) -> Vertex:
     """A FROM of a stage, or of scratch, is no work."""
-    stage = shape.of(vertex.digest)
+    stage = _stage_of(shape, vertex.digest)
     if vertex.kind != "base" or stage is None or (shape.base(stage) is None and stage.base.lower() != SCRATCH):
         return vertex
     return replace(vertex, started=None, completed=None, seconds=0.0)
 
 
-def _shared(found: Sequence[Vertex], shape: _Shape) -> list[Vertex]:
+def _shared(found: Sequence[Vertex], shape: Shape) -> list[Vertex]:
     """Bases of several stages, and their triggers, once: a row that has the same one of another stage as its only input is that one."""
     same = {vertex.digest: first for vertex in found if (first := _first(vertex.digest, vertex.inputs, shape))}
     firsts = {first: first for first in same.values()}
@@ -311,7 +272,7 @@ def _head(digest: str, same: Mapping[str, str], firsts: Mapping[str, str], heads
     return heads.get(same.get(digest, firsts.get(digest, "")), digest)
 
 
-def _first(digest: str, inputs: Sequence[str], shape: _Shape) -> str | None:
+def _first(digest: str, inputs: Sequence[str], shape: Shape) -> str | None:
     """The row of another stage whose vertex this one shares."""
     spot, other = place(digest), place(inputs[0]) if len(inputs) == 1 else None
     if spot is None or other is None or spot[1] != other[1] or spot[0] not in shape.stage_of or other[0] not in shape.stage_of:
@@ -321,7 +282,7 @@ def _first(digest: str, inputs: Sequence[str], shape: _Shape) -> str | None:
     return inputs[0] if is_row and stage is not first and shape.base(stage) == shape.base(first) else None
 
 
-def _with_internal(found: Sequence[Vertex], shape: _Shape) -> list[Vertex]:
+def _with_internal(found: Sequence[Vertex], shape: Shape) -> list[Vertex]:
     """The builder's own steps hang on what they serve."""
     names = {vertex.digest: vertex.text for vertex in found if vertex.kind == INTERNAL}
 
@@ -341,7 +302,7 @@ def _with_internal(found: Sequence[Vertex], shape: _Shape) -> list[Vertex]:
     done = []
     for vertex in found:
         more: list[str] = []
-        if vertex.kind == "base" and (stage := shape.of(vertex.digest)) and not vertex.inputs:
+        if vertex.kind == "base" and (stage := _stage_of(shape, vertex.digest)) and not vertex.inputs:
             more = images.get(wording.canonical(stage.base), [])
         elif vertex.digest in first_images or vertex.digest in ignore:
             more = definition

@@ -19,6 +19,8 @@ from dockerlab.faces import build as faces
 from dockerlab.faces.human import plain
 from dockerlab.faces.reasons import Explanation
 from dockerlab.faces.shown import Shown
+from dockerlab.pipelines.model import Pipeline
+from dockerlab.pipelines.recorded import recorded
 from dockerlab.wire.trace import Event, Lint, Log, Status, Vertex
 
 _KEYWORDS = frozenset(keyword for keyword, _ in INSTRUCTIONS)
@@ -79,7 +81,8 @@ class Build(Shown):
     tags: as asked for. builder: which of the engine's builders ran it, "buildkit" or "classic". reason: why that one. moment, started,
     completed: seconds since the epoch. outcome: "running", "done", "failed" or "interrupted". image_id: of the result, else None.
     warnings: what the builder's linter says, and of a context that is too big. context: what was sent of it.
-    dockerfile: what was built. reasons: why each step that ran did so, once the build is over.
+    dockerfile: what was built. target: the stage that was asked for, "" for the last. reasons: why each step that ran did so, once the
+    build is over.
     """
 
     tags: tuple[str, ...]
@@ -95,6 +98,12 @@ class Build(Shown):
     context: Sent = field(default_factory=Sent)
     dockerfile: Dockerfile = field(default=Dockerfile((), ()), repr=False)
     reasons: tuple[Reason, ...] = ()
+    target: str = ""
+
+    @cached_property
+    def pipeline(self) -> Pipeline:
+        """Its instructions, steps and what they add; `dockerlab.pipeline(image)` joins the image's layers and its containers."""
+        return recorded(self)
 
     @cached_property
     def graph(self) -> Graph:
@@ -169,14 +178,16 @@ class _Row:
 class Trace:
     """Folds a build's events into its record. sent: to be set as the context travels. Not for several threads at once."""
 
-    def __init__(self, dockerfile: Dockerfile, tags: tuple[str, ...], builder: str, reason: str, started: float) -> None:
+    def __init__(
+        self, dockerfile: Dockerfile, tags: tuple[str, ...], builder: str, reason: str, started: float, target: str = ""
+    ) -> None:
         self._dockerfile = dockerfile
         self._nodes = {str(i): node for i, node in enumerate(dockerfile.nodes)}
         self._rows: dict[str, _Row] = {}
         self._is_sorted = True
         self._lints: list[Lint] = []
         self.sent = Sent()
-        self._tags, self._builder, self._reason, self._started = tags, builder, reason, started
+        self._tags, self._builder, self._reason, self._started, self._target = tags, builder, reason, started, target
 
     def apply(self, event: Event) -> None:
         if isinstance(event, Lint):
@@ -204,7 +215,8 @@ class Trace:
         completed = None if outcome == "running" else now
         lints = tuple(self._lints)
         what = (self._tags, steps, self._builder, self._reason)
-        return Build(*what, self._started, now, completed, outcome, image_id, lints, self.sent, self._dockerfile)
+        more = (lints, self.sent, self._dockerfile)
+        return Build(*what, self._started, now, completed, outcome, image_id, *more, target=self._target)
 
     def _add(self, vertex: Vertex) -> _Row:
         node = self._nodes.get(vertex.digest)

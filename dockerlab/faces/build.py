@@ -11,13 +11,13 @@ failed.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from dockerlab.faces import graph as graphs
 from dockerlab.faces import markup, reasons
-from dockerlab.faces.human import plain, seconds, shorten, size
+from dockerlab.faces.human import seconds, shorten, size
+from dockerlab.faces.picture import picture, said, state_of, warning, warnings
 
 if TYPE_CHECKING:
     from dockerlab.builds.graph import Graph
@@ -27,16 +27,14 @@ if TYPE_CHECKING:
 _RUNNING_LINES = 8
 _KEPT_LINES = 60
 _WIDTH = 72
-_COLUMNS = 6
 _TIMED = ("done", "running", "failed")
-_PLACE = re.compile(r" \(lines? [\d, -]+\)$")
 _OUTCOMES = {"failed": "failed", "interrupted": "interrupted"}
 
 
 def text(build: Build) -> str:
     """Stable: no times, ids, states of the cache."""
     rows = [(str(step.line or ""), shorten(step.text, _WIDTH), _mark(step)) for step in _in_dockerfile(build)]
-    head = f"build {_name(build)}" + (f": {_OUTCOMES[build.outcome]}" if build.outcome in _OUTCOMES else "")
+    head = f"build {name(build)}" + (f": {_OUTCOMES[build.outcome]}" if build.outcome in _OUTCOMES else "")
     return "\n".join([head, markup.columns(rows, gap=2)]).rstrip()
 
 
@@ -44,13 +42,13 @@ def table(build: Build) -> str:
     """Everything: states, times and warnings too."""
     rows = []
     for step in build.steps:
-        state, word = _state(step, build)
+        state, word = state_of(step, build)
         time = seconds(step.seconds(build.moment)) if step.state in _TIMED else ""
         rows.append((str(step.line or ""), shorten(step.text, _WIDTH), step.effect, f"{markup.STATES[state][0]} {word}", time))
-    lines = [f"{_name(build)}   {facts(build)}"]
+    lines = [f"{name(build)}   {facts(build)}"]
     for step, row in zip(build.steps, markup.columns(rows, gap=2).splitlines(), strict=True):
-        lines += [row, *(f"    ⚠ {said}" for said in map(_said, _warnings(step, build)))]
-    lines += [f"⚠ {said}" for said in map(_said, _elsewhere(build))]
+        lines += [row, *(f"    ⚠ {words}" for words in map(said, warnings(step, build)))]
+    lines += [f"⚠ {words}" for words in map(said, elsewhere(build))]
     return "\n".join(lines).rstrip()
 
 
@@ -67,35 +65,35 @@ def facts(build: Build, gap: str = "   ") -> str:
     return gap.join(part for part in parts if part)
 
 
-def html(build: Build, graph: Graph | None = None, picture: str | None = None) -> str:
-    """The static HTML: also what the live display shows at each moment. graph, picture: what is to be seen of the graph, if anything.
+def html(build: Build, graph: Graph | None = None, drawn: str | None = None) -> str:
+    """The static HTML: also what the live display shows at each moment. graph, drawn: what is to be seen of the graph, if anything.
 
-    While it runs, the picture stands open: a page that is drawn anew ten times a second closes what was opened.
+    While it runs, the graph's picture stands open: a page that is drawn anew ten times a second closes what was opened.
     """
-    longest = max((step.seconds(build.moment) for step in build.steps), default=0.0)
-    rows = [_row(step, build, longest) for step in build.steps if step.line or step.base_line or build.outcome == "running"]
-    view = markup.table(("", "instruction", "adds", "", "time", ""), rows, numeric=(0, 4), wrap=(1,))
-    head = markup.head(markup.text(_name(build)), markup.volatile(markup.text(facts(build, " · "))))
-    below = "".join(f'<div class="muted">{_warning(lint)}</div>' for lint in _elsewhere(build))
-    return markup.page(
-        head, view, markup.volatile(below + _running(build)), markup.volatile(_graph(build, graph, picture) + _logs(build))
-    )
+    head = markup.head(markup.text(name(build)), markup.volatile(markup.text(facts(build, " · "))))
+    return markup.page(head, picture(build.pipeline), below(build, graph, drawn))
 
 
-def _graph(build: Build, graph: Graph | None, picture: str | None) -> str:
+def below(build: Build, graph: Graph | None = None, drawn: str | None = None) -> str:
+    """What stands under the picture: what the running step prints; graph, timeline, why it ran, logs."""
+    words = "".join(f'<div class="muted">{warning(lint)}</div>' for lint in elsewhere(build))
+    return markup.volatile(words + _running(build)) + markup.volatile(_graph(build, graph, drawn) + _logs(build))
+
+
+def _graph(build: Build, graph: Graph | None, drawn: str | None) -> str:
     drawers = {"why it ran": reasons.html(build)} if build.reasons else {}
     if graph is not None:
-        drawn = graphs.picture_html(graph, picture)
+        shown = graphs.picture_html(graph, drawn)
         if build.outcome == "running":
-            return graphs.STYLE + drawn
-        drawers = {"graph": drawn, "timeline": graphs.timeline_html(graph), **drawers}
+            return graphs.STYLE + shown
+        drawers = {"graph": shown, "timeline": graphs.timeline_html(graph), **drawers}
     if not drawers:
         return ""
     # The group's name differs from page to page: only drawers of the same group close each other.
     return graphs.views(drawers, f"dockerlab-{build.started:.6f}")
 
 
-def _name(build: Build) -> str:
+def name(build: Build) -> str:
     return ", ".join(build.tags) or "image without a tag"
 
 
@@ -108,54 +106,10 @@ def _mark(step: Step) -> str:
     return f"{step.effect}  ✕ failed" if step.state == "failed" else step.effect
 
 
-def _state(step: Step, build: Build) -> tuple[str, str]:
-    """A step's state and its word. Once a build is over, nothing waits or runs any more."""
-    if build.outcome != "running" and step.state == "waiting":
-        return "waiting", "not run"
-    if build.outcome != "running" and step.state == "running":
-        return "stopped", "interrupted"
-    return step.state, markup.STATES[step.state][1]
-
-
-def _row(step: Step, build: Build, longest: float) -> tuple[str, ...]:
-    state, word = _state(step, build)
-    shown = markup.state(state, word)
-    took = step.seconds(build.moment)
-    time = markup.titled(seconds(took), f"{took:.3f} s") if step.state in _TIMED else ""
-    share = took / longest if longest > 0.05 and time else 0.0
-    scale = f'<span class="{state}"><span class="bar" style="width:{round(100 * share)}px"></span></span>' if share >= 0.01 else ""
-    return (
-        markup.text(step.line or ""),
-        f"<code>{markup.text(step.text)}</code>",
-        f'<span class="muted">{step.effect}</span>',
-        shown if state == "failed" else markup.volatile(shown),
-        markup.volatile(time),
-        markup.volatile(scale + "".join(markup.below(_warning(lint), _COLUMNS) for lint in _warnings(step, build))),
-    )
-
-
-def _warnings(step: Step, build: Build) -> list[Lint]:
-    """What the linter says of a step's lines."""
-    if step.line is None:
-        return []
-    last = step.end_line or step.line
-    return [lint for lint in build.warnings if lint.lines and step.line <= lint.lines[0] <= last]
-
-
-def _elsewhere(build: Build) -> list[Lint]:
+def elsewhere(build: Build) -> list[Lint]:
     """Warnings that speak of no instruction."""
-    shown = {lint for step in build.steps for lint in _warnings(step, build)}
+    shown = {lint for step in build.steps for lint in warnings(step, build)}
     return [lint for lint in build.warnings if lint not in shown]
-
-
-def _said(lint: Lint) -> str:
-    return plain(" ".join(_PLACE.sub("", lint.text).split())) + (f"   {plain(lint.url)}" if lint.url else "")
-
-
-def _warning(lint: Lint) -> str:
-    said = f"⚠ {_PLACE.sub('', lint.text)}"
-    more = f" {markup.link(lint.url, 'why')}" if lint.url.startswith(("https://", "http://")) else ""
-    return f'<span class="muted" title="{markup.text(" ".join(lint.detail))}">{markup.text(said)}</span>{more}'
 
 
 def _running(build: Build) -> str:

@@ -23,7 +23,7 @@ from typing import Any
 
 from dockerlab.image.instruction import clean, keyword
 
-_CONFIG_ONLY = frozenset(
+CONFIG_ONLY = frozenset(
     (
         "ARG",
         "CMD",
@@ -133,7 +133,8 @@ def _lines_with_layers(lines: Sequence[_Line], count: int) -> frozenset[int]:
 def _may_have_layer(line: _Line) -> bool:
     if line.is_empty is not None:
         return not line.is_empty
-    return line.size > 0 or keyword(line.instruction) not in _CONFIG_ONLY
+    # The root is there: no builder makes a layer for it.
+    return line.size > 0 or (keyword(line.instruction) not in CONFIG_ONLY and line.instruction != "WORKDIR /")
 
 
 def _unlikelihood(lines: Sequence[_Line], index: int) -> int:

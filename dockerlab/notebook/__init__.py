@@ -36,6 +36,10 @@ MAGICS = {
         "%container run|ps|logs|exec|stop|… as the docker command has them; %%container run|exec feeds the cell to it.",
     ),
     "image": ("line", "%image ls|show|pull|tag|rm|history|inspect|prune|prepare. --help lists the flags."),
+    "pipeline": (
+        "line",
+        "%pipeline IMAGE shows one picture: the Dockerfile's lines, the steps of its build, its layers, its containers.",
+    ),
     "engine": (
         "line",
         "%engine shows which engine answers; use <url or docker context> switches; doctor and picture look at this machine.",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from argparse import Namespace
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,17 +11,20 @@ from dockerlab.builds import Build, build, export
 from dockerlab.builds.checking import check
 from dockerlab.builds.secrets import Secrets
 from dockerlab.builds.staging import stages
-from dockerlab.errors import BuildError, DockerfileError, UsageError
+from dockerlab.errors import BuildError, DockerfileError, DockerlabError, UsageError
+from dockerlab.faces.shown import Shown
 from dockerlab.notebook.arguments import HelpShown, Parser
 from dockerlab.notebook.expand import words
 from dockerlab.notebook.live import LiveDisplay
 from dockerlab.notebook.live_build import LiveBuild
+from dockerlab.pipelines import pipeline
 
 if TYPE_CHECKING:
     from dockerlab.builds.staging import StageGraph
     from dockerlab.faces.checks import Findings
     from dockerlab.images import Image
     from dockerlab.notebook.session import Session
+    from dockerlab.pipelines import Pipeline
 
 
 def parsers() -> dict[str, Parser]:
@@ -162,7 +166,29 @@ def _built(
         if arguments.output:
             return None, export(dockerfile, arguments.output, **options)
         image = build(dockerfile, **options)
+        assert image.build is not None, "an image that was built has its record"
+        session.remember(image.build)
+        if not arguments.quiet:
+            # The build is done, whatever becomes of its picture: without it the record is shown.
+            with suppress(DockerlabError):
+                live.show(_Built(image.build, pipeline(image, client=session.client)))
     return image, image.build
+
+
+class _Built(Shown):
+    """A build that is done, as the picture of its image; its text is the build's, the same on every run and engine."""
+
+    def __init__(self, build: Build, picture: Pipeline) -> None:
+        self._build, self._picture = build, picture
+
+    def _text(self) -> str:
+        return repr(self._build)
+
+    def _table(self) -> str:
+        return str(self._build)
+
+    def _html(self) -> str:
+        return self._picture._repr_html_()
 
 
 def _explain(session: Session, record: Build) -> None:

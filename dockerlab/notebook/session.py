@@ -12,8 +12,11 @@ from dockerlab.client import Client, connect
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
+    from dockerlab.builds import Build
     from dockerlab.errors import BuildError, DockerfileError
     from dockerlab.notebook.names import Names
+
+_BUILDS = 20  # records, each with its log
 
 # What decides which engine is meant; when one of them changes, the next magic connects anew.
 _ENGINE_VARIABLES = ("DOCKER_HOST", "DOCKER_CONTEXT", "DOCKER_CONFIG", "DOCKER_TLS_VERIFY", "DOCKER_CERT_PATH")
@@ -22,13 +25,15 @@ _ENGINE_VARIABLES = ("DOCKER_HOST", "DOCKER_CONTEXT", "DOCKER_CONFIG", "DOCKER_T
 class Session:
     """shell: the IPython shell. files: the notebook's build context, path → content; replaced, never changed in place.
 
-    failed: of the last build that failed in a cell, for `%container debug`.
+    failed: of the last build that failed in a cell, for `%container debug`. built: records of builds in cells, by the image's id, for
+    `%pipeline`.
     """
 
     def __init__(self, shell: InteractiveShell) -> None:
         self.shell = shell
         self.files: dict[str, bytes] = {}
         self.failed: BuildError | DockerfileError | None = None
+        self.built: dict[str, Build] = {}
         self._client: Client | None = None
         self._connected_for: tuple[str | None, ...] = ()
         self._connecting = threading.Lock()  # <TAB> connects from a thread of its own
@@ -44,6 +49,14 @@ class Session:
                     self._client.close()
                 self._client, self._connected_for = client, wanted
             return self._client
+
+    def remember(self, build: Build) -> None:
+        """Keeps the record of a build that made an image; of many the newest."""
+        if build.image_id:
+            self.built.pop(build.image_id, None)
+            self.built[build.image_id] = build
+        while len(self.built) > _BUILDS:
+            self.built.pop(next(iter(self.built)))
 
     @cached_property
     def names(self) -> Names:

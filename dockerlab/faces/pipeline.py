@@ -1,0 +1,114 @@
+"""The faces of the pipeline: one picture that joins Dockerfile line ↔ build step ↔ layer ↔ image ↔ its containers.
+
+    pipeline of app:latest
+    1  FROM python:3.10       → base
+    2  EXPOSE 5000            ⇢ config  ExposedPorts 5000
+    3  RUN pip install flask  → layer
+    container web1 (app): running
+
+The text has no times and sizes, and of a build nothing that differs between engines. The picture is `faces.picture`'s.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from dockerlab.faces import build as builds
+from dockerlab.faces import container as containers
+from dockerlab.faces import markup
+from dockerlab.faces.human import plain, seconds, shorten, size
+from dockerlab.faces.picture import picture, state_of
+
+if TYPE_CHECKING:
+    from dockerlab.pipelines.model import Band, Pipeline, Row
+
+_WIDTH = 72
+_TIMED = ("done", "running", "failed")
+
+
+def text(pipeline: Pipeline) -> str:
+    """Stable: no times, sizes, states of the cache."""
+    rows = [
+        (str(row.line or ""), shorten(row.text, _WIDTH), _leads(pipeline, band, row)) if row else ("", f"── {_title(band)}", "")
+        for band, row in _lines(pipeline)
+    ]
+    head = f"pipeline of {pipeline.name}"
+    boxes = [containers.text(one.facts) for one in pipeline.containers]
+    return "\n".join(line.rstrip() for line in [head, *markup.columns(rows, gap=2).splitlines(), *boxes])
+
+
+def table(pipeline: Pipeline) -> str:
+    """Everything: states, times, sizes, and containers with their ports."""
+    rows = []
+    for band, row in _lines(pipeline):
+        if row is None:
+            rows.append(("", f"── {_title(band)}", "", "", "", ""))
+            continue
+        state, took = _step(pipeline, row)
+        made = size(row.size) if row.layers else ""
+        rows.append((str(row.line or ""), shorten(plain(row.text), _WIDTH), state, took, _makes(pipeline, band, row), made))
+    boxes = [
+        f"container {one.facts.engine_name}: {one.facts.word}" + "".join(f"   {port.shown}" for port in one.facts.ports)
+        for one in pipeline.containers
+    ]
+    lines = ["   ".join([pipeline.name, *facts(pipeline)]), *markup.columns(rows, gap=2).splitlines(), *boxes]
+    return "\n".join([*lines, *([pipeline.note] if pipeline.note else [])])
+
+
+def facts(pipeline: Pipeline) -> list[str]:
+    """What the head says beside the name: `4 of 6 steps`, `2 cached`, `2.4 s`, `231 MB (11.2 MB ours)`."""
+    found = builds.facts(pipeline.build, "\n").split("\n") if pipeline.build else []
+    image = pipeline.image
+    if image is None:
+        return found
+    own = f" ({size(image.own)} ours)" if image.own is not None else f" in {image.layers} layer{'' if image.layers == 1 else 's'}"
+    return [*found, size(image.size) + own]
+
+
+def html(pipeline: Pipeline, *, is_live: bool = False) -> str:
+    """The static HTML. is_live: with what a live view reacts to, and a place for its drawer."""
+    build = pipeline.build
+    head = markup.head(markup.text(pipeline.name), markup.volatile(markup.text(" · ".join(facts(pipeline)))))
+    note = markup.volatile(f'<div class="muted">{markup.text(pipeline.note)}</div>' if pipeline.note else "")
+    if is_live:
+        return markup.page(head, picture(pipeline, is_live=True), note, "<div data-drawers></div>")
+    return markup.page(head, picture(pipeline), note, builds.below(build, build.graph, build.graph.picture) if build else "")
+
+
+def _lines(pipeline: Pipeline) -> Iterator[tuple[Band, Row | None]]:
+    """The rows, before each band's its head, where there are several."""
+    for band in pipeline.bands:
+        if len(pipeline.bands) > 1:
+            yield band, None
+        yield from ((band, row) for row in pipeline.rows if row.band == band.index)
+
+
+def _title(band: Band) -> str:
+    return plain(f"{band.name} (from {band.base})" if band.base else band.name)
+
+
+def _leads(pipeline: Pipeline, band: Band, row: Row) -> str:
+    """Where a row leads to, as the Dockerfile says; without one, as the history does."""
+    adds = row.step.effect if row.step else row.adds
+    if band.part == "unused":
+        return "not needed"
+    if band.part == "taken":
+        lines = [str(other.line) for other in pipeline.rows if other.key in band.taken_by and other.line]
+        return f"→ line {', '.join(lines)}" if lines and adds != "config" else "⇢ its stage alone"
+    said = f"⇢ config  {plain(row.change)}".rstrip() if adds == "config" else f"→ {adds}" if adds else ""
+    return said + ("  ✕ failed" if row.step and row.step.state == "failed" else "")
+
+
+def _makes(pipeline: Pipeline, band: Band, row: Row) -> str:
+    if not band.is_in_image or row.adds not in ("config", "unknown"):
+        return _leads(pipeline, band, row)
+    return "? not known" if row.adds == "unknown" else f"⇢ config  {plain(row.change)}".rstrip()
+
+
+def _step(pipeline: Pipeline, row: Row) -> tuple[str, str]:
+    if row.step is None or pipeline.build is None:
+        return "", ""
+    state, word = state_of(row.step, pipeline.build)
+    took = seconds(row.step.seconds(pipeline.build.moment)) if row.step.state in _TIMED else ""
+    return f"{markup.STATES[state][0]} {word}", took
