@@ -50,9 +50,12 @@ class Stream:
         self._worker = threading.Thread(target=context.run, args=(self._read,), name=f"dockerlab {doing}", daemon=True)
         self._worker.start()
 
-    def messages(self, tick: float) -> Iterator[dict[str, Any] | None]:
-        """The messages as they come; None whenever `tick` seconds passed without one. Raises what the request raised."""
-        while True:
+    def messages(self, tick: float | None) -> Iterator[dict[str, Any] | None]:
+        """The messages as they come; None whenever `tick` seconds passed without one. Raises what the request raised.
+
+        They end when another thread closes the stream; without a tick nothing else wakes who waits here.
+        """
+        while not self._closed.is_set():
             try:
                 item = self._messages.get(timeout=tick)
             except queue.Empty:
@@ -69,6 +72,8 @@ class Stream:
         """Ends the request, wherever it is. May be called from any thread, and twice."""
         self._closed.set()
         self._shut_down()
+        with suppress(queue.Full):  # then nobody waits for one
+            self._messages.put_nowait(_END)
         self._worker.join(_JOIN_SECONDS)
 
     def _shut_down(self) -> None:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from dockerlab.wire.trace import Lint
 
 _TIMED: Final = ("done", "running", "failed")
-_TIME_BAR, _SIZE_BAR = 44, 72  # pixels of the longest
+_SIZE_BAR: Final = 60  # pixels of the largest
 _LANES: Final = 4  # that are drawn beside each other
 _LIT: Final = 8  # stages for which the style knows what to light
 _SHOWN: Final = 8  # containers
@@ -57,9 +57,10 @@ border-left:6px solid var(--line);border-right:0}
 background:var(--lane)}
 @ .pipeline .stage td{padding-top:8px;font-weight:600}
 @ .pipeline .stage td.to{padding-top:0}
-@ .pipeline .work{white-space:nowrap}
-@ .pipeline .step{display:inline-block;min-width:68px}
-@ .pipeline .took{display:inline-block;min-width:40px;text-align:right;margin-right:6px;font-variant-numeric:tabular-nums}
+@ .pipeline .line{display:flex;align-items:center;white-space:nowrap}
+@ .pipeline .step{flex:none;min-width:68px}
+@ .pipeline .scale{flex:0 1 64px;height:20px;display:flex;align-items:center}
+@ .pipeline .took{flex:none;min-width:40px;text-align:right;margin-right:6px;font-variant-numeric:tabular-nums}
 @ .pipeline .config{display:inline-block;border:1px dashed var(--line);border-radius:4px;padding:0 5px;line-height:17px;font-size:12px}
 @ .pipeline .bytes{margin-left:6px;font-variant-numeric:tabular-nums}
 @ .pipeline .away{border-left:3px solid var(--lane);padding-left:7px}
@@ -75,6 +76,11 @@ background:var(--lane)}
 @ .pipeline:has(.box:hover) .own>td:not(.boxes),@ .pipeline:has(.own>td:not(.boxes):hover) .box{background:var(--lit)}
 @ .pipeline .row:has(>.boxes:hover)>td{background:none}
 @ .pipeline:has(.box:hover) .own>td:not(.boxes){background:var(--lit)}
+@ .pipeline .row.lit,@ .pipeline .box.lit,@ .pipeline .boxes.lit{outline:none}
+@ .pipeline .row.dim,@ .pipeline .boxes.dim{opacity:1}
+@ .pipeline .row.dim>td:not(.boxes){opacity:.45}
+@ button:not(.open){font:inherit;font-size:12px;line-height:18px;padding:0 8px;border:1px solid var(--edge);border-radius:4px;
+background:var(--soft);color:inherit;cursor:pointer}
 @ .pipeline button.open{all:unset;cursor:pointer;border-radius:3px}
 @ .pipeline button.open:hover code{text-decoration:underline}
 @ .pipeline button.open:focus-visible{outline:2px solid var(--s-cached);outline-offset:2px}
@@ -180,7 +186,7 @@ class _Drawing:
         cells = f'<td class="num">{row.line or ""}</td><td>{self._instruction(row)}</td>'
         if self._has_build:
             kind = "arrow dashed" if row.adds == "config" and row.step and row.step.effect == "config" else "arrow"
-            cells += f'<td class="to"><span class="{kind}" aria-hidden="true">→</span></td><td class="work">{self._step(row)}</td>'
+            cells += f'<td class="to"><span class="{kind}" aria-hidden="true">→</span></td><td>{self._step(row)}</td>'
         return cells + self._edge(at) + f"<td>{self._made(band, row)}</td>"
 
     def _instruction(self, row: Row) -> str:
@@ -202,9 +208,9 @@ class _Drawing:
         took = step.seconds(self._moment)
         time = markup.titled(seconds(took), f"{took:.3f} s") if step.state in _TIMED else ""
         share = took / self._longest if self._longest > 0.05 and time else 0.0
-        scale = f'<span class="{state}">{_bar(share * _TIME_BAR)}</span>' if share >= 0.01 else ""
+        scale = f'<span class="scale {state}">{_bar(f"{100 * share:.0f}%")}</span>' if share >= 0.01 else ""
         rest = markup.volatile(f'<span class="took">{time}</span>{scale}' if time else "")
-        return (shown if state == "failed" else markup.volatile(shown)) + rest
+        return f'<div class="line">{shown if state == "failed" else markup.volatile(shown)}{rest}</div>'
 
     def _made(self, band: Band, row: Row) -> str:
         """The cell of the image."""
@@ -227,7 +233,7 @@ class _Drawing:
             return f'<span class="muted">{row.adds}</span>'
         is_base = all(layer.is_base for layer in row.layers)
         width = max(2.0, _SIZE_BAR * row.size / self._largest) if self._largest else 2.0
-        bar = f'<span class="{"base" if is_base else "done"}">{_bar(width)}</span>'
+        bar = f'<span class="{"base" if is_base else "done"}">{_bar(f"{width:.0f}px")}</span>'
         count = f" {len(row.layers)} layers," if len(row.layers) > 1 else ""
         said = f'<span class="muted">{count} base</span>' if is_base and row.adds == "base" else ""
         tip = f"{row.size:,} bytes" + "".join(f", layer {layer.diff_id[7:19]}" for layer in row.layers[:1] if layer.diff_id)
@@ -270,7 +276,13 @@ class _Drawing:
         if at not in spans or not spans[at]:
             return ""
         inside = markup.volatile("".join(self._inside())) if at == self._first else ""
-        return f'<td class="boxes" rowspan="{spans[at]}" data-lights="">{inside}</td>'
+        words = markup.text(" ".join(self._pairs())) if at == self._first else ""
+        lights = f' data-lights="{words}"' if words else ""
+        return f'<td class="boxes" rowspan="{spans[at]}"{lights}>{inside}</td>'
+
+    def _pairs(self) -> Iterator[str]:
+        keys = [row.key for band, row in self._shown if row and band.is_in_image]
+        return (f"r{key}-c{one.facts.id[:12]}" for one in self._containers for key in keys)
 
     def _inside(self) -> Iterator[str]:
         pipeline = self._pipeline
@@ -335,8 +347,8 @@ def _nothing_below(row: Row) -> str:
     return "scratch: no layer" if "scratch" in row.text.lower().split() else f"the layers of the stage {markup.text(name)}"
 
 
-def _bar(width: float) -> str:
-    return f'<span class="bar" style="width:{round(width)}px"></span>'
+def _bar(width: str) -> str:
+    return f'<span class="bar" style="width:{width}"></span>'
 
 
 def _plain(text: str) -> str:

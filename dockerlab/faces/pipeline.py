@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 _WIDTH = 72
 _TIMED = ("done", "running", "failed")
+_PRINTED = 200  # lines of a step's output in its drawer
+_LAYERS = 12  # of a base image, in its drawer
 
 
 def text(pipeline: Pipeline) -> str:
@@ -53,7 +55,7 @@ def table(pipeline: Pipeline) -> str:
         for one in pipeline.containers
     ]
     lines = ["   ".join([pipeline.name, *facts(pipeline)]), *markup.columns(rows, gap=2).splitlines(), *boxes]
-    return "\n".join([*lines, *([pipeline.note] if pipeline.note else [])])
+    return "\n".join([*lines, *(said for said in (pipeline.note, pipeline.alert) if said)])
 
 
 def facts(pipeline: Pipeline) -> list[str]:
@@ -69,11 +71,55 @@ def facts(pipeline: Pipeline) -> list[str]:
 def html(pipeline: Pipeline, *, is_live: bool = False) -> str:
     """The static HTML. is_live: with what a live view reacts to, and a place for its drawer."""
     build = pipeline.build
-    head = markup.head(markup.text(pipeline.name), markup.volatile(markup.text(" · ".join(facts(pipeline)))))
-    note = markup.volatile(f'<div class="muted">{markup.text(pipeline.note)}</div>' if pipeline.note else "")
-    if is_live:
-        return markup.page(head, picture(pipeline, is_live=True), note, "<div data-drawers></div>")
-    return markup.page(head, picture(pipeline), note, builds.below(build, build.graph, build.graph.picture) if build else "")
+    said = markup.text(" · ".join(facts(pipeline)))
+    freeze = (
+        ' <button data-action="freeze" title="No longer live: the output keeps what is seen now">freeze</button>' if is_live else ""
+    )
+    head = markup.head(markup.text(pipeline.name), markup.volatile(said) + freeze)
+    note = f'<div class="muted">{markup.text(pipeline.note)}</div>' if pipeline.note else ""
+    if pipeline.alert:
+        again = ' <button data-action="again">ask again</button>' if is_live else ""
+        note += f'<div class="failed" role="alert">✕ {markup.text(pipeline.alert)}{again}</div>'
+    drawers = '<div data-drawers="" data-key="drawers"></div>' if is_live else ""
+    below = builds.below(build, build.graph, build.graph.picture) if build else ""
+    return markup.page(head, picture(pipeline, is_live=is_live), markup.volatile(note), drawers, below)
+
+
+def row_html(pipeline: Pipeline, row: Row) -> str:
+    """A row's drawer: the instruction as it is written, why it ran, what it printed, and the way to its layer's files."""
+    step, build = row.step, pipeline.build
+    parts = [f"<pre>{markup.text(_written(pipeline, row))}</pre>"]
+    if step and build:
+        state, word = state_of(step, build)
+        took = seconds(step.seconds(build.moment)) if step.state in _TIMED else ""
+        parts.append(f"<div>{markup.state(state, word)} {took}</div>")
+        reasons = [reason.sentence for reason in build.reasons if reason.line == row.line and row.line]
+        parts += [f'<div><span class="muted">why it ran</span> {markup.text(plain(sentence))}</div>' for sentence in reasons]
+    for layer in row.layers[:_LAYERS]:
+        ids = f'<span class="muted">layer</span> <code>{markup.text(layer.diff_id or "which one is not known")}</code>'
+        label = f"files of this layer ({size(layer.size)})"
+        button = f'<button data-drawer="files:{layer.place}:{markup.text(row.key)}">{label}</button>' if layer.diff_id else ""
+        parts.append(f"<div>{ids} {button}</div>")
+    if (hidden := len(row.layers) - _LAYERS) > 0:
+        parts.append(f'<div class="muted">and {hidden} more</div>')
+    if step and step.output:
+        more = len(step.output) - _PRINTED
+        first = f"… {more:,} earlier lines: image.build.log\n" if more > 0 else ""
+        parts.append(f'<pre tabindex="0">{markup.text(first + chr(10).join(step.output[-_PRINTED:]))}</pre>')
+    elif step:
+        parts.append('<div class="muted">It printed nothing.</div>')
+    return "".join(parts)
+
+
+def files_html(tree: str, row: Row) -> str:
+    """The drawer of a layer's files. tree: as markup."""
+    return f'<div><button data-drawer="row:{markup.text(row.key)}">back to the instruction</button></div>{tree}'
+
+
+def _written(pipeline: Pipeline, row: Row) -> str:
+    """The instruction as it stands in the Dockerfile, all its lines."""
+    nodes = pipeline.build.dockerfile.nodes if pipeline.build else ()
+    return next((plain(node.text) for node in nodes if row.line and node.line == row.line), plain(row.text))
 
 
 def _lines(pipeline: Pipeline) -> Iterator[tuple[Band, Row | None]]:

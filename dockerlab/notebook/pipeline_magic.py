@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING
 
 from dockerlab import images
 from dockerlab.notebook.arguments import HelpShown, Parser
 from dockerlab.notebook.expand import words
-from dockerlab.pipelines import pipeline
+from dockerlab.pipelines import Pipeline, pipeline
 
 if TYPE_CHECKING:
+    from dockerlab.client import Client
+    from dockerlab.images import Image
     from dockerlab.notebook.session import Session
-    from dockerlab.pipelines import Pipeline
 
 
 def parsers() -> dict[str, Parser]:
@@ -26,11 +29,32 @@ def parsers() -> dict[str, Parser]:
 
 
 def magic(session: Session, line: str, cell: str | None = None) -> Pipeline | None:
-    """The picture of an image, as it is now."""
+    """The picture of an image, as it is now; in a page a live view of it."""
     try:
         arguments = parsers()[""].parse_args(words(line, session.namespace))
     except HelpShown:
         return None
     client = session.client
     image = images.get(arguments.image, client=client)
-    return pipeline(image, build=session.built.get(str(image.id)), client=client)
+    found = pipeline(image, build=session.built.get(str(image.id)), client=client)
+    if not session.is_in_page:
+        return found
+    return _InPage(
+        **{one.name: getattr(found, one.name) for one in fields(found)}, opened=lambda: _open(session, found, image, client)
+    )
+
+
+@dataclass(frozen=True, repr=False)
+class _InPage(Pipeline):
+    """A value as any other, that is live where a cell displays it."""
+
+    opened: Callable[[], object] = field(default=lambda: None, compare=False)
+
+    def _ipython_display_(self) -> None:
+        self.opened()
+
+
+def _open(session: Session, found: Pipeline, image: Image, client: Client) -> None:
+    from dockerlab.notebook.live_pipeline import LivePipeline
+
+    LivePipeline(session, found, image, client)

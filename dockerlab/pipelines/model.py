@@ -111,7 +111,7 @@ class Pipeline(Shown):
     """One picture of an image: where it comes from, and what came of it.
 
     name: of the image. build: the record of the build, None where only the image's history is known. note: what is to be said of the
-    picture, "" for nothing. moment: seconds since the epoch.
+    picture, "" for nothing; alert: what went wrong since. moment: seconds since the epoch.
     """
 
     name: str
@@ -121,11 +121,16 @@ class Pipeline(Shown):
     containers: tuple[Running, ...] = ()
     build: Build | None = None
     note: str = ""
+    alert: str = ""
     moment: float = 0.0
 
     def with_containers(self, containers: tuple[Running, ...], moment: float) -> Pipeline:
         """The same with the containers that there are now."""
         return replace(self, containers=containers, moment=moment)
+
+    def with_alert(self, alert: str) -> Pipeline:
+        """The same, and what went wrong; "" for nothing."""
+        return replace(self, alert=alert)
 
     def row(self, key: str) -> Row | None:
         """The row of that key."""

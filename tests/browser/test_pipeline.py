@@ -1,0 +1,128 @@
+"""The pipeline in the page: pointing lights what belongs together, a click opens what is behind it, containers come and go."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import Any
+
+import pytest
+
+import dockerlab
+from dockerlab import images
+from dockerlab.client import Client
+from dockerlab.errors import NotFound
+from tests.browser.conftest import Lab
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+
+_DOCKERFILE = """%%dockerfile -t {name}
+FROM busybox AS make
+RUN mkdir /out && echo {salt} | tee /out/app
+FROM busybox
+EXPOSE 5000
+WORKDIR /app
+COPY --from=make /out/app /app/app
+RUN echo installed {salt}; head -c 1200000 /dev/zero > /app/data
+CMD ["sleep", "600"]
+"""
+_THREADS = "import threading\nprint([t.name for t in threading.enumerate() if t.name.startswith('dockerlab')])"
+
+
+@pytest.fixture
+def name(client: Client) -> Iterator[str]:
+    name = f"dockerlab-test-pipeline-{secrets.token_hex(3)}"
+    yield name
+    with suppress(NotFound):
+        images.rm(name, force=True, client=client)
+
+
+def _view(lab: Lab, page: Any, name: str) -> Any:
+    """The live view of an image that the notebook has built."""
+    source = _DOCKERFILE.format(name=name, salt=secrets.token_hex(4))
+    # A notebook of its own has a kernel of its own.
+    lab.write(f"{name}.ipynb", "%load_ext dockerlab", source, f"%pipeline {name}", _THREADS)
+    lab.open(page, f"{name}.ipynb")
+    for index in range(3):
+        cell = lab.run_cell(page, index)
+        assert not [output for output in cell["outputs"] if output["output_type"] == "error"], cell["outputs"]
+    view = page.locator(".dockerlab-view")
+    view.wait_for()
+    view.scroll_into_view_if_needed()
+    return view
+
+
+def _threads(lab: Lab, page: Any) -> str:
+    return "".join(output.get("text", "") for output in lab.run_cell(page, 3)["outputs"])
+
+
+def test_pointing_lights_and_a_click_opens(lab: Lab, page: Any, name: str) -> None:
+    view = _view(lab, page, name)
+    copy = view.locator("tr.row", has_text="COPY --from=make")
+    copy.locator("code").hover()
+    lit = view.locator("tr.row.lit")
+    lit.nth(2).wait_for()
+    assert [text.split("\t")[1].partition(" ")[0] for text in lit.all_inner_texts()] == ["FROM", "RUN", "COPY"]
+    lab.screenshot(page, "pipeline-lit")
+
+    run = view.locator("tr.row", has_text="RUN echo installed")
+    run.locator("button.open").click()
+    drawer = view.locator(".drawer")
+    drawer.locator("pre", has_text="installed").nth(1).wait_for()
+    drawer.get_by_text("why it ran").wait_for()
+    lab.screenshot(page, "pipeline-drawer")
+    drawer.get_by_role("button", name="files of this layer").click()
+    drawer.get_by_text("data", exact=True).first.wait_for()
+    lab.screenshot(page, "pipeline-files")
+    drawer.get_by_role("button", name="back to the instruction").click()
+    drawer.get_by_text("why it ran").wait_for()
+    run.locator("button.open").press("Escape")
+    drawer.wait_for(state="detached")
+
+
+def test_containers_come_and_go_whoever_starts_them(lab: Lab, page: Any, name: str, client: Client) -> None:
+    view = _view(lab, page, name)
+    view.get_by_text("none. Start one:").wait_for()
+    container = dockerlab.run(name, name=f"{name}-web", publish=["5000"], detach=True, client=client)
+    assert container is not None
+    try:
+        box = view.locator(".box", has_text=f"{name}-web")
+        box.get_by_text("running").wait_for()
+        box.get_by_text("→5000").wait_for()
+        lab.screenshot(page, "pipeline-running")
+        page.evaluate("() => window.jupyterapp.commands.execute('apputils:change-theme', {theme: 'JupyterLab Dark'})")
+        page.locator("body[data-jp-theme-light=false]").wait_for(state="attached")
+        page.wait_for_timeout(700)  # the style sheets of the theme arrive
+        lab.screenshot(page, "pipeline-dark")
+        page.evaluate("() => window.jupyterapp.commands.execute('apputils:change-theme', {theme: 'JupyterLab Light'})")
+        box.get_by_role("button", name=f"{name}-web").click()
+        view.locator(".drawer").get_by_text("It has printed nothing.").wait_for()
+        container.pause()
+        box.get_by_text("paused").wait_for()
+        container.unpause()
+        container.stop(timeout=0)
+        box.get_by_text("exited 137").wait_for()
+    finally:
+        container.remove(force=True)
+    box.wait_for(state="detached")
+    view.get_by_text("none. Start one:").wait_for()
+
+
+def test_a_frozen_view_is_static_and_leaves_nothing(lab: Lab, page: Any, name: str) -> None:
+    view = _view(lab, page, name)
+    assert "dockerlab pipeline" in _threads(lab, page)
+    view.get_by_role("button", name="freeze").click()
+    view.wait_for(state="detached")
+    [output] = [output for output in lab.cells(page)[2]["outputs"] if output["output_type"] == "display_data"]
+    assert set(output["data"]) == {"text/plain", "text/html"}
+    assert "data-action" not in output["data"]["text/html"]
+    assert _threads(lab, page) == "[]\n"
+
+
+def test_a_view_whose_output_is_gone_leaves_nothing(lab: Lab, page: Any, name: str) -> None:
+    view = _view(lab, page, name)
+    page.evaluate("() => window.jupyterapp.commands.execute('notebook:clear-all-cell-outputs')")
+    view.wait_for(state="detached")
+    page.wait_for_timeout(1500)  # the page tells it, and a thread ends
+    assert _threads(lab, page) == "[]\n"
