@@ -63,19 +63,19 @@ background:var(--lane)}
 @ .pipeline .took{flex:none;min-width:40px;text-align:right;margin-right:6px;font-variant-numeric:tabular-nums}
 @ .pipeline .config{display:inline-block;border:1px dashed var(--line);border-radius:4px;padding:0 5px;line-height:17px;font-size:12px}
 @ .pipeline .bytes{margin-left:6px;font-variant-numeric:tabular-nums}
-@ .pipeline .away{border-left:3px solid var(--lane);padding-left:7px}
 @ .pipeline .unused code{opacity:.75}
 @ .pipeline .into::before{content:"";position:absolute;left:2px;top:0;bottom:0;width:8px;border-right:1.5px solid var(--line)}
 @ .pipeline .into.first::before{top:12px;border-top:1.5px solid var(--line);border-top-right-radius:7px}
 @ .pipeline .into.last::before{bottom:10px;border-bottom:1.5px solid var(--line);border-bottom-right-radius:7px}
 @ .pipeline .into.first::after{content:"";position:absolute;left:11px;right:2px;top:20px;border-top:1.5px solid var(--line)}
 @ .pipeline .box{border:1px solid var(--edge);border-radius:5px;padding:2px 8px;margin:0 0 5px}
-@ .pipeline .row>td,@ .pipeline .box{transition:background .12s}
-@ .pipeline .row:hover>td:not(.boxes),@ .pipeline .row.lit>td:not(.boxes),@ .pipeline .box:hover,@ .pipeline .box.lit,
-@ .pipeline .row:focus-within>td:not(.boxes){background:var(--lit)}
+@ .pipeline .row:hover>td:not(.boxes),@ .pipeline .box:hover{background:var(--lit)}
 @ .pipeline:has(.box:hover) .own>td:not(.boxes),@ .pipeline:has(.own>td:not(.boxes):hover) .box{background:var(--lit)}
 @ .pipeline .row:has(>.boxes:hover)>td{background:none}
 @ .pipeline:has(.box:hover) .own>td:not(.boxes){background:var(--lit)}
+"""
+_LIVE_CSS = """
+@ .pipeline .row.lit>td:not(.boxes),@ .pipeline .box.lit,@ .pipeline .row:focus-within>td:not(.boxes){background:var(--lit)}
 @ .pipeline .row.lit,@ .pipeline .box.lit,@ .pipeline .boxes.lit{outline:none}
 @ .pipeline .row.dim,@ .pipeline .boxes.dim{opacity:1}
 @ .pipeline .row.dim>td:not(.boxes){opacity:.45}
@@ -84,14 +84,11 @@ background:var(--soft);color:inherit;cursor:pointer}
 @ .pipeline button.open{all:unset;cursor:pointer;border-radius:3px}
 @ .pipeline button.open:hover code{text-decoration:underline}
 @ .pipeline button.open:focus-visible{outline:2px solid var(--s-cached);outline-offset:2px}
-@media (prefers-reduced-motion:reduce){@ .pipeline .row>td,@ .pipeline .box{transition:none}}
 """
-# What is taken: pointing at the stage lights who takes, and the other way round.
-_TAKING = "".join(
-    f"@ .pipeline:has(.b{i}>td:hover) .t{i}>td:not(.boxes),@ .pipeline:has(.t{i}>td:not(.boxes):hover) .b{i}>td{{background:var(--lit)}}\n"
-    for i in range(_LIT)
-)
-STYLE: Final = dots.style(_CSS + _TAKING)
+# Of a stage that files are taken out of: pointing at it lights who takes, and the other way round.
+_TAKING = """
+@ .pipeline:has(.bN>td:hover) .tN>td:not(.boxes),@ .pipeline:has(.tN>td:not(.boxes):hover) .bN>td{background:var(--lit)}
+"""
 
 
 def picture(pipeline: Pipeline, *, is_live: bool = False) -> str:
@@ -103,7 +100,10 @@ def picture(pipeline: Pipeline, *, is_live: bool = False) -> str:
     heads = "".join(f'<th scope="col">{name}</th>' for name, _ in drawing.columns)
     widths = "".join(f'<col style="width:{width}">' for _, width in drawing.columns)
     table = f"<table><colgroup>{widths}</colgroup><thead><tr>{heads}</tr></thead><tbody>{lines}</tbody></table>"
-    return f'{STYLE}<div class="pipeline">{table}</div>'
+    taking = "".join(
+        _TAKING.strip().replace("N", str(band.index)) for band in pipeline.bands if band.taken_by and band.index < _LIT
+    )
+    return f'{dots.style(_CSS + taking + (_LIVE_CSS if is_live else ""))}<div class="pipeline">{table}</div>'
 
 
 class _Drawing:
