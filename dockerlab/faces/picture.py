@@ -150,12 +150,16 @@ class _Drawing:
 
     def _attributes(self, band: Band, row: Row | None) -> str:
         if row is None:
-            return f' class="stage" data-key="stage-{band.index}"'
+            return f' class="stage"{self._live(f"stage-{band.index}")}'
         classes = ["row", band.part if band.part in ("unused", "taken") else "own" if band.is_in_image else "around"]
         classes += [f"b{band.index}"] if band.taken_by and band.index < _LIT else []
         classes += [f"t{taken}" for taken in row.takes if taken < _LIT]
-        words = markup.text(" ".join(self._words(band, row)))
-        return f' class="{" ".join(classes)}" data-key="row-{markup.text(row.key)}" data-lights="{words}"'
+        return f' class="{" ".join(classes)}"{self._live(f"row-{row.key}", *self._words(band, row))}'
+
+    def _live(self, key: str, *words: str) -> str:
+        """The attributes that a live view reacts to; they name containers, which differ from run to run."""
+        lights = f' data-lights="{markup.text(" ".join(words))}"' if words else ""
+        return f' data-key="{markup.text(key)}"{lights}' if self._is_live else ""
 
     def _words(self, band: Band, row: Row) -> Iterator[str]:
         """What lights together: a row and each container, a row of a stage and who takes files out of it."""
@@ -276,9 +280,8 @@ class _Drawing:
         if at not in spans or not spans[at]:
             return ""
         inside = markup.volatile("".join(self._inside())) if at == self._first else ""
-        words = markup.text(" ".join(self._pairs())) if at == self._first else ""
-        lights = f' data-lights="{words}"' if words else ""
-        return f'<td class="boxes" rowspan="{spans[at]}"{lights}>{inside}</td>'
+        live = self._live("boxes", *self._pairs()) if at == self._first else ""
+        return f'<td class="boxes" rowspan="{spans[at]}"{live}>{inside}</td>'
 
     def _pairs(self) -> Iterator[str]:
         keys = [row.key for band, row in self._shown if row and band.is_in_image]
@@ -296,14 +299,14 @@ class _Drawing:
     def _box(self, one: Running) -> str:
         facts = one.facts
         keys = [row.key for band, row in self._shown if row and band.is_in_image] if one in self._containers else []
-        words = " ".join(f"r{key}-c{facts.id[:12]}" for key in keys)
+        words = [f"r{key}-c{facts.id[:12]}" for key in keys]
         name = f"<b>{markup.text(_plain(facts.engine_name))}</b>"
         if self._is_live:
             name = f'<button class="open" data-drawer="container:{markup.text(facts.id)}" aria-expanded="false">{name}</button>'
         ports = " ".join(containers.link(port) for port in facts.ports)
         rest = " ".join(part for part in (self._since(one), ports) if part)
-        attributes = f'data-key="container-{markup.text(facts.id)}" data-lights="{markup.text(words)}"'
-        return f'<div class="box" {attributes}>{containers.state(facts)} {name}<br><span class="muted">{rest}</span></div>'
+        shown = f'{containers.state(facts)} {name}<br><span class="muted">{rest}</span>'
+        return f'<div class="box"{self._live(f"container-{facts.id}", *words)}>{shown}</div>'
 
     def _since(self, one: Running) -> str:
         if one.facts.state != "running" or one.started is None:

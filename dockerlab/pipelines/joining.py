@@ -23,6 +23,7 @@ UNKNOWN: Final = "Which instruction made which layer is not known: the image's h
 UNFIT: Final = "Which instruction made which layer is not known: the image's history does not fit its layers."
 UNWRITTEN: Final = "There is no Dockerfile: the instructions are those of the image's history."
 _BASE, _OWN = 0, 1
+_MORE: Final = 64  # lines that no row accounts for
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +50,7 @@ def joined(pipeline: Pipeline, told: Told) -> Pipeline:
     if matched is None:
         return _unknown(pipeline, told, UNKNOWN)
     known = dict(told.known)
-    first = min(matched.values(), default=_last(told.lines))
+    first = min(matched.values(), default=len(told.lines))
     if told.base_layers is not None:
         known.setdefault(first, told.base_layers)
     found = account(told.lines, told.diff_ids, known) or account(told.lines, told.diff_ids)
@@ -70,33 +71,40 @@ def joined(pipeline: Pipeline, told: Told) -> Pipeline:
 
 
 def aligned(rows: Sequence[Row], lines: Sequence[Line]) -> dict[str, int] | None:
-    """Rows of the image, without FROM, in order → the index of each one's line. None where they do not follow each other."""
+    """Rows of the image, without FROM, in order → the index of each one's line. None where they do not follow each other.
+
+    Only a row that configures may be without a line, and only a LABEL without a row: so it is the same for each row that makes a layer,
+    whichever of the others are.
+    """
+    words = [_keyword(row) for row in rows]
+    start = max(0, len(lines) - len(rows) - _MORE)
+    # fits[i][j]: whether the first i rows can stand on the lines before `start + j`.
+    fits = [[True] * (len(lines) - start + 1)]
+    for word in words:
+        before, now = fits[-1], [word in CONFIG_ONLY and fits[-1][0]]
+        for j, line in enumerate(lines[start:]):
+            is_match = line.keyword == word and before[j]
+            now.append(is_match or (word in CONFIG_ONLY and before[j + 1]) or (line.keyword == "LABEL" and now[j]))
+        fits.append(now)
+    i, j = len(rows), len(lines) - start
+    if not fits[i][j]:
+        return None
     found: dict[str, int] = {}
-    at = _last(lines, next((row.text for row in reversed(rows) if _keyword(row) != "ONBUILD"), "")) - 1
-    for row in reversed(rows):
-        while at >= 0 and lines[at].keyword == "LABEL" and _keyword(row) not in CONFIG_ONLY:
-            at -= 1
-        if at >= 0 and lines[at].keyword == _keyword(row):
-            found[row.key] = at
-            at -= 1
-        elif _keyword(row) not in CONFIG_ONLY:
-            return None
+    while i:
+        word = words[i - 1]
+        if j and lines[start + j - 1].keyword == word and fits[i - 1][j - 1]:
+            i, j = i - 1, j - 1
+            found[rows[i].key] = start + j
+        elif word in CONFIG_ONLY and fits[i - 1][j]:
+            i -= 1
+        else:
+            j -= 1
     return found
 
 
 def _keyword(row: Row) -> str:
     text = row.text.removeprefix("ONBUILD ") if row.is_trigger else row.text
     return text.partition(" ")[0].upper()
-
-
-def _last(lines: Sequence[Line], instruction: str = "") -> int:
-    """How many lines there are, without those that `--label` added at the end."""
-    end = len(lines)
-    if instruction.upper().startswith("LABEL "):
-        return end
-    while end and lines[end - 1].keyword == "LABEL":
-        end -= 1
-    return end
 
 
 def _with_layer(row: Row, made: tuple[bool | None, MadeLayer | None]) -> Row:

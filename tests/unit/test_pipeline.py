@@ -1,0 +1,308 @@
+"""The pipeline: a record's rows, joined with an image's history as far as that is certain; its faces."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+import pytest
+
+from dockerlab.builds.record import Build, Trace
+from dockerlab.dockerfile import parse, stages
+from dockerlab.faces.container import Facts, PortLink
+from dockerlab.faces.markup import END_VOLATILE, VOLATILE
+from dockerlab.image.accounting import Line
+from dockerlab.pipelines.changes import change
+from dockerlab.pipelines.joining import UNFIT, UNKNOWN, Told, historical, joined
+from dockerlab.pipelines.model import ImageFacts, Pipeline, Running
+from dockerlab.wire.trace import Vertex
+
+hypothesis = pytest.importorskip("hypothesis", reason="the generated cases want hypothesis: pip install hypothesis")
+
+from hypothesis import given  # noqa: E402
+from hypothesis import strategies as st  # noqa: E402
+
+SINGLE = "FROM python:3.10\nEXPOSE 5000\nWORKDIR /app\nRUN pip install flask\nCOPY . .\nCMD flask run\n"
+STAGES = (
+    "ARG V=1\nFROM golang AS make\nRUN go build\nENV A=1\nFROM make AS test\nRUN go test\n"
+    "FROM busybox\nCOPY --from=make /app /app\nRUN --mount=type=bind,from=make,target=/m true\nCMD app\n"
+)
+BASE = (Line("ADD rootfs /", 100), Line('CMD ["python3"]'))
+HOSTILE = "<img src=x onerror=alert(1)><!--/volatile-->"
+
+
+def record(text: str = SINGLE, *, target: str = "", took: float = 1.0, name: str = "app:latest", outcome: str = "done") -> Build:
+    """A build of it, all of whose steps ran, one after the other."""
+    dockerfile = parse(text)
+    trace = Trace(dockerfile, (name,), "buildkit", "", 0.0, target)
+    for index, node in enumerate(dockerfile.nodes):
+        trace.apply(Vertex(str(index), node.text, started=index * took, completed=(index + 1) * took))
+    return trace.snapshot(100.0, outcome)
+
+
+def told(*lines: Line, ids: int, name: str = "app:latest", base_layers: int | None = None) -> Told:
+    facts = ImageFacts("sha256:" + "f" * 64, name, 1_000_000, ids)
+    return Told(facts, lines, tuple(f"sha256:{number:064}" for number in range(ids)), {}, base_layers=base_layers)
+
+
+def placed(pipeline: Pipeline) -> dict[str, list[int]]:
+    """Of each row the layers that it made, by their places among the image's."""
+    return {
+        row.text: [int((layer.diff_id or "sha256:-1")[7:]) for layer in row.layers] for row in pipeline.rows if row.layers
+    }  # fmt: skip
+
+
+def stable(html: str) -> str:
+    return re.sub(f"{VOLATILE}.*?{END_VOLATILE}", "", html, flags=re.DOTALL)
+
+
+@pytest.mark.parametrize(
+    ("instruction", "said"),
+    [
+        ("EXPOSE 5000 53/udp", "ExposedPorts 5000 53/udp"),
+        ("ENV A=1 B='two words' C=\"x=y\" D=4", "Env A, B, C, 1 more"),
+        ("ENV TOKEN secret", "Env TOKEN"),
+        ('LABEL "com.example"="x"', "Labels com.example"),
+        ("CMD [flask]", "Cmd"),
+        ("entrypoint sh", "Entrypoint"),
+        ('VOLUME ["/data", "/log"]', "Volumes /data /log"),
+        ("WORKDIR /app", "WorkingDir /app"),
+        ("USER nobody", "User nobody"),
+        ("HEALTHCHECK CMD true", "Healthcheck"),
+        ("ARG VERSION", "nothing: for the build alone"),
+        ("RUN make", ""),
+        ("", ""),
+    ],
+)
+def test_what_an_instruction_changes_of_the_configuration(instruction: str, said: str) -> None:
+    assert change(instruction) == said
+
+
+def test_a_record_has_a_row_for_each_instruction_and_a_band_for_each_stage() -> None:
+    found = record(STAGES).pipeline
+    assert [(band.name, band.part) for band in found.bands] == [
+        ("before the stages", "around"), ("make", "taken"), ("test", "unused"), ("stage-2", "image")
+    ]  # fmt: skip
+    assert [row.line for row in found.rows] == list(range(1, 11))
+    assert [(row.line, row.takes) for row in found.rows if row.takes] == [(8, (1,)), (9, (1,))]
+    assert [found.row(key).line for key in found.bands[1].taken_by if found.row(key)] == [8, 9]  # type: ignore[union-attr]
+
+
+def test_the_target_decides_what_is_in_the_image() -> None:
+    parts = {band.name: band.part for band in record(STAGES, target="test").pipeline.bands}
+    assert parts == {"before the stages": "around", "make": "image", "test": "image", "stage-2": "unused"}
+
+
+def test_rows_get_the_layers_of_their_lines() -> None:
+    lines = (
+        Line("EXPOSE 5000"),
+        Line("WORKDIR /app"),
+        Line("RUN pip install flask", 11),
+        Line("COPY . .", 5),
+        Line("CMD flask run"),
+    )
+    found = joined(record().pipeline, told(*BASE, *lines, ids=4))
+    assert placed(found) == {"FROM python:3.10": [0], "WORKDIR /app": [1], "RUN pip install flask": [2], "COPY . .": [3]}
+    assert [layer.is_base for row in found.rows for layer in row.layers] == [True, False, False, False]
+    assert found.image is not None
+    assert (found.image.own, found.note) == (16, "")
+    assert [row.adds for row in found.rows] == ["base", "config", "layer", "layer", "layer", "config"]
+
+
+def test_a_workdir_without_a_layer_is_configuration() -> None:
+    lines = (
+        Line("EXPOSE 5000"),
+        Line("WORKDIR /app"),
+        Line("RUN pip install flask", 11),
+        Line("COPY . .", 5),
+        Line("CMD flask run"),
+    )
+    found = joined(record().pipeline, told(*BASE, *lines, ids=3))
+    assert placed(found) == {"FROM python:3.10": [0], "RUN pip install flask": [1], "COPY . .": [2]}
+    assert found.rows[2].adds == "config"
+
+
+def test_labels_of_the_command_line_stand_at_the_end_and_are_nobody_s() -> None:
+    lines = (Line("EXPOSE 5000"), Line("WORKDIR /app"), Line("RUN pip", 11), Line("COPY . .", 5), Line("CMD x"), Line("LABEL a=b"))
+    assert len(placed(joined(record().pipeline, told(*BASE, *lines, ids=4)))) == 4
+
+
+def test_an_onbuild_may_leave_no_line() -> None:
+    text = "FROM busybox\nRUN make\nONBUILD RUN x\n"
+    for more in ((), (Line("ONBUILD RUN x"),)):
+        found = joined(record(text).pipeline, told(*BASE, Line("RUN make", 3), *more, ids=2))
+        assert placed(found) == {"FROM busybox": [0], "RUN make": [1]}
+
+
+def test_stages_that_lie_on_each_other_are_one_chain() -> None:
+    text = "FROM busybox AS base\nENV A=1\nRUN one\nFROM base\nRUN two\n"
+    found = joined(record(text).pipeline, told(*BASE, Line("ENV A=1"), Line("RUN one", 1), Line("RUN two", 2), ids=3))
+    assert placed(found) == {"FROM busybox AS base": [0], "RUN one": [1], "RUN two": [2]}
+    assert "the layers of the stage base" in found._repr_html_()
+
+
+def test_what_does_not_follow_the_dockerfile_is_unknown() -> None:
+    squashed = joined(record().pipeline, told(*BASE, Line("RUN everything", 16), ids=2))
+    assert placed(squashed) == {}
+    assert squashed.note == UNKNOWN
+    assert [row.adds for row in squashed.rows] == ["unknown", "config", "unknown", "unknown", "unknown", "config"]
+    lines = (Line("EXPOSE 5000"), Line("WORKDIR /app"), Line("RUN pip", 11), Line("COPY . .", 5), Line("CMD x"))
+    unfit = joined(record().pipeline, told(*BASE, *lines, ids=9))
+    assert (placed(unfit), unfit.note) == ({}, UNFIT)
+    assert "not known" in unfit._repr_html_()
+    assert "? not known" in str(unfit)
+
+
+def test_a_layer_that_may_be_one_of_two_is_not_guessed() -> None:
+    text = "FROM busybox\nRUN one\nRUN two\nRUN three\n"
+    lines = (Line("RUN one"), Line("RUN two"), Line("RUN three", 3))
+    found = joined(record(text).pipeline, told(*BASE, *lines, ids=3))
+    assert [row.adds for row in found.rows] == ["base", "unknown", "unknown", "layer"]
+    assert placed(found)["RUN three"] == [2]
+
+
+def test_an_image_without_a_record_is_shown_from_its_history() -> None:
+    lines = (*BASE, Line("RUN make", 3), Line("", 4, comment="Imported from -"))
+    base = replace(told(*lines, ids=3), base="python:3.10", base_lines=2, base_layers=1)
+    found = historical(base)
+    assert [(band.name, band.part) for band in found.bands] == [("python:3.10", "base"), ("app:latest", "image")]
+    assert [(row.text, row.band, row.adds) for row in found.rows] == [
+        ("ADD rootfs /", 0, "layer"), ('CMD ["python3"]', 0, "config"), ("RUN make", 1, "layer"), ("Imported from -", 1, "layer")
+    ]  # fmt: skip
+    assert found.image is not None
+    assert found.image.own == 7
+    assert "There is no Dockerfile" in found._repr_html_()
+    alone = historical(told(*lines, ids=3))
+    assert len(alone.bands) == 1
+    assert alone.image is not None
+    assert alone.image.own is None
+    assert "in 3 layers" in str(alone)
+
+
+_INSTRUCTIONS = st.sampled_from(["RUN make", "COPY a /", "ENV A=1", "LABEL a=b", "ONBUILD RUN x", "USER root", "WORKDIR /app"])
+
+
+@given(st.lists(_INSTRUCTIONS, max_size=10), st.integers(1, 3), st.data())
+def test_every_layer_that_is_given_to_a_row_is_its_own(own: list[str], base: int, data: st.DataObject) -> None:
+    lines = [Line(f"ADD {number} /", 50) for number in range(base)] + [Line("CMD x")]
+    truth: dict[int, int] = {}
+    ids = base
+    for index, text in enumerate(own, start=1):
+        word = text.partition(" ")[0]
+        if word == "ONBUILD" and data.draw(st.booleans()):
+            continue  # as BuildKit has it
+        is_layer = word in ("RUN", "COPY") or (word == "WORKDIR" and data.draw(st.booleans()))
+        lines.append(Line(text, data.draw(st.sampled_from([0, 9])) if is_layer else 0))
+        if is_layer:
+            truth[index] = ids
+            ids += 1
+    lines += [Line("LABEL own=x")] * data.draw(st.integers(0, 1))
+    found = joined(record("\n".join(["FROM busybox", *own])).pipeline, told(*lines, ids=ids, base_layers=base))
+    assert not found.note
+    for index, row in enumerate(found.rows[1:], start=1):
+        for layer in row.layers:
+            assert layer.diff_id is None or int(layer.diff_id[7:]) == truth[index]
+        assert row.adds in ("unknown", "layer" if index in truth else "config")
+    assert [int((layer.diff_id or "")[7:]) for layer in found.rows[0].layers] == [*range(base)]
+
+
+# Faces
+
+
+def whole(*, took: float = 1.0, size: int = 11, box: str = "web1", tip: str = "") -> Pipeline:
+    lines = (Line("EXPOSE 5000"), Line("WORKDIR /app"), Line("RUN pip", size), Line("COPY . .", 5), Line("CMD x"))
+    found = joined(record(SINGLE + tip, took=took).pipeline, told(*BASE, *lines, ids=4))
+    facts = Facts("c" * 64, box, box, "app", "flask run", "running", ports=(PortLink("8080→5000", "http://127.0.0.1:8080/"),))
+    return found.with_containers((Running(facts, 90.0),), 100.0)
+
+
+def test_the_text_has_neither_times_nor_sizes() -> None:
+    assert repr(whole()).splitlines() == [
+        "pipeline of app:latest",
+        "1  FROM python:3.10       → base",
+        "2  EXPOSE 5000            ⇢ config  ExposedPorts 5000",
+        "3  WORKDIR /app           → layer",
+        "4  RUN pip install flask  → layer",
+        "5  COPY . .               → layer",
+        "6  CMD flask run          ⇢ config  Cmd",
+        "container web1 (app): running",
+    ]
+    assert repr(whole(took=3.0, size=99)) == repr(whole())
+
+
+def test_the_table_has_them() -> None:
+    lines = str(whole(size=11_200_000)).splitlines()
+    assert lines[0] == "app:latest   6 of 6 steps   1 m 40 s   1.0 MB (11.2 MB ours)"
+    assert lines[4].endswith("● done  1.0 s  → layer                      11.2 MB")
+    assert lines[-1] == "container web1: running   8080→5000"
+
+
+def test_what_differs_between_runs_and_engines_is_marked() -> None:
+    one, two = whole()._repr_html_(), whole(took=2.0, size=5000, box="other")._repr_html_()
+    assert one != two
+    assert stable(one) == stable(two)
+    lines = (Line("EXPOSE 5000"), Line("WORKDIR /app"), Line("RUN pip", 5), Line("COPY . .", 5), Line("CMD x"))
+    without = joined(record().pipeline, told(*BASE, *lines, ids=3))._repr_html_()
+    assert stable(without) == stable(one)
+    assert one.count(VOLATILE) == one.count(END_VOLATILE)
+
+
+def test_hostile_text_is_shown_and_never_run() -> None:
+    hostile = f"FROM busybox AS a\nRUN echo '{HOSTILE}'\nFROM busybox\nCOPY --from=a {HOSTILE} /\n"
+    found = joined(record(hostile, name=HOSTILE).pipeline, told(*BASE, Line(f"COPY {HOSTILE} /", 5), ids=2, name=HOSTILE))
+    box = Facts(f'"{HOSTILE}', HOSTILE, HOSTILE, HOSTILE, HOSTILE, "running", ports=(PortLink(HOSTILE, "javascript:alert(1)"),))
+    found = found.with_containers((Running(box),), 100.0)
+    for html in (found._repr_html_(), found._live_html(), historical(told(Line(HOSTILE, 5), ids=1, name=HOSTILE))._repr_html_()):
+        assert "<img" not in html
+        assert html.count(VOLATILE) == html.count(END_VOLATILE)
+
+
+def test_a_stage_that_is_not_in_the_image_runs_into_a_lane_to_who_takes() -> None:
+    html = record(STAGES).pipeline._repr_html_()
+    assert html.count('class="flow start"') == 1
+    assert html.count('class="flow end join"') == 1
+    assert html.count("flow join") == 1
+    assert "files → lines 8, 9" in html
+    assert "not built: nothing needs it" in html
+
+
+def test_only_the_live_face_has_what_needs_a_kernel() -> None:
+    assert "<button" not in whole()._repr_html_()
+    live = whole()._live_html()
+    assert 'data-drawer="row:3"' in live
+    assert f'data-drawer="container:{"c" * 64}"' in live
+    assert 'data-action="freeze"' in live
+    assert "ask again" in whole().with_alert("gone")._live_html()
+
+
+def test_a_row_lights_the_containers_and_a_container_the_rows_but_no_row_another() -> None:
+    words = [set(found.split()) for found in re.findall(r'<tr class="row[^>]*data-lights="([^"]*)"', whole()._live_html())]
+    [box] = [set(found.split()) for found in re.findall(r'<div class="box"[^>]*data-lights="([^"]*)"', whole()._live_html())]
+    assert len(words) == 6
+    assert all(one & box for one in words)
+    assert not any(one & other for at, one in enumerate(words) for other in words[:at])
+
+
+def test_many_containers_are_counted() -> None:
+    facts = [Facts(f"{number:064}", f"web{number}", f"web{number}", "app", "x", "exited", 0) for number in range(30)]
+    html = whole().with_containers(tuple(Running(one) for one in facts), 100.0)._repr_html_()
+    assert html.count('class="box"') == 8
+    assert "and 22 more" in html
+
+
+def test_there_are_as_many_cells_as_columns() -> None:
+    for found in (whole(), record(STAGES).pipeline, record(STAGES, outcome="running").pipeline):
+        html = re.sub(r"<style>.*?</style>", "", found._repr_html_(), flags=re.DOTALL)
+        table = html[: html.index("</table>")]
+        columns = table.count("<col ")
+        spanned = 0
+        for line in re.findall(r"<tr[^>]*>(.*?)</tr>", table[table.index("<tbody>") :], re.DOTALL):
+            cells = re.findall(r"<td([^>]*)>", line)
+            width = sum(int(match[1]) if (match := re.search(r'colspan="(\d+)"', cell)) else 1 for cell in cells)
+            assert width + (spanned > 0) == columns
+            rows = [int(match[1]) for cell in cells if (match := re.search(r'rowspan="(\d+)"', cell))]
+            spanned = rows[0] - 1 if rows else max(0, spanned - 1)
+
+
+def test_the_shape_of_stages_is_the_dockerfile_s() -> None:
+    assert [stage.name for stage in stages(parse(STAGES))] == ["make", "test", None]
