@@ -43,6 +43,7 @@ _NO_FRONTEND = re.compile(r"(?:exit code: \d+|no result for incomplete build)$")
 _OTHER_FRONTEND = re.compile(r"dockerlab's engine has one frontend, its own: .*")
 _UNKNOWN_FLAG = re.compile(r"unknown flag: --(\w[\w-]*)")
 _NO_SECRET = re.compile(r"secret (\S+?)(?: not found|: not found)")
+_NO_AGENT = re.compile(r"(?:unset ssh forward key |no SSH key \")([^\s\"]+)")
 _LOOP = re.compile(r"too many (?:sym)?links|too many levels of symbolic links")
 _BROKEN_RULES = re.compile(r"lint violation found for rules: (.+)")
 _UNKNOWN = re.compile(r"unknown instruction: \"?(\w+)", re.IGNORECASE)
@@ -101,6 +102,14 @@ def diagnose(
     if step is None or _UNKNOWN.search(said):
         return _before_any_step(said, dockerfile, build)
     if step.line is None:
+        if agent := _NO_AGENT.search(said):
+            return BuildError(
+                f"the engine cannot fetch a repository by ssh without an agent: {step.text}",
+                instruction=step.text,
+                build=build,
+                evidence=(f"the engine says: {said.splitlines()[0]}",),
+                hint=_agent_hint(agent[1]),
+            )
         if syntax := _SYNTAX.fullmatch(step.text):
             what = f"the engine cannot fetch the frontend '{reference.parse(syntax[1]).familiar}'"
             return _frontend(what, "Or give it a registry that it reaches.", dockerfile, build, said)
@@ -152,12 +161,20 @@ def diagnose(
         hint = f"Give it with the build: --secret id={match[1]},env=NAME, or src=FILE, or var=a_variable_of_the_notebook."
         column = _column(dockerfile, node, match[1])
         return _error(f"line {step.line}: there is no secret '{match[1]}'", node, column, dockerfile, build, step, (), hint)
+    if match := _NO_AGENT.search(said):
+        text = f"line {step.line}: there is no ssh agent '{match[1]}'"
+        column = _column(dockerfile, node, match[1] if match[1] in node.text else "ssh")
+        return _error(text, node, column, dockerfile, build, step, evidence, _agent_hint(match[1]))
     if match := _MOUNT.search(said):
         hint = "Leave the flag out: this build runs on the engine's classic builder, which does not have it."
         column = _column(dockerfile, node, f"--{match[1]}")
         return _error(f"line {step.line}: --{match[1]} needs BuildKit", node, column, dockerfile, build, step, evidence, hint)
     first = re.sub(r"\b[0-9a-f]{12,64}\b", "…", said.splitlines()[0]) if said else "the engine gave no reason"
     return _error(f"line {step.line}: {first}", node, 0, dockerfile, build, step, step.output[-_TAIL:], None)
+
+
+def _agent_hint(name: str) -> str:
+    return f"Give the build the agent that has the key: `--ssh {name}`. `ssh-add -l` lists its keys."
 
 
 def _frontend(what: str, otherwise: str, dockerfile: Dockerfile, build: Build, said: str) -> BuildError:

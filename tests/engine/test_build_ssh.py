@@ -139,3 +139,20 @@ def test_an_agent_by_its_name_and_only_for_its_step(client: Client, agent: str) 
     missing = f"FROM python:3.10\nRUN --mount=type=ssh,id=other,required=true true # {nonce}\n"
     with pytest.raises(BuildError, match=r"no SSH key|unset ssh forward key"):
         dockerlab.build(missing, ssh=f"work={agent}", label=LABEL, client=client)
+
+
+@pytest.mark.parametrize("name", ["default", "other"])
+def test_a_mount_without_an_agent_says_which_flag_is_missing(client: Client, name: str) -> None:
+    text = f"FROM busybox\nRUN --mount=type=ssh,id={name},required=true true\n"
+    with pytest.raises(BuildError, match=f"line 2: there is no ssh agent '{name}'") as caught:
+        dockerlab.build(text, client=client, label=LABEL)
+    assert f"`--ssh {name}`" in str(caught.value.hint)
+
+
+def test_a_context_that_is_fetched_by_ssh_without_an_agent_says_which_flag_is_missing(client: Client, own_api: str) -> None:
+    if own_api != "contexts":
+        pytest.skip("the engine has no named contexts")
+    text = "FROM busybox\nCOPY --from=lib / /x/\n"
+    with pytest.raises(BuildError, match=r"without an agent: load git source git@127\.0\.0\.1:org/repo") as caught:
+        dockerlab.build(text, client=client, label=LABEL, build_contexts={"lib": "git@127.0.0.1:org/repo"})
+    assert "`--ssh default`" in str(caught.value.hint)
