@@ -290,7 +290,7 @@ def _driven(client: Client, asked: Asked, way: _Way, progress: Callable[[Build],
 
     def look() -> None:
         trace.sent = way.tally.sent
-        for said in way.tally.warnings:
+        for said in (*way.tally.warnings, *way.mask.warnings):
             trace.apply(said)
 
     apply(adapter.begin())

@@ -4,9 +4,13 @@
     mask.add(b"s3cr3t")                       by whoever hands a secret to the engine, before it does
     events = mask.events(adapter.feed(…))     where events enter; a value may be cut anywhere between two pieces of a log
     mask.text("the engine says: s3cr3t")
+    mask.warnings                             of a secret that is too short
 
-Masked are values as they are, and of a value of several lines each line, of four bytes or more: of what is shorter a log is full. What a
-step makes of a secret (its base64, its half) is not recognised: nothing prevents a step from telling a secret to somebody who reads on.
+Masked are values as they are, and of a value of several lines each line, of four bytes or more. Of what is shorter a log is full: a PIN of
+`12` would make `***` of every 12 in it, and tell by that what it is. Such a secret is warned of, and not masked.
+
+What a step makes of a secret (its base64, its half) is not recognised: nothing prevents a step from telling a secret to somebody who reads
+on.
 """
 
 from __future__ import annotations
@@ -29,13 +33,16 @@ class Mask:
 
     def __init__(self) -> None:
         self._lock = Lock()
+        self.warnings: tuple[Lint, ...] = ()
         self._words = _Words(())
         self._held: dict[tuple[str, int], tuple[Log, bytes]] = {}
 
-    def add(self, value: bytes) -> None:
-        """A secret's value, to be masked from now on."""
+    def add(self, value: bytes, name: str = "") -> None:
+        """A secret's value, to be masked from now on. name: its id, for the warning of one that is too short."""
         with self._lock:
             words = {*_pieces(value)}
+            if name and value.strip() and not words:
+                self.warnings += (_short(name),) if _short(name) not in self.warnings else ()
             if not words <= self._words.all:
                 self._words = _Words(words | self._words.all)
 
@@ -120,6 +127,11 @@ class _Words:
             if any(len(word) > len(tail) and word.startswith(tail) for word in self._by_head.get(tail[:_HEAD], ())):
                 return start
         return len(data)
+
+
+def _short(name: str) -> Lint:
+    detail = f"A log has `***` for secrets of {_HEAD} bytes and more: of what is shorter it is full anyway."
+    return Lint("", f"The secret '{name}' is too short to be masked: where a step prints it, the log shows it", (detail,))
 
 
 def _pieces(value: bytes) -> Iterator[bytes]:

@@ -94,6 +94,9 @@ class _Value:
         return self.data
 
 
+Given = Callable[[bytes, str], object]
+
+
 class Secrets:
     """By id. Immutable."""
 
@@ -125,21 +128,21 @@ class Secrets:
         """The ids."""
         return iter(self._sources)
 
-    def services(self, given: Callable[[bytes], object]) -> Mapping[str, Begin]:
-        """For the session: a method's path → what serves it. given: is called with a value before it is sent."""
+    def services(self, given: Given) -> Mapping[str, Begin]:
+        """For the session: a method's path → what serves it. given: is called with a value and its id, before it is sent."""
         return {GET_SECRET: partial(self.begin, given=given)}
 
-    def begin(self, exchange: Exchange, metadata: Metadata, given: Callable[[bytes], object] = lambda value: None) -> Service:
+    def begin(self, exchange: Exchange, metadata: Metadata, given: Given = lambda value, name: None) -> Service:
         """Serves Secrets/GetSecret."""
         return Unary(exchange, partial(self._answer, given))
 
-    def _answer(self, given: Callable[[bytes], object], message: bytes) -> bytes:
+    def _answer(self, given: Given, message: bytes) -> bytes:
         name = decode(GetSecretRequest, message).id
         source = self._sources.get(name)
         if source is None:
             raise Refused(grpc.NOT_FOUND, f"secret {name} not found")
         value = _checked(name, source)
-        given(value)
+        given(value, name)
         return encode(GetSecretResponse(value))
 
 

@@ -196,3 +196,15 @@ def test_an_engine_that_is_killed(engine: Any, tmp_path: Path) -> None:
         assert not threads()
         own.start()
         assert build(client, "FROM busybox\nRUN true\n").outcome == "done"
+
+
+def test_a_secret_that_is_too_short_to_be_masked_is_warned_of(client: Client) -> None:
+    text = (
+        f"FROM busybox\nRUN --mount=type=secret,id=pin --mount=type=secret,id=long cat /run/secrets/*; : {secrets.token_hex(8)}\n"
+    )
+    record = build(client, text, secret={"pin": "7", "long": "canary"})
+    assert [line for step in record.steps for line in step.output] == ["***7"]
+    assert [lint.text for lint in record.warnings] == [
+        "The secret 'pin' is too short to be masked: where a step prints it, the log shows it"
+    ]
+    assert "The secret 'pin' is too short" in str(record)

@@ -91,3 +91,14 @@ def test_a_large_secret_of_many_lines_is_found() -> None:
     lines = [f"line {i} of a key that is long".encode() for i in range(10_000)]
     mask = of(b"\n".join(lines))
     assert masked(mask, b"x\n" * 1000 + lines[77] + b"\n", lines[9_999]) == b"x\n" * 1000 + b"***\n***"
+
+
+def test_a_secret_that_is_too_short_is_warned_of_and_leaves_the_log_as_it_is() -> None:
+    mask = Mask()
+    for value, name in ((b"12", "pin"), (b"a\nb\n", "lines"), (b"12", "pin"), (b"", "empty"), (b" \n", "blank"), (b"1234", "long")):
+        mask.add(value, name)
+    assert mask.text("12 of 1234 a b") == "12 of *** a b"
+    assert [lint.text.partition(":")[0] for lint in mask.warnings] == [
+        "The secret 'pin' is too short to be masked",
+        "The secret 'lines' is too short to be masked",
+    ]
