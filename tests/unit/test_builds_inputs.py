@@ -1,4 +1,4 @@
-"""What steps hang on, of Dockerfiles that grow: time and memory grow with them, and not with their square."""
+"""What steps hang on: files that changed, secrets that are not kept; time and memory grow with a Dockerfile, and not with its square."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ import tracemalloc
 
 import pytest
 
-from dockerlab.builds.inputs import MANY, Stage, salted, stages, without_secrets
+from dockerlab.builds.inputs import MANY, Changes, File, Stage, difference, salted, stages, without_secrets
 from dockerlab.dockerfile import parse
+from tests.unit.reasoning import FILE, Made, explained
 
 LINES = 1000
 VALUE = "x" * 1000
@@ -60,3 +61,45 @@ def test_a_word_is_looked_at_once() -> None:
     for text in ("x" * 300_000, "-" * 300_000, "key" * 100_000, " " * 300_000, "ENV " * 80_000, "token=" * 50_000):
         without_secrets(text)
     assert time.perf_counter() - began < 30
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("ENV API_TOKEN=abc OTHER=x", "ENV API_TOKEN=… OTHER=x"),
+        ("ENV PASSWORD abc def", "ENV PASSWORD …"),
+        ("ARG SECRET_KEY='a b'", "ARG SECRET_KEY=…"),
+        ('ENV TOKEN="$TOKEN"', 'ENV TOKEN="$TOKEN"'),
+        ("RUN tool --password abc --name x", "RUN tool --password … --name x"),
+        ("RUN curl https://me:abc@example.com/", "RUN curl https://…@example.com/"),
+        ("RUN curl 'https://me:a@bc@example.com/'", "RUN curl 'https://…@example.com/'"),
+        ("LABEL authors=me", "LABEL authors=me"),
+    ],
+)
+def test_what_looks_like_a_secret_is_not_kept(text: str, shown: str) -> None:
+    assert without_secrets(text) == shown
+
+
+def test_a_secret_that_changed_is_not_shown() -> None:
+    (reason,) = explained(Made("FROM b\nRUN x --token abc\n"), Made("FROM b\nRUN x --token def\n", "2"))
+    assert (reason.kind, reason.sentence, reason.diff) == (
+        "instruction",
+        "the instruction changed, in a value that is not shown",
+        (),
+    )
+
+
+def test_difference_goes_by_content_and_mode_and_by_what_is_seen_where_content_is_not_known() -> None:
+    old = {
+        "same": File(1, 1, 1, FILE, "a"),
+        "mode": File(1, 1, 1, FILE, "a"),
+        "unknown": File(1, 1, 1, FILE),
+        "d/": File(0, 0, 0, 1),
+    }
+    new = {
+        "same": File(1, 2, 3, FILE, "a"),
+        "mode": File(1, 1, 1, 0o100755, "a"),
+        "unknown": File(1, 2, 1, FILE),
+        "e/": File(0, 0, 0, 1),
+    }
+    assert difference(old, new) == Changes(("e/",), ("mode", "unknown"), ("d/",))

@@ -2,80 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-
 import pytest
 
-from dockerlab.builds.contexts import Contexts
-from dockerlab.builds.inputs import Changes, File, Stage, difference, salted, stages, without_secrets
-from dockerlab.builds.reasons import Inputs, Reason, reasons
-from dockerlab.dockerfile import parse
-
-FILE, LINK = 0o100644, 0o120777
-
-
-@dataclass(frozen=True)
-class Made:
-    """One build. ran: the lines that were worked on; the others are cached. states: where they are neither.
-
-    contexts: named ones. named: their files, for those that the engine was told of.
-    """
-
-    text: str
-    ran: str = ""
-    args: Mapping[str, str | None] = field(default_factory=dict)
-    files: Mapping[str, str] = field(default_factory=dict)
-    images: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    states: Mapping[float, str] = field(default_factory=dict)
-    on_build: tuple[str, ...] = ()
-    platform: str = ""
-    builder: str = "buildkit"
-    contexts: tuple[str, ...] = ()
-    named: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
-    anew: tuple[str, ...] = ()
-
-    @property
-    def inputs(self) -> Inputs:
-        found = stages(
-            parse(self.text),
-            self.args,
-            digest=salted("salt"),
-            platform=self.platform,
-            on_build=lambda base: self.on_build,
-            contexts=Contexts.of(self.contexts),
-        )
-        return Inputs(self.builder, self.platform, tuple(map(self._worked, found)), self.images)
-
-    def _worked(self, stage: Stage) -> Stage:
-        states: dict[float, str] = {**dict.fromkeys(map(float, self.ran.split()), "done"), **self.states}
-        # The n-th trigger of the FROM at line 1 is called 1.n.
-        keys = [one.line + place / 10 if one.is_trigger else one.line for place, one in enumerate(stage.instructions)]
-        done = (replace(one, state=states.get(key, "cached")) for key, one in zip(keys, stage.instructions, strict=True))
-        return replace(stage, instructions=tuple(done))
-
-    @property
-    def told(self) -> dict[str, dict[str, File]]:
-        return {
-            name: {path: File(0, 0, 0, LINK if text.startswith("→") else FILE, text) for path, text in files.items()}
-            for name, files in {"": self.files, **self.named}.items()
-        }
-
-
-def explained(before: Made | None, now: Made, *, no_cache: bool = False) -> tuple[Reason, ...]:
-    changes = {name: difference(before.told[name], now.told[name]) for name in now.told if name in before.told} if before else {}
-    return reasons(now.inputs, before.inputs if before else None, changes, name="app", no_cache=no_cache, anew=now.anew)
-
+from dockerlab.builds.reasons import reasons
+from tests.unit.reasoning import PRUNED, STAGES, Cases, Made, explained
 
 BASE = "FROM busybox\nARG WHO=me\nCOPY src /src\nRUN make\nRUN test\n"
-NAMED = "FROM busybox\nCOPY --from=lib / /\nRUN make\n"
-TWO_NAMED = "FROM b\nCOPY --from=lib src /\nCOPY --from=more src /\nRUN --mount=from=lib,source=a,target=/l make\n"
-ON_NAMED = "FROM lib AS one\nRUN make\nFROM one\nRUN test\n"
-PRUNED = "no input changed: the cache was pruned, or comes from elsewhere"
-UNSEEN = "what the build context lib holds may have changed: nothing else did"
-STAGES = "FROM busybox AS one\nRUN a\nFROM busybox AS two\nRUN b\nFROM two\nCOPY --from=one /a /a\nRUN c\n"
 
-CASES: dict[str, tuple[Made, Made, dict[int, str]]] = {
+CASES: Cases = {
     "all cached": (Made(BASE), Made(BASE), {}),
     "the last instruction": (
         Made(BASE),
@@ -292,93 +226,6 @@ CASES: dict[str, tuple[Made, Made, dict[int, str]]] = {
         Made("FROM b\nRUN x\n", "2"),
         {2: "the build before ran on the classic builder, which has a cache of its own"},
     ),
-    "a named context": (
-        Made(NAMED, contexts=("lib=.",)),
-        Made(NAMED, "2 3", contexts=("lib=.",)),
-        {2: UNSEEN, 3: "because line 2 ran: COPY --from=lib / /"},
-    ),
-    "another named context": (
-        Made(NAMED, contexts=("lib=.",)),
-        Made(NAMED, "2", contexts=("lib=docker-image://x",)),
-        {2: "the value of --build-context lib changed"},
-    ),
-    "files of a named context": (
-        Made(NAMED, contexts=("lib=.",), named={"lib": {"a": "1", "b": "1"}}),
-        Made(NAMED, "2 3", contexts=("lib=.",), named={"lib": {"a": "2", "c": "1"}}),
-        {
-            2: "3 files of context lib changed: a (modified), c (added), b (removed)",
-            3: "because line 2 ran: COPY --from=lib / /",
-        },
-    ),
-    "a named context in which nothing changed": (
-        Made(NAMED, contexts=("lib=.",), named={"lib": {"a": "1"}}),
-        Made(NAMED, "2 3", contexts=("lib=.",), named={"lib": {"a": "1"}}),
-        {2: PRUNED, 3: "because line 2 ran: COPY --from=lib / /"},
-    ),
-    "files of a named context that a step does not take": (
-        Made(TWO_NAMED, contexts=("lib=.", "more=."), named={"lib": {"src/a": "1", "a": "1"}, "more": {"src/a": "1"}}),
-        Made(TWO_NAMED, "2 3 4", contexts=("lib=.", "more=."), named={"lib": {"src/a": "1", "a": "2"}, "more": {"src/a": "2"}}),
-        {2: PRUNED, 3: "1 file of context more changed: src/a (modified)", 4: "1 file of context lib changed: a (modified)"},
-    ),
-    "a step that is in the cache with other files of a named context": (
-        Made(NAMED, contexts=("lib=.",), named={"lib": {"a": "1"}}),
-        Made(NAMED, "3", contexts=("lib=.",), named={"lib": {"a": "2"}}),
-        {3: "because line 2 changed: COPY --from=lib / /"},
-    ),
-    "files of a named context that is a base": (
-        Made(ON_NAMED, contexts=("lib=.",), named={"lib": {"a": "1"}}),
-        Made(ON_NAMED, "2 4", contexts=("lib=.",), named={"lib": {"a": "2"}}),
-        {
-            1: "1 file of context lib changed: a (modified)",
-            2: "because files of context lib changed (line 1)",
-            4: "because line 2 ran: RUN make",
-        },
-    ),
-    "a mount of a named context": (
-        Made("FROM b\nRUN --mount=from=lib,target=/l make\n", contexts=("lib=.",)),
-        Made("FROM b\nRUN --mount=from=lib,target=/l make\n", "2", contexts=("lib=.",)),
-        {2: UNSEEN},
-    ),
-    "a named context as a base": (
-        Made(ON_NAMED, contexts=("lib=.",)),
-        Made(ON_NAMED, "2 4", contexts=("lib=.",)),
-        {2: UNSEEN, 4: "because line 2 ran: RUN make"},
-    ),
-    "a base two stages down that is a named context": (
-        Made(ON_NAMED, contexts=("lib=https://example.com/a.tar",)),
-        Made(ON_NAMED, "4", contexts=("lib=https://example.com/a.tar",)),
-        {4: UNSEEN},
-    ),
-    "a named context of a step that is in the cache with other files": (
-        Made(NAMED, contexts=("lib=.",)),
-        Made(NAMED, "3", contexts=("lib=.",)),
-        {3: UNSEEN},
-    ),
-    "a named context in a stage that is copied from": (
-        Made("FROM a\nCOPY --from=lib / /\nFROM b AS two\nCOPY --from=0 /a /a\nRUN c\n", contexts=("lib=.",)),
-        Made("FROM a\nCOPY --from=lib / /\nFROM b AS two\nCOPY --from=0 /a /a\nRUN c\n", "4 5", contexts=("lib=.",)),
-        {4: UNSEEN, 5: "because line 4 ran: COPY --from=0 /a /a"},
-    ),
-    "a named context elsewhere": (
-        Made("FROM a AS one\nCOPY --from=lib / /\nFROM b\nRUN c\nCOPY --from=one /a /\n", contexts=("lib=.",)),
-        Made("FROM a AS one\nCOPY --from=lib / /\nFROM b\nRUN c\nCOPY --from=one /a /\n", "4", contexts=("lib=.",)),
-        {4: PRUNED},
-    ),
-    "a named image moved": (
-        Made(ON_NAMED, contexts=("lib=docker-image://x:1",), images={"x:1": ("1",), "lib": ("3",)}),
-        Made(ON_NAMED, "2 4", contexts=("lib=docker-image://x:1",), images={"x:1": ("2",), "lib": ("4",)}),
-        {1: "the base image x:1 moved: 1 → 2", 2: "because the base image moved (line 1)", 4: "because line 2 ran: RUN make"},
-    ),
-    "a named context in the place of a stage": (
-        Made(STAGES, contexts=("one=.",)),
-        Made(STAGES, "6 7", contexts=("one=.",)),
-        {6: UNSEEN.replace("lib", "one"), 7: "because line 6 ran: COPY --from=one /a /a"},
-    ),
-    "a named context in the place of a stage that is named by its number": (
-        Made(STAGES.replace("--from=one", "--from=0"), contexts=("one=.",)),
-        Made(STAGES.replace("--from=one", "--from=0"), "6", contexts=("one=.",)),
-        {6: UNSEEN.replace("lib", "one")},
-    ),
     "a stage anew": (Made(STAGES), Made(STAGES, "2 6", anew=("ONE",)), {2: "--no-cache-filter", 6: "because line 2 ran: RUN a"}),
     "a stage anew in which an instruction changed": (
         Made(STAGES),
@@ -424,45 +271,3 @@ def test_the_data_of_a_reason() -> None:
     assert (after.kind, after.cause) == ("step", 1)
     (argument,) = explained(Made("FROM b\nARG A=1\nRUN x\n"), Made("FROM b\nARG A=1\nRUN x\n", "3", {"A": "2"}))
     assert (argument.kind, argument.names) == ("argument", ("A",))
-
-
-@pytest.mark.parametrize(
-    ("text", "shown"),
-    [
-        ("ENV API_TOKEN=abc OTHER=x", "ENV API_TOKEN=… OTHER=x"),
-        ("ENV PASSWORD abc def", "ENV PASSWORD …"),
-        ("ARG SECRET_KEY='a b'", "ARG SECRET_KEY=…"),
-        ('ENV TOKEN="$TOKEN"', 'ENV TOKEN="$TOKEN"'),
-        ("RUN tool --password abc --name x", "RUN tool --password … --name x"),
-        ("RUN curl https://me:abc@example.com/", "RUN curl https://…@example.com/"),
-        ("RUN curl 'https://me:a@bc@example.com/'", "RUN curl 'https://…@example.com/'"),
-        ("LABEL authors=me", "LABEL authors=me"),
-    ],
-)
-def test_what_looks_like_a_secret_is_not_kept(text: str, shown: str) -> None:
-    assert without_secrets(text) == shown
-
-
-def test_a_secret_that_changed_is_not_shown() -> None:
-    (reason,) = explained(Made("FROM b\nRUN x --token abc\n"), Made("FROM b\nRUN x --token def\n", "2"))
-    assert (reason.kind, reason.sentence, reason.diff) == (
-        "instruction",
-        "the instruction changed, in a value that is not shown",
-        (),
-    )
-
-
-def test_difference_goes_by_content_and_mode_and_by_what_is_seen_where_content_is_not_known() -> None:
-    old = {
-        "same": File(1, 1, 1, FILE, "a"),
-        "mode": File(1, 1, 1, FILE, "a"),
-        "unknown": File(1, 1, 1, FILE),
-        "d/": File(0, 0, 0, 1),
-    }
-    new = {
-        "same": File(1, 2, 3, FILE, "a"),
-        "mode": File(1, 1, 1, 0o100755, "a"),
-        "unknown": File(1, 2, 1, FILE),
-        "e/": File(0, 0, 0, 1),
-    }
-    assert difference(old, new) == Changes(("e/",), ("mode", "unknown"), ("d/",))
