@@ -15,6 +15,7 @@ from collections.abc import Generator, Iterator
 from contextlib import closing
 from typing import Any, cast
 
+import hypothesis
 import pytest
 from xdist.scheduler import LoadScopeScheduling, Scheduling  # type: ignore[import-untyped]
 
@@ -34,6 +35,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="somebody else uses the engines meanwhile: do not fail a test for containers that appear while it runs",
     )
+
+
+# How long an example takes says nothing on a machine with other work.
+hypothesis.settings.register_profile("dockerlab", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.load_profile("dockerlab")
 
 
 def pytest_configure() -> None:
