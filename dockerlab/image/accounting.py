@@ -9,7 +9,7 @@ layers on the lines are looked at; what is the same in each of them is certain, 
 
 - A line that has bytes made a layer. An instruction that only changes the configuration made none, and neither did `WORKDIR /`.
 - BuildKit makes a layer for each RUN, COPY, ADD and WORKDIR, also an empty one. Other builders leave empty ones out.
-- A layer whose tar is empty was not made by a line that has bytes.
+- A layer whose tar is empty was not made by a line that has bytes, unless they are those of an empty folder: containerd counts blocks.
 - What is known otherwise (`known`) counts: a base image's layers, those of a step in between that a classic builder kept.
 
 An image whose layers were squashed has lines without layers, and one without an instruction that has them all.
@@ -26,6 +26,7 @@ from dockerlab.image.layer import CONFIG_ONLY
 
 EMPTY: Final = "sha256:5f70bf18a086007016e948b04aed3b82103a36bea41755b6cddfaf10ace3c6ef"  # the diff_id of a tar without entries
 _TAR_END: Final = 1024  # Podman counts the tar: an empty one has two blocks
+_FOLDER: Final = 4096  # containerd counts what a layer takes on the disk: an empty one has a folder there, of one block
 _MOST: Final = 1_000_000  # lines times layers; what is more is no image that anybody made
 _BUILDKIT: Final = "buildkit.dockerfile"
 _MISSING: Final = "<missing>"
@@ -92,7 +93,7 @@ def _account(told: Sequence[Line], diff_ids: Sequence[str], known: Mapping[int, 
     may = [_may(line, is_strict=is_strict) for line in told]
 
     def fits(index: int, place: int) -> bool:
-        return diff_ids[place] != EMPTY or told[index].size <= _TAR_END
+        return diff_ids[place] != EMPTY or told[index].size <= _TAR_END or told[index].size == _FOLDER
 
     ahead = _reached(len(told), count, may, fits, known)
     if count not in ahead[len(told)]:

@@ -67,6 +67,14 @@ def test_an_empty_layer_belongs_to_no_line_with_bytes() -> None:
     assert found.made == (Made(False), Made(True, 0), Made(True, 1))
 
 
+def test_containerds_store_counts_the_folder_of_an_empty_layer() -> None:
+    sizes = {"WORKDIR /app": (A, 8192), "WORKDIR /app ": (EMPTY, 4096), "RUN true": (EMPTY, 4096), "RUN echo 1 > /one": (B, 12288)}
+    told = [Line(text.strip(), size, is_buildkit=True) for text, (_, size) in sizes.items()]
+    found = account([*told, Line("WORKDIR /", 0, is_buildkit=True)], [diff_id for diff_id, _ in sizes.values()])
+    assert found is not None
+    assert found.made == (Made(True, 0), Made(True, 1), Made(True, 2), Made(True, 3), Made(False))
+
+
 def test_buildkit_makes_a_layer_of_every_instruction_that_could() -> None:
     history = [entry(f"{text} # buildkit", 0, "buildkit.dockerfile.v0") for text in ("COPY a /", "RUN true", "WORKDIR /a")]
     told = lines([*history, entry("WORKDIR /", 0, "buildkit.dockerfile.v0")][::-1])
