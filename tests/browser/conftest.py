@@ -206,7 +206,8 @@ def browser() -> Iterator[Any]:
 
 # What a page says that is not ours to mend, each for one reason.
 FOREIGN_ERRORS = (
-    "net::ERR_NETWORK_CHANGED",  # containers make the machine's network come and go; `Lab.open` loads the page again
+    # Containers make the machine's network come and go; `Lab.open` loads the page again.
+    *("net::ERR_NETWORK_CHANGED", "TypeError: Failed to fetch"),
     "Canceled future for create_subshell_request",  # JupyterLab, of a kernel that is started anew before it had answered
 )
 

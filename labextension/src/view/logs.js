@@ -4,14 +4,17 @@
  */
 import { MOST, matches } from "./ring.js";
 
+const CHUNK = 100; // lines in one element
 const AT_END = 8; // pixels from the end that still count as there
 
 export class Logs {
   #root;
   /** name → Ring, of the model: several views show the same. */
   #rings;
-  /** A `<pre>` → what it shows: `{ring, end, wanted}`. */
+  /** A `<pre>` → what it shows: `{ring, wanted, end, chunks}`. */
   #shown = new WeakMap();
+  /** Those `<pre>` that were scrolled up. */
+  #scrolledUp = new WeakSet();
   /** name → the number of the line that it was held at. */
   #held = new Map();
 
@@ -20,6 +23,15 @@ export class Logs {
     this.#rings = rings;
     root.addEventListener("input", (event) => {
       if (event.target.matches("[data-log-search]")) this.apply();
+    });
+    // Heard of, not asked for with each batch: that would lay out the page anew.
+    const scrolled = ({ target }) => {
+      if (target.scrollHeight - target.scrollTop - target.clientHeight < AT_END) this.#scrolledUp.delete(target);
+      else this.#scrolledUp.add(target);
+    };
+    root.addEventListener("scroll", (event) => event.target.matches("[data-log]") && scrolled(event), {
+      capture: true,
+      passive: true,
     });
     root.addEventListener("click", (event) => {
       const name = event.target.closest("[data-log-pause]")?.dataset.logPause;
@@ -40,22 +52,19 @@ export class Logs {
     const ring = this.#rings.get(name);
     if (!ring?.lines.length) return;
     const wanted = this.#wanted(name);
-    const before = this.#shown.get(pre);
-    const isSame = before?.ring === ring && before.wanted === wanted && pre.classList.contains("has-lines");
-    const end = Math.min(this.#held.get(name) ?? Infinity, ring.end);
-    if (isSame && before.end === end) return;
-    const follows = !before || pre.scrollHeight - pre.scrollTop - pre.clientHeight < AT_END;
-    const news = ring.lines.filter((line) => line.number < end && (!isSame || line.number >= before.end));
-    const nodes = news.map((line) => lineNode(line, wanted));
-    if (isSame) {
-      pre.append(...nodes);
-      for (let over = pre.childElementCount - MOST; over > 0; over--) pre.firstElementChild.remove();
-    } else {
+    let shown = this.#shown.get(pre);
+    if (shown?.ring !== ring || shown.wanted !== wanted || !pre.classList.contains("has-lines")) {
+      shown = { ring, wanted, end: 0, chunks: [] };
+      this.#shown.set(pre, shown);
       pre.classList.add("has-lines");
-      pre.replaceChildren(...nodes);
+      pre.replaceChildren();
     }
-    this.#shown.set(pre, { ring, end, wanted });
-    if (follows) pre.scrollTop = pre.scrollHeight;
+    const end = Math.min(this.#held.get(name) ?? Infinity, ring.end);
+    if (shown.end === end) return;
+    const news = ring.lines.filter((line) => line.number >= shown.end && line.number < end);
+    shown.end = end;
+    write(pre, shown.chunks, news, wanted);
+    if (!this.#scrolledUp.has(pre)) pre.scrollTop = pre.scrollHeight;
   }
 
   #wanted(name) {
@@ -75,28 +84,58 @@ export class Logs {
   }
 }
 
-/** One line as an element. wanted: what is searched; a line without it is hidden. */
-function lineNode(line, wanted) {
-  const node = document.createElement("span");
-  node.className = "line";
-  if (line.skipped) {
-    node.classList.add("skipped");
-    node.textContent = `… ${line.skipped.toLocaleString("en")} lines came too fast to be shown here\n`;
-    return node;
+/**
+ * Adds lines to a `<pre>`, and takes those away that are too many. chunks: `[{node, count}]`, its elements with how many lines each has.
+ *
+ * A line is no element of its own: what a fast log costs is elements. wanted: what is searched; a line without it is left out.
+ */
+function write(pre, chunks, lines, wanted) {
+  let text = "";
+  const flush = () => {
+    if (text) chunks.at(-1).node.append(text);
+    text = "";
+  };
+  const begin = (name) => {
+    flush();
+    const node = document.createElement("div");
+    node.className = name;
+    pre.append(node);
+    chunks.push({ node, count: 0 });
+  };
+  for (const line of lines) {
+    const found = matches(line.text ?? "", wanted);
+    if (wanted && !found.length) continue;
+    if (line.skipped) {
+      begin("skipped");
+      text = `… ${line.skipped.toLocaleString("en")} lines came too fast to be shown here`;
+      begin("chunk");
+      continue;
+    }
+    if (!(chunks.at(-1)?.count < CHUNK)) begin("chunk");
+    chunks.at(-1).count++;
+    let at = 0;
+    for (const piece of line.pieces) {
+      const content = styled(marked(piece.text, at, found), piece.style);
+      at += piece.text.length;
+      if (typeof content === "string") text += content;
+      else {
+        flush();
+        chunks.at(-1).node.append(content);
+      }
+    }
+    text += "\n";
   }
-  const found = matches(line.text, wanted);
-  node.hidden = Boolean(wanted) && !found.length;
-  let at = 0;
-  for (const { text, style } of line.pieces) {
-    node.append(styled(marked(text, at, found), style));
-    at += text.length;
+  flush();
+  let over = chunks.reduce((sum, chunk) => sum + chunk.count, -MOST);
+  while (chunks.length && over >= chunks[0].count) {
+    over -= chunks[0].count;
+    chunks.shift().node.remove();
   }
-  node.append("\n");
-  return node;
 }
 
-/** A piece of text that begins at `at` of its line, with what was found in it marked. */
+/** A piece of text that begins at `at` of its line, with what was found in it marked; as it is, if nothing was. */
 function marked(text, at, found) {
+  if (!found.length) return text;
   const fragment = document.createDocumentFragment();
   let last = 0;
   for (const [start, end] of found) {
@@ -111,7 +150,9 @@ function marked(text, at, found) {
   return fragment;
 }
 
-function styled(content, { fg, bg, ...flags }) {
+function styled(content, style) {
+  if (!Object.keys(style).length) return content;
+  const { fg, bg, ...flags } = style;
   const span = document.createElement("span");
   span.className = Object.keys(flags)
     .map((flag) => `sgr-${flag}`)
@@ -119,7 +160,6 @@ function styled(content, { fg, bg, ...flags }) {
   if (fg !== undefined) span.style.color = css(fg);
   else if (bg !== undefined) span.style.color = "var(--sgr-paper)";
   if (bg !== undefined) span.style.backgroundColor = css(bg);
-  if (!span.className && !span.style.length) return content;
   span.append(content);
   return span;
 }
