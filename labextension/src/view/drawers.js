@@ -2,7 +2,7 @@
  * Drawers: `[data-drawer=ID]` opens what is under ID in the view's `[data-drawers]`, one at a time, and closes it again; Escape closes too.
  * The content is the markup's `<template data-for=ID>`, followed as it changes, or else what the kernel answers.
  */
-import { patch } from "./patch.js";
+import { filled, patch } from "./patch.js";
 
 const NATIVE = "a[href], button, summary, input, select, textarea, label";
 let count = 0;
@@ -45,6 +45,7 @@ export class Drawers {
       this.#body.remove();
       return;
     }
+    filled.add(place);
     if (this.#body.parentElement !== place) place.replaceChildren(this.#body);
     const opener = openers.find((one) => one.dataset.drawer === this.#open);
     this.#body.ariaLabel = opener?.ariaLabel ?? opener?.textContent.trim().slice(0, 60) ?? this.#open;

@@ -2,6 +2,7 @@
  * Logs in the page: `<pre data-log=NAME>` shows the last lines of the log NAME, follows its end unless it was scrolled up, and is searched by
  * `[data-log-search=NAME]` and held by `[data-log-pause=NAME]`. Lines become text nodes: what is in them is shown, never run.
  */
+import { filled } from "./patch.js";
 import { MOST, matches } from "./ring.js";
 
 const CHUNK = 100; // lines in one element
@@ -53,10 +54,10 @@ export class Logs {
     if (!ring?.lines.length) return;
     const wanted = this.#wanted(name);
     let shown = this.#shown.get(pre);
-    if (shown?.ring !== ring || shown.wanted !== wanted || !pre.classList.contains("has-lines")) {
+    if (shown?.ring !== ring || shown.wanted !== wanted) {
       shown = { ring, wanted, end: 0, chunks: [] };
       this.#shown.set(pre, shown);
-      pre.classList.add("has-lines");
+      filled.add(pre);
       pre.replaceChildren();
     }
     const end = Math.min(this.#held.get(name) ?? Infinity, ring.end);

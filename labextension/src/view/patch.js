@@ -2,12 +2,15 @@
  * Markup into the page, by changing what differs: what the user has done with an element stays on it.
  *
  * The user's are: which `<details>` stand open (until the markup itself says something else), what is typed or ticked, the focus, the
- * selection and what is scrolled. The page's are: the children of `[data-drawers]`, and of a `[data-log]` that has lines.
+ * selection and what is scrolled. The page's are the children of what it has filled: `[data-drawers]`, and a `[data-log]` that has lines.
  */
 import morphdom from "morphdom";
 
 /** What the markup last said of a `<details>`: open or not. */
 const said = new WeakMap();
+
+/** Elements whose children are the page's, not the markup's. */
+export const filled = new WeakSet();
 
 const SCROLLABLE = "pre, [data-key], [data-scroll]";
 
@@ -25,7 +28,7 @@ export function patch(root, html, { isDrawer = false } = {}) {
     childrenOnly: true,
     getNodeKey: (node) => key(node, isDrawer),
     onBeforeElUpdated: keep,
-    onBeforeElChildrenUpdated: (element) => !isOfPage(element),
+    onBeforeElChildrenUpdated: (element) => !filled.has(element),
   });
   for (const details of root.querySelectorAll("details")) if (!said.has(details)) said.set(details, details.open);
   // Whatever was moved has lost these.
@@ -49,6 +52,7 @@ function keep(element, wanted) {
     element.content.replaceChildren(...wanted.content.childNodes);
     return false;
   }
+  if (element.dataset.log !== wanted.dataset.log) filled.delete(element);
   if (element.localName === "details") {
     const before = said.get(element) ?? element.open;
     said.set(element, wanted.open);
@@ -63,8 +67,4 @@ function keep(element, wanted) {
     for (const option of wanted.options) option.toggleAttribute("selected", chosen.includes(option.value));
   }
   return true;
-}
-
-function isOfPage(element) {
-  return "drawers" in element.dataset || ("log" in element.dataset && element.classList.contains("has-lines"));
 }
