@@ -16,12 +16,13 @@ from typing import TYPE_CHECKING
 
 from dockerlab.faces import graph as graphs
 from dockerlab.faces import markup, reasons
-from dockerlab.faces.human import seconds, shorten, size
+from dockerlab.faces.human import plain, seconds, shorten, size
 from dockerlab.faces.picture import picture, said, state_of, warning, warnings
 
 if TYPE_CHECKING:
     from dockerlab.builds.graph import Graph
     from dockerlab.builds.record import Build, Step
+    from dockerlab.pipelines.model import Row
     from dockerlab.wire.trace import Lint
 
 _RUNNING_LINES = 8
@@ -72,6 +73,31 @@ def html(build: Build, graph: Graph | None = None, drawn: str | None = None) -> 
     """
     head = markup.head(markup.text(name(build)), markup.volatile(markup.text(facts(build, " · "))))
     return markup.page(head, picture(build.pipeline), below(build, graph, drawn))
+
+
+def live_html(build: Build, graph: Graph | None = None, drawn: str | None = None) -> str:
+    """What a live view shows while it runs: a click on an instruction opens what it prints.
+
+    All of it is in the markup, and in logs by the names of the vertexes: a kernel that builds answers nothing else.
+    """
+    head = markup.head(markup.text(name(build)), markup.text(facts(build, " · ")))
+    drawers = "".join(_drawer(row) for row in build.pipeline.rows)
+    opened = f'<div data-drawers="" data-key="drawers"></div>{drawers}'
+    return markup.page(head, picture(build.pipeline, is_live=True), opened, below(build, graph, drawn))
+
+
+def _drawer(row: Row) -> str:
+    step = row.step
+    inside = '<div class="muted">It waits for those before it.</div>'
+    if step is not None and step.vertex.started is not None:
+        log = markup.text(step.vertex.digest)
+        word = "It has printed nothing yet." if step.state == "running" else "It printed nothing."
+        inside = (
+            f'<div><input type="search" placeholder="search" aria-label="search what it printed" data-log-search="{log}"> '
+            f'<button data-log-pause="{log}">pause</button></div><pre tabindex="0" data-log="{log}">{word}</pre>'
+        )
+    code = f'<div class="muted">{markup.code(plain(row.text))}</div>'
+    return f'<template data-for="row:{markup.text(row.key)}">{code}{inside}</template>'
 
 
 def below(build: Build, graph: Graph | None = None, drawn: str | None = None) -> str:

@@ -37,13 +37,12 @@ class LiveBuild:
 
     def show(self, build: Build) -> None:
         """The build as it is now; one that has ended is its own, final face."""
-        if build.outcome == "running" and self._can_draw:
-            self._draw(build)
-            if self._drawn is not None:
-                self._live.show(_WithGraph(build, *self._drawn))
-                self._log(build)
-                return
-        self._live.show(build)
+        if build.outcome == "running" and self._live.shows_html:
+            if self._can_draw:
+                self._draw(build)
+            self._live.show(_Running(build, *(self._drawn or (None, None))))
+        else:
+            self._live.show(build)
         self._log(build)
 
     def _log(self, build: Build) -> None:
@@ -66,10 +65,10 @@ class LiveBuild:
         self._due = now + max(_PAUSE, (now - began) / _SHARE)
 
 
-class _WithGraph(Shown):
-    """A running build, under it the graph as it was a moment ago."""
+class _Running(Shown):
+    """A running build, under it the graph as it was a moment ago, if it is drawn."""
 
-    def __init__(self, build: Build, graph: Graph, picture: str) -> None:
+    def __init__(self, build: Build, graph: Graph | None, picture: str | None) -> None:
         self._build, self._graph, self._picture = build, graph, picture
 
     def _text(self) -> str:
@@ -80,3 +79,6 @@ class _WithGraph(Shown):
 
     def _html(self) -> str:
         return faces.html(self._build, self._graph, self._picture)
+
+    def _live_html(self) -> str:
+        return faces.live_html(self._build, self._graph, self._picture)
