@@ -114,13 +114,14 @@ class _Drawing:
         self._moment = pipeline.build.moment if pipeline.build else 0.0
         self._shown: list[tuple[Band, Row | None]] = []
         for band in pipeline.bands:
-            if len(pipeline.bands) > 1:
+            if pipeline.has_head(band):
                 self._shown.append((band, None))
             self._shown += [(band, row) for row in pipeline.rows if row.band == band.index]
         inside = [at for at, (band, row) in enumerate(self._shown) if row and band.is_in_image]
         self._first, self._last = (inside[0], inside[-1]) if inside else (0, len(self._shown) - 1)
         taken = [band.index for band in pipeline.bands if band.taken_by and not band.is_in_image]
         self._lanes = {band: min(place, _LANES - 1) for place, band in enumerate(taken)}
+        self._flows = {band: flow for band in taken if (flow := self._flow(band))}
         steps = [row.step for row in pipeline.rows if row.step]
         self._longest = max((step.seconds(self._moment) for step in steps), default=0.0)
         self._largest = max((row.size for row in pipeline.rows), default=0)
@@ -248,7 +249,7 @@ class _Drawing:
     def _edge(self, at: int) -> str:
         """The cell between step and layer: an arrow into the image, or into the lane of a stage that is not in it."""
         band, row = self._shown[at]
-        lanes = "".join(self._lane(at, index, place) for index, place in self._lanes.items())
+        lanes = "".join(dict.fromkeys(self._lane(at, index, place) for index, place in self._lanes.items()))
         arrow = ""
         if row and band.is_in_image:
             arrow = f'<span class="arrow{" dashed" if row.adds in ("config", "unknown") else ""}" aria-hidden="true">→</span>'
@@ -260,13 +261,18 @@ class _Drawing:
 
     def _lane(self, at: int, index: int, place: int) -> str:
         """The part of a stage's lane that runs through a line."""
-        own = [i for i, (band, row) in enumerate(self._shown) if band.index == index and row]
-        keys = self._pipeline.bands[index].taken_by
-        takers = [i for i, (_, row) in enumerate(self._shown) if row and row.key in keys]
-        if not own or not takers or not own[0] <= at <= takers[-1]:
+        first, takers = self._flows.get(index, (0, ()))
+        if not takers or not first <= at <= takers[-1]:
             return ""
-        part = " start" if at == own[0] else " end" if at == takers[-1] else ""
+        part = " start" if at == first else " end" if at == takers[-1] else ""
         return f'<span class="flow{part}{" join" if at in takers else ""}" style="left:{6 + 9 * place}px"></span>'
+
+    def _flow(self, index: int) -> tuple[int, tuple[int, ...]] | None:
+        """The lines of a stage's first row and of those that take files out of it."""
+        keys = {*self._pipeline.bands[index].taken_by}
+        own = [at for at, (band, row) in enumerate(self._shown) if row and band.index == index]
+        takers = tuple(at for at, (_, row) in enumerate(self._shown) if row and row.key in keys)
+        return (own[0], takers) if own and takers and own[0] <= takers[-1] else None
 
     def _into(self, at: int) -> str:
         if not self._first <= at <= self._last:

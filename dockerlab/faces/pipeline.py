@@ -125,7 +125,7 @@ def _written(pipeline: Pipeline, row: Row) -> str:
 def _lines(pipeline: Pipeline) -> Iterator[tuple[Band, Row | None]]:
     """The rows, before each band's its head, where there are several."""
     for band in pipeline.bands:
-        if len(pipeline.bands) > 1:
+        if pipeline.has_head(band):
             yield band, None
         yield from ((band, row) for row in pipeline.rows if row.band == band.index)
 

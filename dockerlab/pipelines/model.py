@@ -42,7 +42,7 @@ class MadeLayer:
 
 @dataclass(frozen=True, slots=True)
 class Band:
-    """Rows that belong together. name: of the stage, or of the image that they are. base: what FROM names, as written.
+    """Rows that belong together. name: of the stage, or of the image that they are; "" before the first. base: what FROM names, as written.
 
     part: "image" (it is in the image), "base" (the base image's), "taken" (files are taken out of it), "unused" (nothing needs it), or
     "around" (the builder's own steps). taken_by: keys of the rows that take files out of it.
@@ -131,6 +131,12 @@ class Pipeline(Shown):
     def with_alert(self, alert: str) -> Pipeline:
         """The same, and what went wrong; "" for nothing."""
         return replace(self, alert=alert)
+
+    def has_head(self, band: Band) -> bool:
+        """Whether a band is told from others: one of several stages, or what the builder does of its own."""
+        if band.part == "around":
+            return bool(band.name)
+        return sum(other.part != "around" for other in self.bands) > 1
 
     def row(self, key: str) -> Row | None:
         """The row of that key."""

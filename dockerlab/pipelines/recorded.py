@@ -61,7 +61,7 @@ def _bands(build: Build, shape: Shape, rows: list[Row]) -> list[Band]:
     found: list[Band] = []
     for index in dict.fromkeys(row.band for row in rows):
         if index < 0:
-            found.append(Band(index, "before the stages" if index == _BEFORE else "around them", "", "around"))
+            found.append(Band(index, "" if index == _BEFORE else "the builder's own", "", "around"))
             continue
         stage = shape.stages[index]
         taken_by = tuple(row.key for row in rows if index in row.takes)

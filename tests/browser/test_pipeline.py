@@ -14,6 +14,8 @@ from dockerlab import images
 from dockerlab.client import Client
 from dockerlab.errors import NotFound
 from tests.browser.conftest import Lab
+from tests.engine.forwarder import forwarding
+from tests.engines import Engine
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -126,3 +128,26 @@ def test_a_view_whose_output_is_gone_leaves_nothing(lab: Lab, page: Any, name: s
     view.wait_for(state="detached")
     page.wait_for_timeout(1500)  # the page tells it, and a thread ends
     assert _threads(lab, page) == "[]\n"
+
+
+def test_an_engine_that_goes_away_is_said_and_asked_again(lab: Lab, page: Any, name: str, engine: Engine) -> None:
+    assert engine.url
+    with forwarding(engine.url) as forwarder:
+        source = _DOCKERFILE.format(name=name, salt=secrets.token_hex(4))
+        head = f"%load_ext dockerlab\nimport os\nos.environ['DOCKER_HOST'] = '{forwarder.url}'"
+        lab.write(f"{name}.ipynb", head, source, f"%pipeline {name}")
+        lab.open(page, f"{name}.ipynb")
+        for index in range(3):
+            lab.run_cell(page, index)
+        view = page.locator(".dockerlab-view")
+        view.get_by_text("none. Start one:").wait_for()
+        page.wait_for_timeout(500)  # it watches
+        forwarder.cut()
+        alert = view.get_by_role("alert")
+        alert.get_by_text("Not live any more").wait_for()
+        lab.screenshot(page, "pipeline-gone")
+        alert.get_by_role("button", name="ask again").click()
+        alert.wait_for(state="detached")
+        page.evaluate("() => window.jupyterapp.commands.execute('notebook:clear-all-cell-outputs')")
+        view.wait_for(state="detached")
+        page.wait_for_timeout(1000)  # its connection ends before the forwarder

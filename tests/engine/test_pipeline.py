@@ -5,19 +5,21 @@ from __future__ import annotations
 import secrets
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
 
 import pytest
 
 import dockerlab
 from dockerlab import images
-from dockerlab.client import Client
+from dockerlab.client import Client, connect
 from dockerlab.errors import BuildError, DockerfileError, NotFound
 from dockerlab.images import Image
 from dockerlab.pipelines import Pipeline
 from dockerlab.pipelines.model import Running
 from dockerlab.pipelines.watching import Watching
 from dockerlab.testing.shell import Shell
+from tests.engine.forwarder import forwarding
+from tests.engines import Engine
 
 pytestmark = pytest.mark.contract
 
@@ -154,6 +156,28 @@ def test_the_magic_gives_the_record_s_picture_and_its_containers(client: Client,
         finally:
             container.remove(force=True)
         assert name in " ".join(shell.complete(f"%pipeline {name[:-2]}"))
+
+
+def test_an_engine_that_goes_away_is_told_of(engine: Engine, client: Client, name: str) -> None:
+    image = dockerlab.build(f"FROM busybox\nENV A={secrets.token_hex(3)}\n", tag=name, client=client)
+    looked, ended = threading.Event(), threading.Event()
+    said: list[str] = []
+
+    def end(words: str) -> None:
+        said.append(words)
+        ended.set()
+
+    assert engine.url
+    with forwarding(engine.url) as forwarder, closing(connect(forwarder.url)) as other:
+        watching = Watching(other, str(image.id), lambda found: looked.set(), end)
+        try:
+            assert looked.wait(20)
+            forwarder.cut()
+            assert ended.wait(20)
+        finally:
+            watching.close()
+    assert said[0].strip()
+    assert len(said) == 1
 
 
 def test_containers_are_told_of_as_they_come_and_go(client: Client, name: str) -> None:

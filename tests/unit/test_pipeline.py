@@ -81,7 +81,7 @@ def test_what_an_instruction_changes_of_the_configuration(instruction: str, said
 def test_a_record_has_a_row_for_each_instruction_and_a_band_for_each_stage() -> None:
     found = record(STAGES).pipeline
     assert [(band.name, band.part) for band in found.bands] == [
-        ("before the stages", "around"), ("make", "taken"), ("test", "unused"), ("stage-2", "image")
+        ("", "around"), ("make", "taken"), ("test", "unused"), ("stage-2", "image")
     ]  # fmt: skip
     assert [row.line for row in found.rows] == list(range(1, 11))
     assert [(row.line, row.takes) for row in found.rows if row.takes] == [(8, (1,)), (9, (1,))]
@@ -90,7 +90,7 @@ def test_a_record_has_a_row_for_each_instruction_and_a_band_for_each_stage() -> 
 
 def test_the_target_decides_what_is_in_the_image() -> None:
     parts = {band.name: band.part for band in record(STAGES, target="test").pipeline.bands}
-    assert parts == {"before the stages": "around", "make": "image", "test": "image", "stage-2": "unused"}
+    assert parts == {"": "around", "make": "image", "test": "image", "stage-2": "unused"}
 
 
 def test_rows_get_the_layers_of_their_lines() -> None:
