@@ -141,6 +141,9 @@ class Build(Shown):
     def _html(self) -> str:
         return faces.html(self, *((self.graph, self.graph.picture) if self.outcome != "running" else ()))
 
+    def _live_html(self) -> str:
+        return faces.live_html(self) if self.outcome == "running" else self._html()
+
     def _png(self) -> bytes | None:
         # One stage is a chain, which the rows show as well.
         return self.graph.png if self.outcome != "running" and len(self.graph.stages) > 1 else None

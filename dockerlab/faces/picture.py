@@ -154,7 +154,7 @@ class _Drawing:
             return f' class="stage"{self._live(f"stage-{band.index}")}'
         classes = ["row", band.part if band.part in ("unused", "taken") else "own" if band.is_in_image else "around"]
         classes += [f"b{band.index}"] if band.taken_by and band.index < _LIT else []
-        classes += [f"t{taken}" for taken in row.takes if taken < _LIT]
+        classes += [f"t{taken}" for taken in row.takes if taken < _LIT and row.key in self._pipeline.bands[taken].taken_by]
         return f' class="{" ".join(classes)}"{self._live(f"row-{row.key}", *self._words(band, row))}'
 
     def _live(self, key: str, *words: str) -> str:

@@ -64,7 +64,7 @@ def _bands(build: Build, shape: Shape, rows: list[Row]) -> list[Band]:
             found.append(Band(index, "" if index == _BEFORE else "the builder's own", "", "around"))
             continue
         stage = shape.stages[index]
-        taken_by = tuple(row.key for row in rows if index in row.takes)
+        taken_by = tuple(row.key for row in rows if index in row.takes and row.band in needed)
         part: Part = "image" if index in chain else "taken" if index in needed else "unused"
         found.append(Band(index, shape.labels[index], stage.base, part, taken_by))
     return found

@@ -26,6 +26,7 @@ VIEWS = (
     "layers of gallery-stall:latest",
     "from gallery-shop:latest to gallery-shop:2",
     "gallery-shelf",
+    "files → line",
     "from the hardware to the program",
 )
 _DARK = "() => window.jupyterapp.commands.execute('apputils:change-theme', {theme: 'JupyterLab Dark'})"

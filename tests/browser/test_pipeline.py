@@ -151,3 +151,21 @@ def test_an_engine_that_goes_away_is_said_and_asked_again(lab: Lab, page: Any, n
         page.evaluate("() => window.jupyterapp.commands.execute('notebook:clear-all-cell-outputs')")
         view.wait_for(state="detached")
         page.wait_for_timeout(1000)  # its connection ends before the forwarder
+
+
+def test_while_it_builds_an_instruction_opens_what_it_prints(lab: Lab, page: Any, name: str) -> None:
+    loop = "i=0; while [ $i -lt 6 ]; do echo line $i; sleep 0.7; i=$((i+1)); done"
+    source = f"%%dockerfile --no-cache -t {name}\nFROM busybox AS make\nRUN {loop}\nFROM busybox\nCOPY --from=make /bin/ls /x\n"
+    lab.write(f"{name}.ipynb", "%load_ext dockerlab", source)
+    lab.open(page, f"{name}.ipynb")
+    lab.run_cell(page, 0)
+    lab.run_cell(page, 1, wait=False)
+    view = page.locator(".dockerlab-view")
+    view.locator("tr.row", has_text="RUN i=0").locator("button.open").click()
+    drawer = view.locator(".drawer")
+    drawer.get_by_text("line 2").wait_for()
+    lab.screenshot(page, "pipeline-building")
+    drawer.get_by_text("line 4").wait_for()
+    page.evaluate("() => window.ran")
+    view.wait_for(state="detached")
+    page.locator(".dockerlab .pipeline").get_by_text("none. Start one:").wait_for()

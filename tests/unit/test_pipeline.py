@@ -88,6 +88,12 @@ def test_a_record_has_a_row_for_each_instruction_and_a_band_for_each_stage() -> 
     assert [found.row(key).line for key in found.bands[1].taken_by if found.row(key)] == [8, 9]  # type: ignore[union-attr]
 
 
+def test_what_is_not_built_takes_nothing() -> None:
+    text = "FROM busybox AS make\nRUN one\nFROM busybox AS test\nCOPY --from=make /a /a\nFROM busybox\nCOPY --from=make /b /b\n"
+    found = record(text).pipeline
+    assert [band.taken_by for band in found.bands] == [("5",), (), ()]
+
+
 def test_the_target_decides_what_is_in_the_image() -> None:
     parts = {band.name: band.part for band in record(STAGES, target="test").pipeline.bands}
     assert parts == {"": "around", "make": "image", "test": "image", "stage-2": "unused"}
