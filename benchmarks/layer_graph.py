@@ -4,7 +4,7 @@
 
 The values are made up, the drawing is real: Graphviz, as it is installed. Shapes: images of ten layers each, of which the lower ones are
 shared by some, by all or by none; and images that each stand on the one before, up to 127 layers. Seconds, medians and minima, with the
-size of the page. SOCKET: of an engine whose own images are asked for too, one at a time and eight.
+size of the page. SOCKET: of an engine whose own images are asked for too, one at a time and several.
 """
 
 from __future__ import annotations
@@ -13,11 +13,12 @@ import statistics
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 
 from dockerlab.drawing import program
 from dockerlab.image import Layer
 from dockerlab.image.graph import Stack, forest
-from dockerlab.images import layering
+from dockerlab.images import asking, layering
 from dockerlab.images.layering import LayerGraph
 
 IMAGES, LAYERS = 500, 10
@@ -66,11 +67,10 @@ def ask(socket: str, rounds: int) -> None:
 
     client = connect(socket)
     count = len(layering.graph(client=client).images)
-    for at_once in (1, 4, 8, 16):
-        layering._AT_ONCE = at_once  # type: ignore[misc]
-        print(
-            f"{count} images of the engine, {at_once:2} at a time  {seconds(times(lambda: layering.graph(client=client), rounds))}"
-        )
+    for at_once in (1, 2, 4, 6, 12):
+        layering.answers = partial(asking.answers, at_once=at_once)
+        taken = times(lambda: layering.graph(client=client)._repr_html_(), rounds)
+        print(f"{count} images of the engine, with the page, {at_once:2} at a time  {seconds(taken)}")
 
 
 def times(work: Callable[[], object], rounds: int) -> list[float]:

@@ -37,7 +37,7 @@ ROOMS: dict[str, set[str]] = {
     "stream": {"errors", "client", "hijacking", "wire"},
     "duplex": set(),
     "hijacking": {"client", "duplex"},
-    "images": {*_PURE, "client", "stream", "drawing"},
+    "images": {*_PURE, "client", "stream", "hijacking", "drawing"},
     "builds": {*_PURE, *_CLIENT, "containers", "pipelines"},
     "containers": {*_PURE, *_CLIENT} - {"dockerfile"},
     "pipelines": {*_PURE, *_CLIENT, "containers"},

@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, TypeVar
+from typing import Any
 
 import docker.models.images
 
 from dockerlab.client import Client, connect, engine_errors
 from dockerlab.drawing import Drawn
-from dockerlab.errors import NotFound
 from dockerlab.faces import layers as faces
+from dockerlab.image import layers
 from dockerlab.image.graph import Forest, LayerNode, Stack, forest
-from dockerlab.images.model import Image
+from dockerlab.images.asking import answers
+from dockerlab.images.model import familiar_tags
 from dockerlab.images.store import Name, get
 
-T = TypeVar("T")
-
-_AT_ONCE = 8  # connections
+Attributes = dict[str, Any]  # of an image, as an inspect has them
 
 
 @dataclass(frozen=True, repr=False)
@@ -80,57 +78,49 @@ class LayerGraph(Drawn):
 def graph(names: Name | Iterable[Name] = (), *, client: Client | None = None) -> LayerGraph:
     """The layers of these images, and of the base images that they are built on; of all images where none is named.
 
-    Images of one chain of layers share them, whatever their history says. The engine is asked twice for each image, eight at a time.
+    Images of one chain of layers share them, whatever their history says. The engine is asked twice for each image, of several at a time.
 
     Raises NotFound, InvalidReference for a name; EngineError.
     """
     client = client or connect()
     wanted = [names] if isinstance(names, str | docker.models.images.Image) else [*names]
     if not wanted:
-        return LayerGraph(forest(_known(_listed(client), _stack)))
+        return LayerGraph(forest(_stacks(client, _looked_at(client, _listed(client)))))
     asked = [get(name, client=client) for name in wanted]
     called: dict[str, tuple[str, ...]] = {}
     for image in asked:
         called[str(image.id)] = tuple(dict.fromkeys((*called.get(str(image.id), ()), image.name)))
-    chains = [_diff_ids(image) for image in asked]
-    others = [image for image in _listed(client) if image.id not in called]
-    below = [image for image in _known(others, _reloaded) if any(_lies_under(_diff_ids(image), chain) for chain in chains)]
-    found = forest(_known([*asked, *below], _stack))
+    chains = [_diff_ids(image.attrs) for image in asked]
+    others = _looked_at(client, [identifier for identifier in _listed(client) if identifier not in called])
+    below = [attrs for attrs in others if any(_lies_under(_diff_ids(attrs), chain) for chain in chains)]
+    found = forest(_stacks(client, [*(image.attrs for image in asked), *below]))
     bases = [base for base, built in found.bases.items() if not called.keys().isdisjoint(built)]
     return LayerGraph(found.only([*called, *bases]), called)
 
 
-def _listed(client: Client) -> Sequence[Image]:
+def _listed(client: Client) -> Sequence[str]:
     with engine_errors("list the images"):
-        return [Image(summary, client) for summary in client.api.images()]
+        return [str(summary["Id"]) for summary in client.api.images()]
 
 
-def _known(images: Sequence[Image], ask: Callable[[Image], T]) -> list[T]:
-    """What the engine tells of each; not of those that were removed meanwhile."""
-
-    def tried(image: Image) -> T | None:
-        try:
-            return ask(image)
-        except NotFound:
-            return None
-
-    with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="dockerlab-images") as pool:
-        return [known for known in pool.map(tried, images) if known is not None]
+def _looked_at(client: Client, identifiers: Sequence[str]) -> list[Attributes]:
+    """What an inspect says of each; not of those that were removed meanwhile."""
+    found = answers(client, [("/images/{0}/json", identifier) for identifier in identifiers], "look at the images")
+    return [attrs for attrs in found if attrs is not None]
 
 
-def _reloaded(image: Image) -> Image:
-    with engine_errors(f"look at image '{image.name}'", f"image '{image.name}'"):
-        image.reload()
-    return image
+def _stacks(client: Client, looked_at: Sequence[Attributes]) -> list[Stack]:
+    questions = [("/images/{0}/history", str(attrs["Id"])) for attrs in looked_at]
+    histories = answers(client, questions, "read the images' histories")
+    return [
+        Stack(str(attrs["Id"]), tuple(familiar_tags(attrs)), layers(history, _diff_ids(attrs)))
+        for attrs, history in zip(looked_at, histories, strict=True)
+        if history is not None
+    ]
 
 
-def _stack(image: Image) -> Stack:
-    history = image.layers  # an image of a list knows the rest of its names only now
-    return Stack(str(image.id), tuple(image.tags), history)
-
-
-def _diff_ids(image: Image) -> list[Any]:
-    return [*((image.attrs.get("RootFS") or {}).get("Layers") or ())]
+def _diff_ids(attrs: Attributes) -> list[Any]:
+    return [*((attrs.get("RootFS") or {}).get("Layers") or ())]
 
 
 def _lies_under(base: Sequence[Any], chain: Sequence[Any]) -> bool:
