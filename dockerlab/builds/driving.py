@@ -21,7 +21,7 @@ from http import HTTPStatus
 from typing import Any, Final, Protocol
 
 from dockerlab import embedded
-from dockerlab.builds import buildkit, caching, classic, solving
+from dockerlab.builds import buildkit, caching, classic, linting, solving
 from dockerlab.builds.bases import Bases
 from dockerlab.builds.caching import CacheTo
 from dockerlab.builds.context import DOCKERFILE, Context
@@ -322,6 +322,7 @@ def _driven(client: Client, asked: Asked, way: _Way, progress: Callable[[Build],
             raise
         raise _why(str(said), None, asked, way, trace.snapshot(time.time(), "failed")) from error
     finally:
+        apply(linting.further(asked.dockerfile, dict(asked.args), trace.lints, has_linter=way.builder == BUILDKIT))
         apply(way.mask.end())
         look()
         record = trace.snapshot(time.time(), outcome, adapter.image_id)

@@ -80,9 +80,9 @@ class Build(Shown):
 
     tags: as asked for. builder: which of the engine's builders ran it, "buildkit" or "classic". reason: why that one. moment, started,
     completed: seconds since the epoch. outcome: "running", "done", "failed" or "interrupted". image_id: of the result, else None.
-    warnings: what the builder's linter says, and of a context that is too big. context: what was sent of it.
-    dockerfile: what was built. target: the stage that was asked for, "" for the last. reasons: why each step that ran did so, once the
-    build is over.
+    warnings: what the builder's linter says, and once it is over dockerlab's rules; and of a context that is too big. context: what was
+    sent of it. dockerfile: what was built. target: the stage that was asked for, "" for the last. reasons: why each step that ran did so,
+    once the build is over.
     """
 
     tags: tuple[str, ...]
@@ -208,6 +208,11 @@ class Trace:
                 row.statuses[event.id] = event
         row.step = None
 
+    @property
+    def lints(self) -> tuple[Lint, ...]:
+        """What was said against the Dockerfile so far."""
+        return tuple(self._lints)
+
     def snapshot(self, now: float, outcome: str = "running", image_id: str | None = None) -> Build:
         """The build at `now`. outcome: as in `Build`."""
         if not self._is_sorted:
@@ -216,9 +221,8 @@ class Trace:
             self._is_sorted = True
         steps = tuple(row.frozen() for row in self._rows.values())
         completed = None if outcome == "running" else now
-        lints = tuple(self._lints)
         what = (self._tags, steps, self._builder, self._reason)
-        more = (lints, self.sent, self._dockerfile)
+        more = (self.lints, self.sent, self._dockerfile)
         return Build(*what, self._started, now, completed, outcome, image_id, *more, target=self._target)
 
     def _add(self, vertex: Vertex) -> _Row:

@@ -1,4 +1,4 @@
-"""What engines warn of, against our own checks: rule, line, text, link; and builds that fail of it.
+"""What engines warn of, against our own checks: rule, line, text, link; builds that fail of it; and what we add.
 
 The table of cases is the main engine's, Docker Engine 28; that ours says the same of it is in tests/embedded/test_building_checks.py.
 """
@@ -72,7 +72,9 @@ def test_a_build_that_fails_of_warnings(client: Client) -> None:
     assert error
     said = "the Dockerfile breaks rules that it makes errors: FromAsCasing, JSONArgsRecommended, StageNameCasing"
     assert (error.message, error.line) == (said, 2)
-    assert {one.text for one in build.warnings} == {*error.evidence}
+    own = [one for one in build.warnings if one.text.startswith("BaseNotPinned: ")]
+    assert [one.lines for one in own] == [(3,)], "a rule of dockerlab's, of which no build fails"
+    assert {one.text for one in build.warnings if one not in own} == {*error.evidence}
     assert not any(step.keyword == "RUN" and step.state != "waiting" for step in build.steps), "nothing has run"
 
 
@@ -87,7 +89,7 @@ def test_options_that_are_none(client: Client) -> None:
 def test_variables_of_the_base_image_are_known(client: Client) -> None:
     text = f"FROM busybox AS base\nENV OF_BASE={secrets.token_hex(8)}\nFROM base\nENV A=$OF_BASE B=$PATH C=$OF_NOTHING\n"
     build, _ = built(client, text)
-    assert [(one.lines, one.text.split(":")[0]) for one in build.warnings] == [((4,), "UndefinedVar")]
+    assert [(one.lines, one.text.split(":")[0]) for one in build.warnings] == [((4,), "UndefinedVar"), ((1,), "BaseNotPinned")]
 
 
 @pytest.mark.contract
