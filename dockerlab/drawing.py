@@ -9,6 +9,7 @@ What Graphviz writes as SVG is rebuilt from elements and attributes that draw, a
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 import subprocess
 import sysconfig
@@ -30,6 +31,11 @@ _LARGEST: Final = 400_000  # bytes of a PNG in a notebook's file, which takes a 
 _POINT: Final = 4 / 3  # pixels of a page
 _LONGEST = 4_000_000  # characters of a picture that a page can hold
 _SVG, _LINK = "{http://www.w3.org/2000/svg}", "{http://www.w3.org/1999/xlink}"
+_HATCH: Final = (
+    '<defs><pattern id="{}" width="7" height="7" patternUnits="userSpaceOnUse" patternTransform="rotate(45)">'
+    '<rect class="ground" width="7" height="7" fill="#ffffff"/>'
+    '<line class="hatch" x2="0" y2="7" stroke="#d0d4da" stroke-width="3" stroke-opacity="0.6"/></pattern></defs>'
+)
 _DRAWN = {
     "g": ("class", "transform"),
     "polygon": ("points", "fill", "stroke", "stroke-width", "stroke-dasharray"),
@@ -107,7 +113,11 @@ def cleaned(drawn: bytes, label: str = "graph", *, alone: bool = False) -> str |
     """
     root = ElementTree.fromstring(drawn)
     box = _box(root)
-    made = "\n".join(_rebuilt(root))
+    # Each picture of a page has its own: it would not be drawn by one that is folded away.
+    hatch = f"hatch-{hashlib.sha256(drawn).hexdigest()[:12]}"
+    made = "\n".join(_rebuilt(root, hatch))
+    if hatch in made:
+        made = _HATCH.format(hatch) + made
     if box is None or len(made) > _LONGEST:
         return None
     left, top, width, height = box
@@ -144,18 +154,22 @@ def _box(root: ElementTree.Element) -> list[float] | None:
     return box if len(box) == 4 else None
 
 
-def _rebuilt(element: ElementTree.Element) -> Iterator[str]:
+def _rebuilt(element: ElementTree.Element, hatch: str, is_hatched: bool = False) -> Iterator[str]:
+    """hatch: the id of what boxes of the class `base` are filled with."""
     for child in element:
         name = child.tag.removeprefix(_SVG)
         if name == "a":
             title = child.get(f"{_LINK}title")
             if title:
                 yield f"<title>{escape(title)}</title>"
-            yield from _rebuilt(child)
+            yield from _rebuilt(child, hatch, is_hatched)
         elif name in _DRAWN:
             given = ((attribute, child.get(attribute)) for attribute in _DRAWN[name])
             attributes = "".join(f' {attribute}="{escape(value)}"' for attribute, value in given if value is not None)
-            inside = escape(child.text or "") if name == "text" else "\n".join(_rebuilt(child))
+            is_base = is_hatched or (name == "g" and "base" in child.get("class", "").split())
+            inside = escape(child.text or "") if name == "text" else "\n".join(_rebuilt(child, hatch, is_base))
+            if is_hatched and name in ("path", "polygon"):
+                attributes += f' style="fill:url(#{hatch})"'
             # The page's background is the picture's.
             if not (name == "polygon" and child.get("fill") == "white" and child.get("stroke") in ("none", "transparent")):
                 yield f"<{name}{attributes}>{inside}</{name}>"

@@ -43,6 +43,7 @@ _CSS = """
 @ svg .node.more{color:var(--s-waiting)}@ svg .node.image text:first-of-type{font-weight:600}
 @ svg .node.critical path,@ svg .node.critical polygon{stroke-width:3}
 @ svg .cluster path,@ svg .cluster polygon{fill:var(--soft);stroke:var(--edge)}
+@ svg .ground{fill:var(--jp-layout-color1,#fff)}@ svg .hatch{stroke:var(--edge)}
 @ svg .edge{color:#8a8f98}
 @ svg .edge path{stroke:currentColor}@ svg .edge polygon{fill:currentColor;stroke:currentColor}
 @ svg .edge text{fill:var(--jp-content-font-color2,#5b6069)}

@@ -129,7 +129,7 @@ def html(graph: LayerGraph, picture: str | None) -> str:
     lines = _lines(graph.forest)
     rest = "print(images.graph())" if graph.asked is None else "print(images.graph(…))"
     shown = dots.picture(picture, lines, rest)
-    legend = "The base is below. Dashed: layers of a base image. ▣: an image, on its uppermost layer."
+    legend = "The base is below. Hatched: layers of a base image. ▣: an image, on its uppermost layer."
     more = f'<p class="muted">{legend}</p>' if picture else ""
     if picture:
         more += f"<details><summary>as text</summary>{dots.picture(None, lines, rest)}</details>"

@@ -17,6 +17,8 @@ from dockerlab.images.layering import LayerGraph
 
 HOSTILE = 'RUN echo "</svg><script>alert(1)</script>" \\N \\" ] ; }} & &lt; <!--/volatile--> \x07 \u202e'
 
+DRAWN = ("svg", "g", "title", "path", "polygon", "text")
+
 
 def stack(name: str, *lines: str, names: Sequence[str] | None = None) -> Stack:
     """An image of a history: a line with `=` only changes the config, another makes a layer of its own text."""
@@ -177,7 +179,7 @@ def test_hostile_text_is_text() -> None:
     graph = LayerGraph(forest([stack('<b>"x\\', HOSTILE, "COPY b", names=['<b>"]x\\:1'])]), {'sha256:<b>"x\\': ("<b>x",)})
     assert graph.picture is not None
     tags = set(re.findall(r"<(/?[a-z]+)", graph.picture))
-    assert tags <= {f"{end}{name}" for name in ("svg", "g", "title", "path", "polygon", "text") for end in ("", "/")}
+    assert tags <= {f"{end}{name}" for name in (*DRAWN, "defs", "pattern", "rect", "line") for end in ("", "/")}
     html = graph._repr_html_()
     assert "<script" not in html
     assert "<b>" not in html
@@ -193,6 +195,16 @@ def test_without_graphviz_the_tree_stands_in_its_place(monkeypatch: pytest.Monke
     html = graph._repr_html_()
     assert "<svg" not in html
     assert "▣ base:latest, base of app:latest, web:latest" in html
+
+
+def test_what_belongs_to_a_base_is_hatched() -> None:
+    graph = LayerGraph(three())
+    for picture in (graph.picture, graph.svg):
+        assert picture is not None
+        [name] = re.findall(r'<pattern id="([\w-]+)"', picture)
+        assert picture.count(f"fill:url(#{name})") == graph.dot.count('class="base"') > 0
+    own = LayerGraph(three()).picture
+    assert own == graph.picture, "the same on every run"
 
 
 def test_no_images_say_what_to_do_next() -> None:
