@@ -142,8 +142,12 @@ def lab(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[La
 
 
 @contextmanager
-def serving(folder: Path, environ: Mapping[str, str]) -> Iterator[Lab]:
-    """A running JupyterLab with all that it keeps in `folder`, whose kernels have this environment."""
+def serving(folder: Path, environ: Mapping[str, str], program: tuple[str, str] = ("jupyterlab", "LabApp")) -> Iterator[Lab]:
+    """A running JupyterLab with all that it keeps in `folder`, whose kernels have this environment.
+
+    program: its module, and what its settings are called after; another one of the same server may stand in its place.
+    """
+    module, app = program
     root = Path(shutil.copytree(ROOT / "notebooks", folder / "root", ignore=shutil.ignore_patterns(".*")))
     environ = {name: value for name, value in environ.items() if not name.startswith(("JUPYTER", "IPYTHON", "PYTEST"))}
     for name in ("CONFIG_DIR", "DATA_DIR", "RUNTIME_DIR"):
@@ -159,8 +163,8 @@ def serving(folder: Path, environ: Mapping[str, str]) -> Iterator[Lab]:
     settings.parent.mkdir(parents=True)
     settings.write_text('{"fetchNews": "false", "checkForUpdates": false}', encoding="utf-8")
     command = [
-        *(sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", "--ServerApp.ip=127.0.0.1", "--ServerApp.port=0"),
-        *("--IdentityProvider.token=", "--LabApp.expose_app_in_browser=True", f"--ServerApp.root_dir={root}"),
+        *(sys.executable, "-m", module, "--no-browser", "--allow-root", "--ServerApp.ip=127.0.0.1", "--ServerApp.port=0"),
+        *("--IdentityProvider.token=", f"--{app}.expose_app_in_browser=True", f"--ServerApp.root_dir={root}"),
     ]
     log = folder / "server.log"
     with log.open("w", encoding="utf-8") as output:
