@@ -74,6 +74,24 @@ def kill(
     return _changed("kill", containers, client, send)
 
 
+@overload
+def pause(containers: Which, *, client: Client | None = None) -> Container: ...  # type: ignore[overload-overlap]
+@overload
+def pause(containers: Iterable[Which], *, client: Client | None = None) -> Containers: ...
+def pause(containers: Which | Iterable[Which], *, client: Client | None = None) -> Container | Containers:
+    """Halts all processes of running containers, where they are. Raises NotFound, Conflict."""
+    return _changed("pause", containers, client, lambda c: c.client.api.pause(c.id))
+
+
+@overload
+def unpause(containers: Which, *, client: Client | None = None) -> Container: ...  # type: ignore[overload-overlap]
+@overload
+def unpause(containers: Iterable[Which], *, client: Client | None = None) -> Containers: ...
+def unpause(containers: Which | Iterable[Which], *, client: Client | None = None) -> Container | Containers:
+    """Lets the processes of paused containers go on. Raises NotFound, Conflict."""
+    return _changed("unpause", containers, client, lambda c: c.client.api.unpause(c.id))
+
+
 def rm(containers: Which | Iterable[Which], force: bool = False, volumes: bool = False, *, client: Client | None = None) -> Removed:
     """Removes containers. force: running ones, too, and one that is not there is no error. volumes: with their unnamed volumes.
 

@@ -63,8 +63,8 @@ def usage(facts: Facts, answer: Mapping[str, Any]) -> Usage:
     memory = answer.get("memory_stats") or {}
     return Usage(
         facts=facts,
-        cpu=_cpu(answer.get("cpu_stats") or {}, answer.get("precpu_stats") or {}),
-        memory=_memory(memory),
+        cpu=share_of_cpu(answer.get("cpu_stats") or {}, answer.get("precpu_stats") or {}),
+        memory=memory_of(memory),
         limit=int(memory.get("limit") or 0),
         received=sum(n.get("rx_bytes", 0) for n in networks),
         sent=sum(n.get("tx_bytes", 0) for n in networks),
@@ -74,15 +74,16 @@ def usage(facts: Facts, answer: Mapping[str, Any]) -> Usage:
     )
 
 
-def _cpu(now: Mapping[str, Any], before: Mapping[str, Any]) -> float:
+def share_of_cpu(now: Mapping[str, Any], before: Mapping[str, Any]) -> float:
+    """In percent of one processor. now, before: two answers' `cpu_stats`."""
     used = (now.get("cpu_usage") or {}).get("total_usage", 0) - (before.get("cpu_usage") or {}).get("total_usage", 0)
     passed = (now.get("system_cpu_usage") or 0) - (before.get("system_cpu_usage") or 0)
     processors = now.get("online_cpus") or len((now.get("cpu_usage") or {}).get("percpu_usage") or ()) or 1
     return 100.0 * used / passed * processors if used > 0 and passed > 0 else 0.0
 
 
-def _memory(memory: Mapping[str, Any]) -> int:
-    """Without the page cache that could be dropped: cgroup v1 calls it total_inactive_file, v2 inactive_file."""
+def memory_of(memory: Mapping[str, Any]) -> int:
+    """In bytes, without the page cache that could be dropped: cgroup v1 calls it total_inactive_file, v2 inactive_file."""
     counters = memory.get("stats") or {}
     cache = counters.get("total_inactive_file", counters.get("inactive_file", 0))
     used = int(memory.get("usage") or 0)
