@@ -266,6 +266,12 @@ def _prune_flags(parser: Parser) -> None:
     parser.add_argument("-f", "--force", action="store_true", help="as with docker; no question is asked without it either")
 
 
+def _show(session: Session, a: Namespace) -> object:
+    from dockerlab.notebook.panel import show
+
+    return show(session, a.container)
+
+
 def _one(parser: Parser) -> None:
     parser.add_argument("container", metavar="CONTAINER")
 
@@ -288,6 +294,7 @@ VERBS: tuple[Verb, ...] = (
     Verb("run", "Starts a container from an image.", _run_flags, _run),
     Verb("debug", "Starts a container of the state before the step that failed in the last build.", _debug_flags, _debug),
     Verb("ps", "Lists the containers that run.", _ps_flags, lambda s, a: containers.ps(all=a.all, client=s.client)),
+    Verb("show", "Shows all of a container: state, log, what it uses, its processes; with buttons.", _one, _show),
     Verb(
         "logs",
         "Shows what a container has printed.",
@@ -320,6 +327,20 @@ VERBS: tuple[Verb, ...] = (
         "Sends a signal to containers.",
         _kill_flags,
         lambda s, a: containers.kill(_named(a), signal=a.signal, client=s.client),
+        "running",
+    ),
+    Verb(
+        "pause",
+        "Halts the processes of containers where they are.",
+        _some,
+        lambda s, a: containers.pause(_named(a), client=s.client),
+        "running",
+    ),
+    Verb(
+        "unpause",
+        "Lets the processes of paused containers go on.",
+        _some,
+        lambda s, a: containers.unpause(_named(a), client=s.client),
         "running",
     ),
     Verb("rm", "Removes containers.", _rm_flags, lambda s, a: containers.rm(_named(a), force=a.force, client=s.client)),

@@ -82,6 +82,11 @@ class Forwarder:
         return f"tcp://127.0.0.1:{self.listener.getsockname()[1]}"
 
     @property
+    def open(self) -> int:
+        """How many connections there are."""
+        return sum(thread.is_alive() for thread in self._threads)
+
+    @property
     def is_stalled(self) -> bool:
         return not self._flows.is_set()
 
