@@ -21,7 +21,9 @@ export class Actions {
     this.#question = question;
     root.addEventListener("click", (event) => this.#click(event));
     // The browser closes it by Escape and by a click elsewhere.
-    addEventListener("scroll", () => this.#cancel(), { capture: true, passive: true });
+    // What scrolls beside it, such as a log that grows, does not move it.
+    const moved = ({ target }) => this.#isAsking && target.contains(this.#asked() ?? null);
+    addEventListener("scroll", (event) => moved(event) && this.#cancel(), { capture: true, passive: true });
   }
 
   /** Anew, after the markup changed. */
