@@ -214,7 +214,7 @@ class _Drawing:
         time = markup.titled(seconds(took), f"{took:.3f} s") if step.state in _TIMED else ""
         share = took / self._longest if self._longest > 0.05 and time else 0.0
         scale = f'<span class="scale {state}">{_bar(f"{100 * share:.0f}%")}</span>' if share >= 0.01 else ""
-        rest = markup.volatile(f'<span class="took">{time}</span>{scale}' if time else "")
+        rest = markup.volatile(f' <span class="took">{time}</span>{scale}' if time else "")
         return f'<div class="line">{shown if state == "failed" else markup.volatile(shown)}{rest}</div>'
 
     def _made(self, band: Band, row: Row) -> str:

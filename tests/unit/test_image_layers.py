@@ -57,6 +57,12 @@ def test_lines_without_bytes_are_layers_in_order_of_likelihood() -> None:
     assert "RUN true" in made[4] - made[3]
 
 
+def test_the_root_is_there_and_no_builder_makes_a_layer_for_it() -> None:
+    history = [line(f"{text} # buildkit") for text in ("WORKDIR /", "RUN /bin/sh -c true", "WORKDIR /app", "WORKDIR /app")]
+    made = [layer.instruction for layer in layers(history, [A, B, C]) if not layer.empty]
+    assert made == ["WORKDIR /app", "WORKDIR /app", "RUN true"]
+
+
 def test_a_line_that_only_changes_the_config_has_no_layer_even_if_layers_are_left() -> None:
     found = layers([line("CMD [x]"), line("RUN x", 3)], [A, B, C])
     assert [(layer.instruction, layer.diff_id) for layer in found] == [("", A), ("", B), ("RUN x", C), ('CMD ["x"]', None)]
