@@ -45,6 +45,7 @@ _SHARE: Final = 0.05  # of the time that the engine may spend on one of these
 _LAST_LINES: Final = 3.0  # seconds that the end of the log may take
 _ASK_AGAIN: Final = (1.0, 2.0, 4.0, 8.0, 15.0)
 _JOIN_SECONDS: Final = 5
+_ANSWER_SECONDS: Final = 30  # what is asked while it is watched is asked again anyway
 _ACTIONS: Final = {
     *("start", "die", "died", "stop", "kill", "pause", "unpause", "restart", "rename", "destroy", "remove", "oom", "update", "cleanup")
 }  # fmt: skip
@@ -69,6 +70,7 @@ class Watch:
         self._show, self._log, self._ended, self._idle = show, log, ended, idle
         with engine_errors("connect to the engine"):
             self.client = Client(container.client.endpoint)
+        self.client.api.timeout = _ANSWER_SECONDS
         try:
             self._container = get(container.id, client=self.client)
             with engine_errors("ask the engine what it can do"):

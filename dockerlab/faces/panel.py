@@ -107,7 +107,11 @@ def html(panel: Panel) -> str:
     """Static: as it was at a moment, which it names."""
     at = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(panel.at))
     log = "\n".join(ansi.html(line) for line in panel.log)
-    shown = f'<pre class="log ended"><span>{log}</span></pre>' if panel.log else '<div class="muted">It has printed nothing.</div>'
+    shown = (
+        f'<pre class="log ended" tabindex="0" role="region" aria-label="log"><span>{log}</span></pre>'
+        if panel.log
+        else '<div class="muted">It has printed nothing.</div>'
+    )
     return markup.page(
         _head(panel),
         markup.volatile(
@@ -286,7 +290,9 @@ def _rate(value: float) -> str:
 def _lists(panel: Panel) -> str:
     parts = []
     if panel.health_said:
-        parts.append(_fold("health check", panel.facts.health, f"<pre>{markup.text(printable(panel.health_said))}</pre>"))
+        parts.append(
+            _fold("health check", panel.facts.health, f'<pre tabindex="0">{markup.text(printable(panel.health_said))}</pre>')
+        )
     if panel.processes is not None and panel.is_running:
         parts.append(_fold("processes", f"{len(panel.processes):,}", _processes(panel.processes)))
     elif panel.processes_said and panel.is_running:

@@ -14,6 +14,7 @@ from dockerlab import containers
 from dockerlab.client import Client
 from dockerlab.containers import Container
 from dockerlab.errors import NotFound
+from tests.browser.axe import broken
 from tests.browser.conftest import SCREENSHOTS, Lab
 from tests.engine.forwarder import forwarding
 from tests.engines import Engine
@@ -143,6 +144,7 @@ def test_it_follows_the_log_and_the_counters_and_freezes_when_it_is_stopped(lab:
     until(page, lambda: printed(panel).count("count 1") == 2)
     assert printed(panel).count("bye") == 1
     lab.screenshot(page, "panel-live")
+    assert not broken(page, ".dockerlab-view")
     panel.get_by_role("button", name="Stop").click()
     face = frozen(page, "exited 3")
     assert face.locator("pre.log").inner_text().endswith("bye")
@@ -152,6 +154,7 @@ def test_it_follows_the_log_and_the_counters_and_freezes_when_it_is_stopped(lab:
     assert set(output) == {"text/plain", "text/html"}
     assert "exited 3" in "".join(output["text/plain"])
     lab.screenshot(page, "panel-frozen")
+    assert not broken(page, ".jp-OutputArea-output .dockerlab")
 
 
 def test_remove_asks_first(lab: Lab, page: Any, box: Container, client: Client) -> None:
@@ -257,4 +260,5 @@ def test_in_the_dark(lab: Lab, page: Any, box: Container) -> None:
     panel.locator("figure.plot svg path.line").nth(3).wait_for(state="attached")
     assert panel.locator("pre.log span[style*='--sgr-2']").first.evaluate("e => getComputedStyle(e).color") == "rgb(126, 231, 135)"
     panel.screenshot(path=SCREENSHOTS / "panel-dark.png")
+    assert not broken(page, ".dockerlab-view")
     page.evaluate("() => window.jupyterapp.commands.execute('apputils:change-theme', {theme: 'JupyterLab Light'})")

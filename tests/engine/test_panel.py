@@ -187,6 +187,20 @@ def test_an_engine_that_goes_away_is_asked_again(engine: Engine, client: Client,
         assert numbers == sorted(set(numbers))
 
 
+def test_it_is_closed_also_where_the_network_stands_still(engine: Engine, client: Client, box: Container) -> None:
+    with (
+        forwarding(engine.url) as forwarder,
+        closing(connect(forwarder.url)) as reached,
+        watching(containers.get(box, client=reached)) as (watch, seen),
+    ):
+        seen.until(lambda: len(seen.lines) > 3 and seen.panels and seen.panel.samples)
+        forwarder.stall()
+        began = time.monotonic()
+        watch.close()
+        assert time.monotonic() - began < 6
+        forwarder.cut()
+
+
 @pytest.mark.parametrize("way", ["tcp", "tls", "ssh"])
 def test_every_way_to_an_engine(engine: Engine, client: Client, box: Container, way: str, tmp_path: Path) -> None:
     with {"tcp": by_tcp, "tls": by_tls, "ssh": by_ssh}[way](engine, tmp_path) as reached:
