@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from dockerlab.images.explored import Exploration, ExploredLayer, ImagesDiff, LayerTree
 
 # change → (class, mark); never by colour alone
-_MARKS: dict[Change, tuple[str, str]] = {
+MARKS: dict[Change, tuple[str, str]] = {
     "added": ("done", "+"),
     "modified": ("running", "~"),
     "removed": ("failed", "-"),
@@ -73,7 +73,7 @@ def exploration_html(exploration: Exploration) -> str:
             markup.code(_instruction(layer.instruction)),
             markup.volatile(f"{_count(layer.files):,}"),
             markup.volatile(_bytes(layer.size)),
-            markup.volatile(_scale(layer.size, lost, largest)),
+            markup.volatile(scale(layer.size, lost, largest)),
             markup.volatile(_bytes(lost) if lost else ""),
         )
         for layer, lost in zip(exploration.layers, waste.layers, strict=True)
@@ -139,7 +139,7 @@ def tree_text(tree: LayerTree) -> str:
     if tree.layer is None and not tree.filtered:
         return _title(tree)
     nodes = [node for node in tree.walk() if not node.is_directory and (tree.layer is None or node.change != "unchanged")]
-    lines = [f"  {_MARKS[node.change][1]} {_path(node.path)}" for node in nodes[:_LISTED]]
+    lines = [f"  {MARKS[node.change][1]} {_path(node.path)}" for node in nodes[:_LISTED]]
     return "\n".join([_title(tree), *lines, *([f"  … {len(nodes) - _LISTED:,} more"] if len(nodes) > _LISTED else [])])
 
 
@@ -153,8 +153,8 @@ def tree_table(tree: LayerTree) -> str:
             lines.append(item)
             continue
         node, deep = item
-        mark = _MARKS[node.change][1]
-        lines.append(f"{mark} {size(node.size):>8}  {'  ' * deep}{_label(node)}")
+        mark = MARKS[node.change][1]
+        lines.append(f"{mark} {size(node.size):>8}  {'  ' * deep}{label(node)}")
         if rest := budget.rest(node):
             waiting.append(f"{'':12}{'  ' * (deep + 1)}{rest}")
         waiting += [(child, deep + 1) for child in reversed(budget.shown(node))]
@@ -177,7 +177,7 @@ def _summary(root: Node) -> str:
 
 
 def _changes(root: Node) -> str:
-    counted = zip(_MARKS.items(), root.counts, strict=False)
+    counted = zip(MARKS.items(), root.counts, strict=False)
     return " · ".join(f"{mark} {count:,} {change}" for (change, (_, mark)), count in counted if count)
 
 
@@ -194,7 +194,7 @@ class _Budget:
                 if not node.children:
                     continue
                 room = min(_MOST_IN_ONE, left)
-                chosen = sorted(node.children, key=_importance)[:room] if len(node.children) > room else list(node.children)
+                chosen = sorted(node.children, key=importance)[:room] if len(node.children) > room else list(node.children)
                 chosen.sort(key=lambda child: child.name)
                 self._shown[id(node)] = chosen
                 following += chosen
@@ -213,7 +213,7 @@ class _Budget:
         return f"… {len(hidden):,} more, {size(sum(child.size for child in hidden))}"
 
 
-def _importance(node: Node) -> tuple[bool, int, str]:
+def importance(node: Node) -> tuple[bool, int, str]:
     return not any(node.counts), -node.size, node.name
 
 
@@ -222,13 +222,13 @@ def _nodes(root: Node, depth: int | None, most: int = _MOST_NODES) -> str:
     budget = _Budget(root, depth, most)
 
     def one(node: Node, deep: int) -> str:
-        kind, mark = _MARKS[node.change]
+        kind, mark = MARKS[node.change]
         word = "" if node.change == "unchanged" else f" title='{node.change}'"
-        label = markup.code(_label(node))
+        name = markup.code(label(node))
         owner = f"{node.file.mode:04o} {node.file.uid}:{node.file.gid}"
-        counts = "" if not node.is_directory else _counts(node)
-        facts = f'<span class="muted" title="{owner}">{markup.text(size(node.size))}{counts}</span>'
-        line = f'<span class="{kind}"{word}>{mark} {label}</span> {facts}'
+        changed = "" if not node.is_directory else counts(node)
+        facts = f'<span class="muted" title="{owner}">{markup.text(size(node.size))}{changed}</span>'
+        line = f'<span class="{kind}"{word}>{mark} {name}</span> {facts}'
         inner = "".join(one(child, deep + 1) for child in budget.shown(node))
         if rest := budget.rest(node):
             inner += f'<div class="muted" style="margin-left:18px">{markup.text(rest)}</div>'
@@ -242,12 +242,12 @@ def _nodes(root: Node, depth: int | None, most: int = _MOST_NODES) -> str:
     return (inner + (f'<div class="muted">{markup.text(rest)}</div>' if rest else "")) or '<div class="muted">no file</div>'
 
 
-def _counts(node: Node) -> str:
-    signs = [f"{_MARKS[change][1]}{count}" for change, count in zip(_MARKS, node.counts, strict=False) if count]
+def counts(node: Node) -> str:
+    signs = [f"{MARKS[change][1]}{count}" for change, count in zip(MARKS, node.counts, strict=False) if count]
     return f" {' '.join(signs)}" if signs else ""
 
 
-def _label(node: Node) -> str:
+def label(node: Node) -> str:
     name = shorten(plain(node.name), _NAME) or "?"
     sign = _SIGNS.get(node.file.kind)
     return f"{name} {sign} {shorten(plain(node.file.target), _NAME)}" if sign else f"{name}/" if node.is_directory else name
@@ -260,13 +260,13 @@ def diff_text(diff: ImagesDiff) -> str:
     files = [change for change in diff.files if not _is_directory(change)]
     lines = [f"from {plain(diff.names[0])} to {plain(diff.names[1])}"]
     lines += [f"  {_setting(name, before, after)}" for name, before, after in diff.comparison.settings[:_LISTED]]
-    lines += [f"  {_MARKS[change.change][1]} {_path(change.path)}" for change in files[:_LISTED]]
+    lines += [f"  {MARKS[change.change][1]} {_path(change.path)}" for change in files[:_LISTED]]
     lines += [f"  … {len(files) - _LISTED:,} more files"] if len(files) > _LISTED else []
     return "\n".join(lines if len(lines) > 1 else [*lines, "  nothing differs"])
 
 
 def diff_table(diff: ImagesDiff) -> str:
-    rows = [(_MARKS[change.change][1], _path(change.path), _sizes(change)) for change in diff.files[:_LISTED]]
+    rows = [(MARKS[change.change][1], _path(change.path), _sizes(change)) for change in diff.files[:_LISTED]]
     settings = [f"  {_setting(name, before, after)}" for name, before, after in diff.comparison.settings]
     more = [f"… {len(diff.files) - _LISTED:,} more"] if len(diff.files) > _LISTED else []
     return "\n".join([f"{diff_text(diff).splitlines()[0]}   {_diff_facts(diff)}", *settings, markup.columns(rows), *more]).rstrip()
@@ -280,7 +280,7 @@ def diff_html(diff: ImagesDiff) -> str:
     largest = sorted(diff.files, key=lambda change: (_is_directory(change), -change.size, change.path))[:_LISTED]
     rows = [
         (
-            f'<span class="{_MARKS[change.change][0]}">{_MARKS[change.change][1]} {change.change}</span>',
+            f'<span class="{MARKS[change.change][0]}">{MARKS[change.change][1]} {change.change}</span>',
             markup.code(_path(change.path)),
             markup.text(_sizes(change)),
         )
@@ -360,7 +360,7 @@ def _bytes(count: int) -> str:
     return markup.titled(size(count), f"{count:,} bytes")
 
 
-def _scale(count: int, lost: int, largest: int) -> str:
+def scale(count: int, lost: int, largest: int) -> str:
     """A bar: what of a layer is seen, and hatched what is not."""
     seen, unseen = (round(_BAR * part / largest) if largest else 0 for part in (count - lost, lost))
     bars = f'<span class="done"><span class="bar" style="width:{seen}px"></span></span>' if seen else ""

@@ -36,6 +36,7 @@ def parsers() -> dict[str, Parser]:
     explore.add_argument("--changed", action="append", choices=CHANGES[:3], default=[], help="only what the layer changed so")
     explore.add_argument("--find", metavar="PATTERN", help="only names and paths that fit")
     explore.add_argument("--depth", type=int, metavar="N", help="so many levels of directories")
+    explore.add_argument("--live", action="store_true", help="in the page: choose layers, search and unfold, asked of the kernel")
     explore.add_argument("--image", dest="within", metavar="NAME", help="which image of an archive that holds several")
     diff = Parser("%image diff", "Shows what differs from one image to another: files, sizes, configuration.")
     diff.add_argument("image", metavar="IMAGE|FILE", help="an image, or the file that `docker save` wrote")
@@ -70,7 +71,7 @@ def magic(session: Session, line: str, cell: str | None = None) -> Shown | None:
     return _answer(session, verb, arguments)
 
 
-def _answer(session: Session, verb: str, arguments: Namespace) -> Shown:
+def _answer(session: Session, verb: str, arguments: Namespace) -> Shown | None:
     if verb == "explore":
         return _explore(session, arguments)
     if verb == "diff":
@@ -102,8 +103,13 @@ def _answer(session: Session, verb: str, arguments: Namespace) -> Shown:
                 return standins.prepare(*arguments.images, progress=live.show, client=client)
 
 
-def _explore(session: Session, asked: Namespace) -> Shown:
+def _explore(session: Session, asked: Namespace) -> Shown | None:
     explored = images.explore(asked.image, image=asked.within, client=_client(session, asked.image))
+    if asked.live and session.is_in_page:
+        from dockerlab.notebook.live_explorer import LiveExplorer
+
+        LiveExplorer(session, explored)
+        return None
     if asked.layer is None and not asked.changed and asked.find is None and asked.depth is None:
         return explored
     return explored.view(asked.layer, asked.changed, asked.find, asked.depth)

@@ -7,6 +7,7 @@ import re
 import pytest
 
 from dockerlab.errors import UsageError
+from dockerlab.faces.explorer_live import STYLE, LiveFace, path_of, token
 from dockerlab.faces.markup import END_VOLATILE, VOLATILE
 from dockerlab.image import layers
 from dockerlab.image.archive import Described
@@ -53,6 +54,21 @@ def test_hostile_names_are_shown_and_never_run(html: str) -> None:
     assert "&lt;script&gt;" in html
     assert "\x1b" not in html
     html.encode()
+
+
+def test_a_live_view_shows_what_is_open_and_no_name_is_markup() -> None:
+    tree = SMALL.tree(1)
+    paths = [node.path for node in tree.walk()]
+    assert [path_of(token(path)) for path in paths] == paths
+    closed = LiveFace(SMALL, tree, 1)._live_html()
+    html = LiveFace(SMALL, tree, 1, frozenset(("removed",)), "<b>", frozenset(paths))._live_html()
+    for shown in (closed, html):
+        shown.encode()
+        assert "<b>" not in shown.replace(STYLE, "")
+        assert not re.search(r"<script|on\w+=", shown)
+    assert closed.count("data-key=") < html.count("data-key=") == len(paths) + len(SMALL.layers) + 1 + 4
+    assert html.count('aria-pressed="true"') == 2, "a layer and a kind"
+    assert "data-action" not in LiveFace(SMALL, tree)._repr_html_()
 
 
 def test_what_an_image_shows() -> None:

@@ -1,15 +1,18 @@
 /**
  * `[data-action=NAME]` tells the kernel, with its `data-value`; it waits, disabled, for the answer. `data-confirm` asks the user first, with
- * the button's own word. `[data-freeze]` asks for the end of the view, and `[data-copy]` copies.
+ * the button's own word. `[data-freeze]` asks for the end of the view, and `[data-copy]` copies. Of a field, `[data-typed=NAME]` tells what
+ * stands in it, once the typing pauses.
  */
 
 const COPIED = 1200; // milliseconds
+const TYPED = 200; // milliseconds without a key
 
 export class Actions {
   #root;
   #ask;
   #send;
   #question;
+  #typing;
   /** `name value` of those that wait for an answer. */
   #waiting = new Set();
 
@@ -20,6 +23,7 @@ export class Actions {
     this.#send = send;
     this.#question = question;
     root.addEventListener("click", (event) => this.#click(event));
+    root.addEventListener("input", (event) => this.#type(event.target));
     // The browser closes it by Escape and by a click elsewhere.
     // What scrolls beside it, such as a log that grows, does not move it.
     const moved = ({ target }) => this.#isAsking && target.contains(this.#asked() ?? null);
@@ -57,6 +61,15 @@ export class Actions {
       this.#send({ kind: "freeze" });
     } else if (target.dataset.confirm) this.#confirm(target);
     else this.#act(target);
+  }
+
+  #type(field) {
+    if (!field.matches("[data-typed]")) return;
+    clearTimeout(this.#typing);
+    this.#typing = setTimeout(
+      () => this.#ask({ kind: "action", name: field.dataset.typed, value: field.value }),
+      TYPED,
+    );
   }
 
   async #act(button) {

@@ -7,7 +7,7 @@
  *     <template data-for=ID>              one drawer at a time                                             drawers.js
  *     data-action=NAME data-value=V,
  *     data-confirm, data-freeze,
- *     data-copy                           buttons                                                          actions.js
+ *     data-copy, data-typed               buttons and fields                                                        actions.js
  *     data-log=NAME, data-log-search,
  *     data-log-pause                      the end of a log, with its colours                               logs.js
  *     data-filter=SCOPE, data-filter-scope,
