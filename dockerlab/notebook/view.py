@@ -29,6 +29,7 @@ _PAUSE: Final = 0.1  # seconds between two updates
 _TAIL_PAUSE: Final = 0.5  # between two of a log's tail
 _RATE: Final = 500_000  # characters of markup a second
 _BATCH: Final = 300  # lines of a log in one message
+_FLOOD: Final = 100  # where more are waiting: nobody reads them, and each costs the page
 _TAIL: Final = 200
 _TAILS: Final = 600  # lines of all logs together
 _KEPT: Final = 1_000  # lines of a log, for a page that opens later
@@ -315,7 +316,8 @@ class _Log:
 
     def batch(self) -> tuple[int, list[str]]:
         """The lines that were not sent yet, at most the last of them, and the number of the first."""
-        lines = self._last(min(self._end - self._sent, _BATCH))
+        waiting = self._end - self._sent
+        lines = self._last(waiting if waiting <= _BATCH else _FLOOD)
         self._sent = self._end
         return self._end - len(lines), lines
 
