@@ -35,6 +35,7 @@ _TAILS: Final = 600  # lines of all logs together
 _KEPT: Final = 1_000  # lines of a log, for a page that opens later
 _LONGEST: Final = 2_000  # characters of a line
 _RETURN: Final = 20.0  # seconds that a page may take to load again
+_LOADING: Final = 10.0  # seconds that a page may take to show a view for the first time
 
 _VIEW: Final = "application/vnd.jupyter.widget-view+json"
 
@@ -134,7 +135,13 @@ class LiveView:
 
     def _replace(self, static: dict[str, Any]) -> None:
         self._context.copy().run(self._handle.update, static, raw=True)
-        self._context.copy().run(self._close_widget)
+        if self._pages:
+            self._context.copy().run(self._close_widget)
+            return
+        # A page that is still about to show the view would find nothing; it is `here` soon, or never.
+        later = threading.Timer(_LOADING, self._context.copy().run, args=(self._close_widget,))
+        later.daemon = True
+        later.start()
 
     def _close_widget(self) -> None:
         widget = self._widget
@@ -221,6 +228,8 @@ class LiveView:
     def _hear(self, _: object, message: dict[str, Any], __: object) -> None:
         """A message of the page, on the kernel's thread."""
         match message:
+            case {"kind": "here"} if self._is_over:
+                self._context.copy().run(self._close_widget)
             case {"kind": "here", "page": str(page)}:
                 with self._changed:
                     self._pages.add(page)

@@ -53,7 +53,7 @@ def test_a_converted_notebook_needs_no_script_and_no_network(browser: Any, tmp_p
     assert asked == [file.as_uri()], "nothing is fetched"
     shown = views(page)
     assert not [view for view in VIEWS if view not in shown]
-    pictures = [picture for picture in page.locator(".dockerlab svg").all() if picture.is_visible()]
+    pictures = [picture for picture in page.locator(".dockerlab .picture svg").all() if picture.is_visible()]
     assert len(pictures) == 3, "stages, a build's graph, layers"
     for picture in pictures:
         box = picture.bounding_box()
@@ -89,7 +89,7 @@ def test_a_reopened_notebook_shows_all_views_and_breaks_no_rule_of_accessibility
     page.locator(".dockerlab", has_text="from the hardware to the program").wait_for()
     found = views(page)
     assert not [view for view in VIEWS if view not in found]
-    assert len([picture for picture in page.locator(".dockerlab svg").all() if picture.is_visible()]) == 3
+    assert len([picture for picture in page.locator(".dockerlab .picture svg").all() if picture.is_visible()]) == 3
     for theme in ("light", "dark"):
         if theme == "dark":
             page.evaluate(_DARK)
