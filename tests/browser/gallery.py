@@ -24,7 +24,7 @@ from tests.browser.conftest import ARGUMENTS, CHROMIUMS, ROOT
 GALLERY = ROOT / "notebooks" / "gallery.ipynb"
 # The views that the picture shows, by words in them: one under the other.
 SHOWN = ("stages of the Dockerfile", "gallery-shop:2", "layers of gallery-shop:latest")
-WIDTH, HEIGHT = 900, 1_600  # pixels of the picture, at most
+WIDTH, HEIGHT = 900, 1_900  # pixels of the picture, at most
 
 
 def run(path: Path) -> None:
