@@ -302,7 +302,7 @@ def _driven(client: Client, asked: Asked, way: _Way, progress: Callable[[Build],
                 now = time.time()
                 if message:
                     apply(adapter.feed(message, now))
-                elif remembering:
+                if remembering:
                     remembering.look(way.tally)
                 if now - reported >= _TICK:
                     look()

@@ -1,7 +1,7 @@
 """Why the steps of a build ran, from what is kept of the build before; and what is kept of this one.
 
     remembering = Remembering(client, asked, place, bases)      before: the base images, as they are now
-    remembering.look(tally)                                     meanwhile, while the builder has nothing to say
+    remembering.look(tally)                                     meanwhile, whenever the builder says something, or nothing
     remembering.reasons(record, tally)                          after: a reason for each step that ran; this build is kept for the next
 
 Nothing here raises, and nothing holds a build up: what cannot be told leaves it without reasons; a fault of ours goes to the log. The
