@@ -22,7 +22,7 @@ from dockerlab.errors import ArchiveError, EngineError
 from dockerlab.image.files import Contents
 from dockerlab.image.layer_reading import Budget, hashed, listed, opened, read
 from dockerlab.wire import streams
-from dockerlab.wire.tar import Data, Entry, Flow, Readable, Window, clean, entries, listing
+from dockerlab.wire.tar import Data, Entry, Flow, Prefixed, Readable, Window, clean, entries, listing
 
 _MOST_MEMBERS = 20_000
 _MOST_LINKS = 10
@@ -166,7 +166,7 @@ class Archive:
         start = b""
         while len(start) < _START and (chunk := data.read(_START - len(start))):
             start += chunk
-        rest = _Prefixed(start, data)
+        rest = Prefixed(start, data)
         if _is_document(start, entry.path):
             self._keep(entry.path, entry.size, rest.read)
         else:
@@ -270,19 +270,6 @@ class _Errors:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
         if isinstance(error, EngineError):
             raise self._archive._wrong(self._where + error.message, error.hint, error.evidence) from error
-
-
-class _Prefixed:
-    """A stream with what was read of it already."""
-
-    def __init__(self, start: bytes, rest: Readable) -> None:
-        self._start, self._rest = start, rest
-
-    def read(self, size: int, /) -> bytes:
-        if self._start:
-            found, self._start = self._start[:size], self._start[size:]
-            return found
-        return self._rest.read(size)
 
 
 def _is_document(start: bytes, path: str) -> bool:

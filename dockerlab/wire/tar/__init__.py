@@ -13,10 +13,11 @@ xattrs nor whiteouts. What an entry's path promises: relative, without "..", "."
 target promises that too. A *symlink's* target is any text at all: whoever unpacks never follows it out of the root.
 """
 
+from dockerlab.wire.tar.data import Data, Prefixed
 from dockerlab.wire.tar.entry import OPAQUE, WHITEOUT, Entry, Kind, Readable, Writable, clean
 from dockerlab.wire.tar.listing import Listed, listing
 from dockerlab.wire.tar.passing import Flow, passing
-from dockerlab.wire.tar.reader import Data, entries
+from dockerlab.wire.tar.reader import entries
 from dockerlab.wire.tar.window import Window
 from dockerlab.wire.tar.writer import Writer, archive
 
@@ -28,6 +29,7 @@ __all__ = [
     "Flow",
     "Kind",
     "Listed",
+    "Prefixed",
     "Readable",
     "Window",
     "Writable",

@@ -10,7 +10,8 @@ import zlib
 from typing import Final
 
 from dockerlab.wire.tar.entry import Kind, clean
-from dockerlab.wire.tar.reader import BLOCK, KINDS, LONGEST_FILE, large, number, verify_checksum, within
+from dockerlab.wire.tar.fields import BLOCK, LONGEST_FILE, large, number, verify_checksum, within
+from dockerlab.wire.tar.reader import KINDS
 
 _ORDINARY: Final = {flag: KINDS[flag] for flag in (b"0", b"\0", b"5")}
 _MOST_OWNERS: Final = 4096

@@ -9,8 +9,9 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from dockerlab.wire.tar.entry import Kind
+from dockerlab.wire.tar.fields import BLOCK
 from dockerlab.wire.tar.headers import END, Headers
-from dockerlab.wire.tar.reader import BLOCK, entries
+from dockerlab.wire.tar.reader import entries
 from dockerlab.wire.tar.window import Window
 
 

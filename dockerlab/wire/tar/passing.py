@@ -12,9 +12,11 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 
 from dockerlab.errors import EngineError
+from dockerlab.wire.tar.data import Data, Prefixed
 from dockerlab.wire.tar.entry import Kind
+from dockerlab.wire.tar.fields import BLOCK
 from dockerlab.wire.tar.headers import END, Headers
-from dockerlab.wire.tar.reader import BLOCK, Data, entries
+from dockerlab.wire.tar.reader import entries
 
 _CHUNK: Final = 1 << 18
 _EMPTY: Final = hashlib.sha256().digest()
@@ -97,19 +99,6 @@ class Flow:
         return False
 
 
-class _After:
-    """A stream with a block that was read of it already."""
-
-    def __init__(self, block: bytes, rest: Flow) -> None:
-        self._block, self._rest = block, rest
-
-    def read(self, size: int, /) -> bytes:
-        if self._block:
-            found, self._block = self._block[:size], self._block[size:]
-            return found
-        return self._rest.read(size)
-
-
 def passing(flow: Flow) -> Iterator[Passed]:
     """The entries of a tar. Raises EngineError as `entries` does; does not read beyond the archive's end."""
     parse, block, digest, skip = Headers().parse, flow.block, flow.digest, flow.skip
@@ -132,7 +121,7 @@ def passing(flow: Flow) -> Iterator[Passed]:
 
 
 def _by_the_reader(header: bytes, flow: Flow) -> Passed | None:
-    for entry, data in entries(_After(header, flow)):
+    for entry, data in entries(Prefixed(header, flow)):
         content = _digest(data) if entry.kind == "file" else None
         data.finish()
         return entry.path, entry.kind, entry.size, entry.mode, entry.uid, entry.gid, entry.target, content
