@@ -61,6 +61,13 @@ _RUN_CELL = """index => {
   notebook.activeCellIndex = index;
   window.ran = window.jupyterapp.commands.execute("notebook:run-cell");
 }"""
+# The longest time between two frames of the page, in milliseconds, from now on.
+WATCH_FRAMES = """() => {
+  window.longestGap = 0;
+  let last = performance.now();
+  const frame = now => { window.longestGap = Math.max(window.longestGap, now - last); last = now; requestAnimationFrame(frame); };
+  requestAnimationFrame(frame);
+}"""
 
 
 @dataclass(frozen=True)

@@ -6,17 +6,10 @@ from typing import Any
 
 import pytest
 
-from tests.browser.conftest import Lab
+from tests.browser.conftest import WATCH_FRAMES, Lab
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
-# The longest time between two frames of the page, in milliseconds, from now on.
-_WATCH_FRAMES = """() => {
-  window.longestGap = 0;
-  let last = performance.now();
-  const frame = now => { window.longestGap = Math.max(window.longestGap, now - last); last = now; requestAnimationFrame(frame); };
-  requestAnimationFrame(frame);
-}"""
 _HOSTILE = "<img src=x onerror=window.hacked=1><script>window.hacked=1</script>"
 
 
@@ -29,7 +22,7 @@ def test_ten_thousand_lines_do_not_stall_the_page(lab: Lab, page: Any) -> None:
         "len(image.build.log)",
     )
     lab.open(page, "long.ipynb")
-    page.evaluate(_WATCH_FRAMES)
+    page.evaluate(WATCH_FRAMES)
     page.evaluate("() => { window.ran = window.jupyterapp.commands.execute('notebook:run-all-cells'); }")
     page.locator(".jp-OutputArea-output .dockerlab .running").first.wait_for(timeout=30_000)
     lab.screenshot(page, "build-running")

@@ -8,17 +8,10 @@ from typing import Any
 import nbformat
 import pytest
 
-from tests.browser.conftest import Lab
+from tests.browser.conftest import WATCH_FRAMES, Lab
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
-# The longest time between two frames of the page, in milliseconds, from now on.
-_WATCH_FRAMES = """() => {
-  window.longestGap = 0;
-  let last = performance.now();
-  const frame = now => { window.longestGap = Math.max(window.longestGap, now - last); last = now; requestAnimationFrame(frame); };
-  requestAnimationFrame(frame);
-}"""
 _DARK = "() => window.jupyterapp.commands.execute('apputils:change-theme', {theme: 'JupyterLab Dark'})"
 _SAVE = "() => window.jupyterapp.commands.execute('docmanager:save')"
 # The notebook's first cell: a face of any markup, and a session.
@@ -311,7 +304,7 @@ def test_a_build_that_prints_a_hundred_thousand_lines_does_not_stall_the_page(la
     )
     lab.open(page, "flood.ipynb")
     lab.run_cell(page, 0)
-    page.evaluate(_WATCH_FRAMES)
+    page.evaluate(WATCH_FRAMES)
     lab.run_cell(page, 1, wait=False)
     view = page.locator(".dockerlab-view")
     view.locator("pre .chunk").nth(3).wait_for(state="attached")
