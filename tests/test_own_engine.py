@@ -194,9 +194,10 @@ def test_the_command_looks_after_it(place: Place) -> None:
         assert place.dockerlab("engine", "check").returncode == 0
         pruned = place.dockerlab("engine", "prune")
         assert pruned.returncode == 0
-        assert [line.split()[:2] for line in pruned.stdout.splitlines()[:3]] == [
+        assert [line.split()[:2] for line in pruned.stdout.splitlines()[:4]] == [
             ["containers", "1"],
             ["networks", "0"],
+            ["build", "cache"],
             ["images", "0"],
         ]
         assert [found.name for found in api.containers.list(all=True)] == ["kept"]

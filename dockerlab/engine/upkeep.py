@@ -36,10 +36,12 @@ def df(launch: control.Launch) -> int:
     instance, _ = control.start(home.find(os.environ), launch)
     usage = control.ask(instance.host, "GET", "/system/df")
     images, containers, volumes = (usage.get(name) or [] for name in ("Images", "Containers", "Volumes"))
+    cache = [item for item in usage.get("BuildCache") or [] if not item.get("Shared")]
     rows = [
         ("images", len(images), int(usage.get("LayersSize") or 0)),
         ("containers", len(containers), sum(int(item.get("SizeRw") or 0) for item in containers)),
         ("volumes", len(volumes), sum(max(0, int((item.get("UsageData") or {}).get("Size", 0))) for item in volumes)),
+        ("build cache", len(cache), sum(int(item.get("Size") or 0) for item in cache)),
     ]
     for name, count, size in rows:
         print(f"{name:<12}{count:>5}   {_size(size):>9}")
@@ -53,6 +55,7 @@ def prune(launch: control.Launch, *, every_image: bool, volumes: bool) -> int:
     steps = [
         ("containers", "/containers/prune", "ContainersDeleted"),
         ("networks", "/networks/prune", "NetworksDeleted"),
+        ("build cache", "/build/prune", "CachesDeleted"),
         ("images", f"/images/prune?filters={filters}", "ImagesDeleted"),
     ]
     if volumes:

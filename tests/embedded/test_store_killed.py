@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from dockerlab.engine.core import check
+from tests.embedded import builds
 from tests.embedded.archives import Made, digest, layer, packed, unpacked
 from tests.embedded.rungs import OwnEngine, engine, eventually
 
@@ -65,7 +66,15 @@ def prune(own: OwnEngine, number: int) -> None:
     own.client.post("/images/prune", filters={"dangling": ["false"]})
 
 
-ACTIONS: tuple[Callable[[OwnEngine, int], None], ...] = (load, import_, commit, create, save, remove, prune)
+def build(own: OwnEngine, number: int) -> None:
+    """Of BuildKit's kind: its steps are nothing but cache."""
+    files = {f"f{name}": os.urandom(SIZE) for name in range(FILES // 4)}
+    text = f"FROM kept:1 AS made\nLABEL number={number}\nCOPY . /all/\nFROM kept:1\nCOPY --from=made /all /copied\n"
+    builds.build(own.client, text, files, version="2", **({"tag": f"built:{number}"} if number % 2 else {"outputs": CACHE_ONLY}))
+
+
+ACTIONS: tuple[Callable[[OwnEngine, int], None], ...] = (load, import_, commit, create, save, remove, prune, build, build)
+CACHE_ONLY = [{"Type": "cacheonly"}]
 
 
 def _until_killed(action: Callable[[OwnEngine, int], None], own: OwnEngine, number: int) -> None:
@@ -110,13 +119,15 @@ def forget(own: OwnEngine) -> None:
     for image in own.client.get("/images/json"):
         if not {"kept:1", "busybox:latest"}.intersection(image["RepoTags"]):
             assert own.client.ask("DELETE", f"/images/{image['Id']}", force=1).status == 200
+    assert own.client.post("/build/prune").status == 200
 
 
 def assert_whole(own: OwnEngine) -> None:
     client = own.client
     eventually(lambda: not [*own.home.tmp.iterdir(), *own.home.root.glob(".*.json*.*")])
     assert check(own.home) == []
-    for image in client.get("/images/json"):
+    assert all(image["RepoTags"] for image in client.get("/images/json")), "a step is shown"
+    for image in client.get("/images/json", all=1):
         archive = client.ask("GET", f"/images/{image['Id']}/get")
         assert archive.status == 200
         members = unpacked(archive.body)

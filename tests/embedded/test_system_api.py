@@ -27,6 +27,7 @@ from dockerlab.engine.networks import Networks
 from dockerlab.engine.runtime.forwarding import Traffic
 from dockerlab.engine.runtime.limits import Means
 from dockerlab.engine.runtime.probe import Capabilities
+from dockerlab.engine.store import Use
 from dockerlab.engine.store.values import Image, Layer
 from dockerlab.engine.volumes import Volumes
 from dockerlab.errors import Conflict, DockerlabError, NotFound
@@ -123,6 +124,10 @@ class House:
         assert isinstance(answer, Answer)
         return answer.value
 
+    def uses(self) -> list[Use]:
+        """What needs which image."""
+        return [Use("a" * 64, "sha256:2", True)]
+
 
 @pytest.fixture
 def house(tmp_path: Path) -> Iterator[House]:
@@ -210,6 +215,26 @@ def test_disk_usage(house: House) -> None:
     assert (only["LayersSize"], only["Images"], only["Containers"], len(only["Volumes"])) == (0, None, None, 1)
     with pytest.raises(DockerlabError, match="unknown object type: zzz"):
         house.ask("GET", "/system/df", type="zzz")
+
+
+def test_steps_of_builds_are_cache_in_the_disk_usage(house: House) -> None:
+    """Of four steps one is used, one has an image's layer, and one is on the way to an image; pruning takes the last one."""
+    base, own, more = (Layer(f"sha256:{n}", f"chain{n}", f"sha256:{n}", "tar", 10, size) for n, size in ((1, 100), (3, 30), (4, 4)))
+    told = {"created": "2000-01-01T00:00:00Z", "history": [{}, {"created_by": "RUN true"}]}
+    house.images += [
+        Image("sha256:3", told, "sha256:3", (base, own), parent="sha256:1", is_cache=True),
+        Image("sha256:4", {}, "sha256:4", (base,), is_cache=True),
+        Image("sha256:5", {}, "sha256:5", (base, own), parent="sha256:3"),
+        Image("sha256:6", {}, "sha256:6", (base, own, more), parent="sha256:5", is_cache=True),
+    ]
+    shown = house.ask("GET", "/system/df")
+    assert shown["LayersSize"] == 150
+    assert [image["Id"] for image in shown["Images"]] == ["sha256:1", "sha256:2", "sha256:5"]
+    cache = {item["ID"]: (item["Size"], item["Shared"], item["InUse"]) for item in shown["BuildCache"]}
+    assert cache == {"3": (30, True, False), "4": (100, True, False), "6": (4, False, False)}
+    first = shown["BuildCache"][0]
+    assert (first["Type"], first["Description"], first["CreatedAt"]) == ("regular", "RUN true", "2000-01-01T00:00:00Z")
+    assert house.ask("GET", "/info")["Images"] == 3
 
 
 def test_events_are_lines_of_json(house: House) -> None:

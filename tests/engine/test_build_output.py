@@ -151,3 +151,33 @@ def test_an_output_that_not_every_engine_has(client: Client, tmp_path: Path) -> 
     with pytest.raises(UsageError, match=r"this engine cannot write --output type=oci"):
         export(client, TREE, output)
     assert [*tmp_path.iterdir()] == []
+
+
+def test_what_is_listed_is_results_and_no_steps(client: Client, tmp_path: Path) -> None:
+    nonce = os.urandom(8).hex()
+    label = f"dockerlab-listed={nonce}"
+    text = (
+        f"FROM busybox AS made\nLABEL {label}\nRUN echo {nonce} > /made\n"
+        f"FROM busybox\nLABEL {label}\nCOPY --from=made /made /copied\nENV A=1\n"
+    )
+
+    def listed() -> list[tuple[str, list[str]]]:
+        found = client.api.images(filters={"label": label})
+        return [(image["Id"], [tag for tag in image["RepoTags"] or [] if "<none>" not in tag]) for image in found]
+
+    builds.export(text, str(tmp_path / "out"), client=client)
+    assert (tmp_path / "out" / "copied").read_text() == f"{nonce}\n"
+    assert listed() == []
+    with pytest.raises(BuildError):
+        builds.build(f"{text}RUN exit 3\n", client=client)
+    assert listed() == []
+    name = f"listed-{nonce}:1"
+    try:
+        result = builds.build(text, tag=name, client=client)  # of cached steps alone
+        assert listed() == [(result.id, [name])]
+        other = builds.build(text.replace("A=1", "A=2"), tag=name, client=client)
+        assert {(result.id, False), (other.id, True)} == {(id, bool(tags)) for id, tags in listed()}
+    finally:
+        for id, _ in listed():
+            client.api.remove_image(id, force=True)
+    assert listed() == []

@@ -5,12 +5,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from dockerlab.engine import timestamps
+from dockerlab.engine.api.networks import until_of
+from dockerlab.engine.filters import parse as parse_filters
 from dockerlab.engine.http.types import Answer, Request, Response, Route, Stream
+from dockerlab.engine.store import Use
 from dockerlab.engine.store.documents import architecture
 from dockerlab.errors import UsageError
 
 if TYPE_CHECKING:
     from dockerlab.engine.core import Engine
+
+_PRUNED = ("id", "until")
 
 
 def build(engine: Engine, request: Request) -> Response:
@@ -24,10 +30,30 @@ def build(engine: Engine, request: Request) -> Response:
 
 
 def prune(engine: Engine, request: Request) -> Response:
-    """POST /build/prune: what `RUN --mount=type=cache` and contexts have kept. The cache of steps is images: `docker image prune`."""
-    removed, freed = engine.builder.caches.prune()
-    contexts, more = engine.builder.contexts.prune()
-    return Answer({"CachesDeleted": [*removed, *contexts] or None, "SpaceReclaimed": freed + more})
+    """POST /build/prune: what `RUN --mount=type=cache` and contexts have kept, and steps that no image stands on."""
+    filters = parse_filters(request.query.text("filters"), _PRUNED)
+    until, builder = until_of(filters, 500), engine.builder
+
+    def is_wanted(id: str, time: int) -> bool:
+        return filters.is_exact("id", id) and (until is None or time < until)
+
+    removed, freed = builder.caches.prune({one.name for one in builder.caches.all() if is_wanted(one.name, one.changed)})
+    contexts, more = builder.contexts.prune({one.name for one in builder.contexts.all() if is_wanted(one.name, one.used)})
+    images = engine.store.images()
+    wanted = {
+        one.id for one in images if one.is_cache and is_wanted(_hex(one.id), timestamps.nanoseconds(one.created or timestamps.ZERO))
+    }
+    # No step goes with another one that was not asked for.
+    kept = [Use("", one.id, True) for one in images if one.is_cache and one.id not in wanted]
+    records, rest = engine.store.prune(uses=lambda: [*engine.uses(), *kept], wanted=lambda image: image.id in wanted)
+    engine.store.collect()
+    # The other records are of layers.
+    steps = [_hex(record["Deleted"]) for record in records if record["Deleted"] in wanted]
+    return Answer({"CachesDeleted": [*removed, *contexts, *steps] or None, "SpaceReclaimed": freed + more + rest})
+
+
+def _hex(id: str) -> str:
+    return id.removeprefix("sha256:")
 
 
 def cancel(engine: Engine, request: Request) -> Response:

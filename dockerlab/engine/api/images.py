@@ -15,6 +15,7 @@ from dockerlab.engine.filters import Filters, parse
 from dockerlab.engine.http.types import TAR, Answer, Request, Response, Route, Stream
 from dockerlab.engine.json_shapes import TEXT, Struct
 from dockerlab.engine.store import Image
+from dockerlab.engine.store.kinship import shared_sizes, shown
 from dockerlab.engine.store.values import tagged
 from dockerlab.errors import EngineError, UsageError
 
@@ -43,15 +44,10 @@ def list_(engine: Engine, request: Request) -> Response:
     """GET /images/json"""
     filters = parse(request.query.text("filters"), _LISTED)
     shows_all = request.query.flag("all")
-    shared = engine.store.sizes().shared if request.query.flag("shared-size") else {}
     images = engine.store.images()
-    parents = {image.parent for image in images}
-    found = []
-    for image in images:
-        is_between = not image.references and image.id in parents
-        if (shows_all or not is_between) and _is_wanted(engine, image, filters):
-            found.append(_summary(image, filters, request.version, shared.get(image.id, -1)))
-    return Answer(found)
+    shared = shared_sizes(images) if request.query.flag("shared-size") else {}
+    wanted = [image for image in (images if shows_all else shown(images)) if _is_wanted(engine, image, filters)]
+    return Answer([_summary(image, filters, request.version, shared.get(image.id, -1)) for image in wanted])
 
 
 def _is_wanted(engine: Engine, image: Image, filters: Filters) -> bool:

@@ -7,7 +7,7 @@ import socket
 import sys
 import threading
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +21,7 @@ from dockerlab.engine.http.types import API, OLDEST_API, Answer, Request, Respon
 from dockerlab.engine.registry import hosts
 from dockerlab.engine.runtime.limits import Means
 from dockerlab.engine.runtime.probe import Capabilities
+from dockerlab.engine.store.kinship import between, own_layers, shown
 from dockerlab.errors import EngineError, UsageError
 
 if TYPE_CHECKING:
@@ -117,7 +118,7 @@ def info(engine: Engine, request: Request) -> Response:
             "ContainersRunning": running,
             "ContainersPaused": states["paused"],
             "ContainersStopped": states.total() - running - states["paused"],
-            "Images": len(engine.store.images()),
+            "Images": sum(not image.is_cache for image in engine.store.images()),
             "Driver": capabilities.rootfs,
             "DriverStatus": [["Isolation", capabilities.isolation or "none"]],
             "Plugins": {
@@ -231,8 +232,8 @@ def df(engine: Engine, request: Request) -> Response:
     users = {id: len(containers) for id, containers in engine.containers.images().items()}
     return Answer(
         {
-            "LayersSize": sum({layer.chain_id: layer.files_size for image in images for layer in image.layers}.values()),
-            "Images": image_usage(_shown(images), users, request.version) if "image" in kinds else None,
+            "LayersSize": sum(own_layers(image for image in images if not image.is_cache).values()),
+            "Images": image_usage(shown(images), users, request.version) if "image" in kinds else None,
             "Containers": engine.containers.listed(Filters(), all=True, size=True) if "container" in kinds else None,
             "Volumes": _volume_usage(engine) if "volume" in kinds else None,
             "BuildCache": _build_cache(engine) if "build-cache" in kinds else None,
@@ -240,14 +241,40 @@ def df(engine: Engine, request: Request) -> Response:
     )
 
 
-def _shown(images: list[Image]) -> list[Image]:
-    """Without those that are steps on the way to another one."""
-    parents = {image.parent for image in images}
-    return [image for image in images if image.references or image.id not in parents]
-
-
 def _build_cache(engine: Engine) -> list[dict[str, Any]]:
-    """What `RUN --mount=type=cache` and the contexts of sessions have kept. The cache of steps is images."""
+    """What `RUN --mount=type=cache` and the contexts of sessions have kept, and the steps of builds that are nothing but cache."""
+    steps = step_usage(engine.store.images(), {use.image for use in engine.uses()})
+    return [*_kept(engine), *steps]
+
+
+def step_usage(images: list[Image], used: Collection[str]) -> list[dict[str, Any]]:
+    """The steps of builds that are nothing but cache, each with the layer that it added. used: ids of images. Pure.
+
+    Those are shared that pruning leaves: an image stands on them, or has the layer.
+    """
+    by_id = {image.id: image for image in images}
+    inner, layers = between(by_id), own_layers(image for image in images if not image.is_cache)
+    found = []
+    for image in images:
+        if not image.is_cache:
+            continue
+        below = by_id[image.parent].layers if image.parent in by_id else ()
+        added = image.layers[len(below) :]
+        told = image.config.get("history") or [{}]
+        usage = _cache_usage(
+            image.id.removeprefix("sha256:"),
+            "regular",
+            str(told[-1].get("created_by") or ""),
+            sum(layer.files_size for layer in added),
+            timestamps.nanoseconds(image.created) if image.created else 0,
+            is_used=image.id in used,
+        )
+        is_shared = image.id in inner or any(layer.chain_id in layers for layer in added)
+        found.append(usage | {"Shared": is_shared})
+    return found
+
+
+def _kept(engine: Engine) -> list[dict[str, Any]]:
     if not any((engine.home.root / name).exists() for name in ("caches", "contexts")):
         return []  # without importing the builder
     caches = (

@@ -172,7 +172,7 @@ class Build(ABC):
             *(parts.store, parts.snapshots, context, self._pull, self.cancellation, self.hold, telling.finding),
             always_pull=request.pull,
         )
-        committer = Committer(parts.store, epoch(request), tuple(self._cache_sources()), self.hold)
+        committer = Committer(parts.store, epoch(request), tuple(self._cache_sources()), self.hold, not request.is_traced)
         shared = Shared(
             self.containers,
             request,
@@ -182,7 +182,6 @@ class Build(ABC):
             committer,
             self.builder.caches,
             self.cancellation,
-            self.hold,
             lambda: self.builder.plan(request, read),
             telling,
             labels,

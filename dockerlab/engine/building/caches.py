@@ -2,7 +2,7 @@
 
     with caches.using(id, sharing, fill, cancellation) as directory: …
         shared: together with others; locked: one after the other; private: another one where it is in use
-    caches.prune()             removes those that nobody uses
+    caches.prune(names)        removes those that nobody uses
 
 A new one is filled before anybody sees it. Who uses which is known to the engine alone: nobody else has its home open.
 """
@@ -13,7 +13,7 @@ import hashlib
 import os
 import tempfile
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import count
@@ -76,10 +76,12 @@ class Caches:
                 found.append(Cache(path.name, _size(path), path.stat().st_mtime_ns, path.name in used))
         return found
 
-    def prune(self) -> tuple[list[str], int]:
-        """Removes those that nobody uses; their names, and the bytes that became free."""
+    def prune(self, names: Collection[str]) -> tuple[list[str], int]:
+        """Removes those of the names that nobody uses; their names, and the bytes that became free."""
         removed, freed = [], 0
         for path in self._all():
+            if path.name not in names:
+                continue
             with self._changed:
                 if path.name in self._users or not path.exists():  # others may prune, too
                     continue

@@ -178,6 +178,9 @@ class TracedBuild(Build):
             for name in self.request.tags:
                 self.store.tag(image, name)
                 self.trace.status(vertex, f"naming to {name}", "", is_over=True)
+            if not self.request.tags:
+                image = self.store.show(image)
+        self.store.tell_made(image)  # also when all of it was there, as Docker does
         return image
 
     def _sent(self, stages: Stages) -> None:

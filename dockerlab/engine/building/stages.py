@@ -41,8 +41,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Shared:
-    """What the stages of a build have in common. hold: told of images that must not be removed meanwhile. plan_again: with images that
-    have been pulled since. labels: of the request. secrets: of the build's session.
+    """What the stages of a build have in common. plan_again: with images that have been pulled since. labels: of the request. secrets: of
+    the build's session.
     """
 
     containers: Containers
@@ -53,7 +53,6 @@ class Shared:
     committer: Committer
     caches: Caches
     cancellation: Cancellation
-    hold: Callable[[Image], object]
     plan_again: Callable[[], Plan]
     telling: Telling
     labels: tuple[Label, ...]
@@ -174,7 +173,6 @@ class Stages:
             shared.committer,
             mounting,
             shared.cancellation,
-            shared.hold,
             self.plan.proxies,
             self._program.dockerfile,
         )

@@ -72,13 +72,22 @@ def key_of(parent: Image | None, created_by: str, material: Sequence[object]) ->
 class Committer:
     """Makes images of steps. epoch: seconds, SOURCE_DATE_EPOCH; None for the time of day. sources: images that --cache-from names.
 
-    hold: told of each image before anybody could remove it.
+    hold: told of each image before anybody could remove it. is_shown: nobody has to ask for steps to see them, as with Docker's classic
+    builder; else they are cache.
     """
 
     store: Store
     epoch: int | None = None
     sources: tuple[Image, ...] = ()
     hold: Hold | None = None
+    is_shown: bool = True
+
+    def cached(self, key: str) -> Image | None:
+        """The step as somebody has made it before."""
+        found = self.store.built(key)
+        if found and self.hold:
+            found = self.store.held(found, self.hold)
+        return self.store.show(found) if found and found.is_cache and self.is_shown else found
 
     def commit(self, state: State, created_by: str, key: str, layer: IO[bytes] | None) -> Image:
         """Adds what a step did to a stage's image; config and author are the state's. A layer without entries is none.
@@ -89,7 +98,8 @@ class Committer:
             content = self.store.add_layer(layer) if layer and _has_entries(layer) else None
             created = timestamps.now() if self.epoch is None else timestamps.text(self.epoch * 10**9)
             image = self._add(state, {"created": created, "created_by": created_by}, key, content)
-        self.store.tell_made(image)
+        if self.is_shown:
+            self.store.tell_made(image)
         return image
 
     def restored(self, state: State, created_by: str, key: str) -> Image | None:
@@ -129,7 +139,8 @@ class Committer:
             "history": [*(old.get("history") or []), told],
         }
         contents = [*below, content] if content else below
-        return self.store.add(whole, contents, parent=state.image.id if state.image else "", key=key, hold=self.hold)
+        parent = state.image.id if state.image else ""
+        return self.store.add(whole, contents, parent=parent, key=key, is_cache=not self.is_shown, hold=self.hold)
 
 
 def _has_entries(layer: IO[bytes]) -> bool:

@@ -53,7 +53,6 @@ class Tools:
     committer: Committer
     mounting: Mounting
     cancellation: Cancellation
-    hold: Callable[[Image], object]
     proxies: Mapping[str, str]
     dockerfile: Dockerfile
 
@@ -268,8 +267,7 @@ class Steps:
         tools, state = self._tools, self.state
         key = key_of(state.image, created_by, [*material, tools.committer.epoch])
         if not tools.request.no_cache:
-            found = tools.committer.store.built(key)
-            found = tools.committer.store.held(found, tools.hold) if found else None
+            found = tools.committer.cached(key)
             if found is None and tells_all:
                 found = tools.committer.restored(state, created_by, key)
             if found:

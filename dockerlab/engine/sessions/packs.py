@@ -20,7 +20,7 @@ import hashlib
 import os
 import tempfile
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -108,13 +108,13 @@ class Contexts:
                 found.append(Context(path.name, _size(path), time, path.name in used))
         return found
 
-    def prune(self) -> tuple[list[str], int]:
-        """Removes all but those that a build is at; their names, and the bytes that became free."""
+    def prune(self, names: Collection[str]) -> tuple[list[str], int]:
+        """Removes those of the names that no build is at; their names, and the bytes that became free."""
         with self._lock:
             used = {*self._users}
         removed, freed = [], 0
         for path in self._all():
-            if path.name not in used:
+            if path.name in names and path.name not in used:
                 size = _size(path)
                 if self._remove(path):
                     removed.append(path.name)

@@ -12,7 +12,7 @@ Everything that comes from outside is verified here, once: what the store gives 
 from dockerlab.engine.store.documents import architecture
 from dockerlab.engine.store.layers import Content
 from dockerlab.engine.store.removal import Use
-from dockerlab.engine.store.store import Hold, Notify, Sizes, Store
+from dockerlab.engine.store.store import Hold, Notify, Store
 from dockerlab.engine.store.values import Image, Layer
 
-__all__ = ["Content", "Hold", "Image", "Layer", "Notify", "Sizes", "Store", "Use", "architecture"]
+__all__ = ["Content", "Hold", "Image", "Layer", "Notify", "Store", "Use", "architecture"]

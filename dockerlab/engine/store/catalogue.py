@@ -106,6 +106,7 @@ class Catalogue:
                 references=names,
                 parent=found.parents.get(image.id, ""),
                 tagged=found.tagged.get(image.id, ""),
+                is_cache=image.id in found.cache and not names,
             )
         self._documents = {digest: image for digest, image in self._documents.items() if digest in found.manifests}
         return Contents(found, images, broken)

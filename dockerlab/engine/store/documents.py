@@ -155,3 +155,13 @@ def encoded(value: object) -> bytes:
 def architecture() -> str:
     """This machine's, as images name it."""
     return _ARCHITECTURES.get(os.uname().machine, os.uname().machine)
+
+
+def platform(config: Mapping[str, Any], asked: str) -> dict[str, Any]:
+    """os, architecture and variant: of another config, as asked ("linux/arm64/v8"), or of this machine."""
+    if config.get("architecture"):
+        return {key: config[key] for key in ("architecture", "variant", "os") if config.get(key)}
+    system, _, rest = asked.partition("/")
+    kind, _, variant = rest.partition("/")
+    found = {"architecture": kind or architecture(), "os": system or "linux"}
+    return found | ({"variant": variant} if variant else {})

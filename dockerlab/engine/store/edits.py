@@ -14,7 +14,12 @@ from dockerlab.engine.store.values import Image
 
 def tagged(before: Records, image: Image, name: str) -> Records:
     """With a name for an image, and when it got it."""
-    return replace(before.with_name(name, image.manifest), tagged={**before.tagged, image.id: timestamps.now()})
+    return replace(shown(before.with_name(name, image.manifest), image), tagged={**before.tagged, image.id: timestamps.now()})
+
+
+def shown(before: Records, image: Image) -> Records:
+    """With an image that is not only cache, whatever it was."""
+    return replace(before, cache=before.cache - {image.id})
 
 
 def after(images: Mapping[str, Image], steps: Sequence[Step]) -> dict[str, Image]:
@@ -42,6 +47,7 @@ def without(before: Records, steps: Sequence[Step], contents: Contents) -> Recor
         parents={identifier: parent for identifier, parent in left_over.parents.items() if identifier not in gone},
         tagged={identifier: time for identifier, time in left_over.tagged.items() if identifier not in gone},
         keys={identifier: key for identifier, key in left_over.keys.items() if identifier not in gone},
+        cache=left_over.cache - gone,
         sizes={diff_id: size for diff_id, size in left_over.sizes.items() if diff_id in diff_ids},
         gzips={diff_id: text for diff_id, text in left_over.gzips.items() if diff_id in diff_ids},
     )

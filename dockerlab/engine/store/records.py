@@ -1,8 +1,8 @@
 """Which images there are: `index.json` of the OCI image layout, and beside it `images.json` with what the index cannot hold.
 
     index.json    a descriptor for each name of an image, with the name as annotation; one without a name for an image without any
-    images.json   parents, when an image was last tagged, the step of a build that it is, the sizes of layers' files, and what layers
-                  are in registries; all of it can be lost
+    images.json   parents, when an image was last tagged, the step of a build that it is, and whether it is nothing else, the sizes of
+                  layers' files, and what layers are in registries; all of it can be lost
 
 A change writes images.json first: what it says of an image that the index does not have counts for nothing.
 """
@@ -48,8 +48,9 @@ class Manifest:
 class Records:
     """manifests: of all images, in the order in which they came. names: canonical reference → digest of the manifest.
 
-    parents, tagged, keys: by image id; a key is what a step of a build is known by. sizes: bytes of a layer's files, by diff_id.
-    gzips: what a layer was compressed to for a registry, by diff_id: "sha256:… 1234", digest and size.
+    parents, tagged, keys: by image id; a key is what a step of a build is known by. cache: the ids of those that are such a step, and
+    nothing else to anybody. sizes: bytes of a layer's files, by diff_id. gzips: what a layer was compressed to for a registry, by
+    diff_id: "sha256:… 1234", digest and size.
     """
 
     manifests: Mapping[str, Manifest] = field(default_factory=dict)
@@ -59,6 +60,7 @@ class Records:
     sizes: Mapping[str, int] = field(default_factory=dict)
     keys: Mapping[str, str] = field(default_factory=dict)
     gzips: Mapping[str, str] = field(default_factory=dict)
+    cache: frozenset[str] = frozenset()
 
     def with_image(self, manifest: Manifest) -> Records:
         """With an image; it has no name yet."""
@@ -136,7 +138,7 @@ def _parsed(descriptors: Sequence[Mapping[str, Any]], more: Mapping[str, Any]) -
         if name := (entry.get("annotations") or {}).get(NAME):
             names[str(name)] = digest
     texts = {name: _texts(more.get(name)) for name in ("parents", "tagged", "keys", "gzips")}
-    return Records(manifests, names, sizes=_sizes(more.get("sizes")), **texts)
+    return Records(manifests, names, sizes=_sizes(more.get("sizes")), cache=_set(more.get("cache")), **texts)
 
 
 def _texts(value: object) -> dict[str, str]:
@@ -145,6 +147,10 @@ def _texts(value: object) -> dict[str, str]:
 
 def _sizes(value: object) -> dict[str, int]:
     return {key: found for key, found in value.items() if isinstance(found, int)} if isinstance(value, dict) else {}
+
+
+def _set(value: object) -> frozenset[str]:
+    return frozenset(found for found in value if isinstance(found, str)) if isinstance(value, list) else frozenset()
 
 
 def half_written(root: Path) -> list[Path]:
@@ -169,7 +175,8 @@ def index_of(records: Records) -> dict[str, Any]:
 
 
 def _beside(records: Records) -> dict[str, Any]:
-    return {name: dict(getattr(records, name)) for name in ("parents", "tagged", "sizes", "keys", "gzips")}
+    found = {name: dict(getattr(records, name)) for name in ("parents", "tagged", "sizes", "keys", "gzips")}
+    return {**found, "cache": sorted(records.cache)}
 
 
 def parse_json(data: bytes, what: str) -> Any:

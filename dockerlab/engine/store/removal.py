@@ -1,16 +1,18 @@
 """What removing an image does: Docker's rules, computed first (daemon/images/image_delete.go describes them), carried out elsewhere. Pure.
 
 By a name only that name goes; with an image's last name goes the image. By its id the image goes, with its names if they are all of one
-repository. With an image go those that it was committed on, as long as nobody names or uses them. What is in the way is a conflict,
-*hard* (a running container, an image committed on it) or *soft* (a container that does not run, more names), which force overrides.
+repository. With an image go those that it was committed on, as long as nobody names, uses or sees them, and what builds keep as cache on
+top of it. What is in the way is a conflict, *hard* (a running container, an image committed on it) or *soft* (a container that does not
+run, more names), which force overrides.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from dockerlab import reference
+from dockerlab.engine.store.kinship import between, cache_on
 from dockerlab.engine.store.values import Image, short
 from dockerlab.errors import Conflict
 
@@ -45,10 +47,12 @@ class Step:
 
 @dataclass
 class _Work:
-    """What is left after the steps so far."""
+    """What is left after the steps so far. cache: what goes together with the image, before it. hidden: ids of those nobody saw."""
 
     images: dict[str, Image]
     uses: Sequence[Use]
+    cache: Sequence[Image]
+    hidden: Collection[str]
     steps: list[Step] = field(default_factory=list)
 
     def untag(self, image: Image, name: str, *, is_event: bool = True) -> Image:
@@ -67,7 +71,8 @@ class _Work:
         self.steps.append(Step(image, None, tuple(gone)))
 
     def has_children(self, image: Image) -> bool:
-        return any(other.parent == image.id for other in self.images.values())
+        going = {one.id for one in self.cache}
+        return any(other.parent == image.id for other in self.images.values() if other.id not in going)
 
     def first_use(self, image: Image, *, running: bool | None = None) -> Use | None:
         return next((u for u in self.uses if u.image == image.id and running in (None, u.running)), None)
@@ -77,7 +82,9 @@ def plan(
     asked: str, image: Image, images: Iterable[Image], uses: Sequence[Use] = (), *, force: bool = False, prune: bool = True
 ) -> list[Step]:
     """The steps that remove `image`, which the client called `asked`. prune: with those that it was committed on. Raises Conflict."""
-    work = _Work({one.id: one for one in images}, uses)
+    there = {one.id: one for one in images}
+    cache = cache_on(image, there, {use.image for use in uses})
+    work = _Work(there, uses, cache, {one.id for one in there.values() if one.is_cache} | between(there))
     if is_id(asked, image):
         if _is_single(image.references):
             if conflict := _conflict(work, image, soft_too=not force, names_too=False):
@@ -169,19 +176,21 @@ def _delete(work: _Work, image: Image, *, force: bool, prune: bool, quiet: bool)
             raise found.error
         for name in image.references:
             image = work.untag(image, name)
-        work.delete(image)
+        for one in (*work.cache, image):
+            work.delete(one)
+        work.cache = ()
         parent = work.images.get(image.parent)
-        if not prune or parent is None:
+        if not prune or parent is None or parent.id not in work.hidden:
             return
         image, force, quiet = parent, False, True
 
 
 def candidates(images: Mapping[str, Image], *, dangling: bool) -> list[tuple[Image, tuple[str, ...]]]:
     """The images that pruning tries to remove, each with what to call it: its names, or its id."""
-    parents = {image.parent for image in images.values()}
+    inner = between(images)
     found: list[tuple[Image, tuple[str, ...]]] = []
     for image in images.values():
-        if image.id in parents and (dangling or not image.references):
+        if image.id in inner and (dangling or not image.references):
             continue
         if not image.references:
             found.append((image, (image.id.removeprefix("sha256:"),)))

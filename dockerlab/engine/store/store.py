@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import IO, Any
 
 from dockerlab import reference
@@ -21,7 +21,7 @@ from dockerlab.engine.rootfs import Snapshots
 from dockerlab.engine.store import check, documents, edits, layers, load, records, removal, save
 from dockerlab.engine.store.blobs import TEMPORARY, Blobs, is_digest
 from dockerlab.engine.store.catalogue import Catalogue, canonical, find
-from dockerlab.engine.store.documents import architecture
+from dockerlab.engine.store.kinship import own_layers
 from dockerlab.engine.store.layers import Content
 from dockerlab.engine.store.lock import Lock
 from dockerlab.engine.store.records import Manifest
@@ -39,14 +39,6 @@ Hold = Callable[[Image], object]
 Uses = Callable[[], Sequence[Use]]
 # Told what happened to an image: the action, the image's id, attributes.
 Notify = Callable[[str, str, Mapping[str, str]], object]
-
-
-@dataclass(frozen=True)
-class Sizes:
-    """What the images take: bytes of all layers' files, each layer once; and by image id what it shares with others."""
-
-    layers: int
-    shared: Mapping[str, int]
 
 
 class Store:
@@ -90,18 +82,6 @@ class Store:
             raise NotFound(f"No such image: {text}" if _is_repository(text) else "reference does not exist") from error
         return [(image, None if removal.is_id(text, image) else canonical(text))]
 
-    def sizes(self) -> Sizes:
-        """What the images take."""
-        images = self._catalogue.contents().images.values()
-        users: dict[str, int] = {}
-        found: dict[str, int] = {}
-        for image in images:
-            for layer in image.layers:
-                users[layer.chain_id] = users.get(layer.chain_id, 0) + 1
-                found[layer.chain_id] = layer.files_size
-        shared = {image.id: sum(one.files_size for one in image.layers if users[one.chain_id] > 1) for image in images}
-        return Sizes(sum(found.values()), shared)
-
     def open_layer(self, layer: Layer) -> IO[bytes]:
         """A layer's tar, uncompressed. Raises EngineError; reading does at the end where a byte is not as its digests say."""
         what = f"layer {layer.digest}"
@@ -137,6 +117,12 @@ class Store:
         self._tell("tag", found, reference.parse(wanted).familiar)
         return self._current(found)
 
+    def show(self, image: Image) -> Image:
+        """One that was only a build's cache is an image like all others from now on."""
+        with self._catalogue.changing() as edit:
+            edit.records = edits.shown(edit.records, image)
+        return self._current(image)
+
     def remove(self, name: str, *, force: bool = False, no_prune: bool = False, uses: Uses = list) -> list[dict[str, str]]:
         """Removes a name, and an image with its last name; the API's records of it. uses: of images. Raises NotFound, Conflict."""
         with self._catalogue.changing() as edit:
@@ -167,7 +153,7 @@ class Store:
                     done += steps
             edit.records = edits.without(edit.records, done, edit.contents)
         self._removed(done)
-        sizes = {layer.chain_id: layer.files_size for step in done for layer in step.image.layers}
+        sizes = own_layers(step.image for step in done)
         freed = sum(sizes[chain_id] for step in done for chain_id in step.layers)
         return [record for step in done for record in step.records()], freed
 
@@ -199,12 +185,13 @@ class Store:
         parent: str = "",
         key: str = "",
         manifest: bytes | None = None,
+        is_cache: bool = False,
         hold: Hold | None = None,
     ) -> Image:
         """Makes an image of a config, whose `rootfs` is ours if it is not given as bytes, and of layers, lowest first.
 
         To be called within `adding`. manifest: to keep as it is, if it came with one. One that is there already keeps its manifest.
-        key: of the step of a build that it is. hold: told of it before anybody could remove it.
+        key: of the step of a build that it is; is_cache: and nothing else, if it is new. hold: told of it before anybody could remove it.
         """
         wanted = canonical(name) if name else None
         if not isinstance(config, bytes):
@@ -225,6 +212,10 @@ class Store:
             changed = replace(edit.records, sizes=sizes)
             if known is None:
                 changed = changed.with_image(Manifest(image.manifest, len(data)))
+            if not is_cache:
+                changed = edits.shown(changed, image)
+            elif known is None:
+                changed = replace(changed, cache=changed.cache | {image.id})
             if parent:
                 changed = replace(changed, parents={**changed.parents, image.id: parent})
             if key:
@@ -258,7 +249,7 @@ class Store:
             said = {"author": author, "comment": comment, "container": container, "container_config": dict(container_config or {})}
             history = {key: value for key, value in line.items() if value} | ({} if content.count else {"empty_layer": True})
             whole = {
-                **_platform(old, ""),
+                **documents.platform(old, ""),
                 "created": created,
                 **{key: value for key, value in said.items() if value},
                 "config": dict(config),
@@ -285,7 +276,13 @@ class Store:
         with self.adding():
             content = self.add_layer(tar)
             line = {"created": created, "comment": message}
-            whole = {**_platform({}, platform), "created": created, "comment": message, "config": config, "history": [line]}
+            whole = {
+                **documents.platform({}, platform),
+                "created": created,
+                "comment": message,
+                "config": config,
+                "history": [line],
+            }
             image = self.add(whole, [content], wanted)
         self._tell("import", image, image.id)
         if wanted:
@@ -371,9 +368,9 @@ class Store:
 
     def _removed(self, steps: Sequence[Step]) -> None:
         for step in steps:
-            if step.name is None:
+            if step.name is None and not step.image.is_cache:
                 self._tell("delete", step.image, step.image.id, has_labels=False)
-            elif step.is_event:
+            elif step.name and step.is_event:
                 self._tell("untag", step.image, step.image.id)
         if any(step.name is None for step in steps):
             self.collect()
@@ -387,13 +384,3 @@ class Store:
 def _is_repository(text: str) -> bool:
     """Whether it is a name without a tag, for all that one can see."""
     return ":" not in text.rpartition("/")[2] and "@" not in text and not is_digest(f"sha256:{text}")
-
-
-def _platform(config: Mapping[str, Any], asked: str) -> dict[str, Any]:
-    """os, architecture and variant: of another config, as asked ("linux/arm64/v8"), or of this machine."""
-    if config.get("architecture"):
-        return {key: config[key] for key in ("architecture", "variant", "os") if config.get(key)}
-    system, _, rest = asked.partition("/")
-    kind, _, variant = rest.partition("/")
-    found = {"architecture": kind or architecture(), "os": system or "linux"}
-    return found | ({"variant": variant} if variant else {})

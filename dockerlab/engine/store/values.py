@@ -34,8 +34,8 @@ class Image:
 
     id: the digest of its config, byte for byte as it came. config: that config, parsed. manifest: the manifest's digest. references:
     canonical, with a tag ("docker.io/library/busybox:latest") or a digest. parent: the id of the image that it was committed on, ""
-    where that is not known. tagged: when it last got a name, "" for never. created: from the config, RFC 3339, "" where it does not
-    say.
+    where that is not known. tagged: when it last got a name, "" for never. is_cache: a step of a build, and nothing else to anybody
+    (see `kinship`). created: from the config, RFC 3339, "" where it does not say.
     """
 
     id: str
@@ -45,6 +45,7 @@ class Image:
     references: tuple[str, ...] = ()
     parent: str = ""
     tagged: str = ""
+    is_cache: bool = False
 
     @property
     def created(self) -> str:
