@@ -5,9 +5,15 @@ from __future__ import annotations
 import io
 import json
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
+from dockerlab.engine.api.build import prune
+from dockerlab.engine.building.caches import Caches
+from dockerlab.engine.http.types import Answer
+from dockerlab.engine.sessions.packs import Contexts
 from dockerlab.engine.store import Image, Store, Use
 from dockerlab.engine.store.kinship import between, cache_on, shown
 from dockerlab.errors import Conflict
@@ -190,3 +196,46 @@ def test_pruning_steps_leaves_those_on_which_an_image_stands(images: Store) -> N
     images.tag(result, "result:1")
     images.prune(wanted=lambda image: image.is_cache)
     assert there(images) == {"step", "result"}
+
+
+def test_a_hidden_image_goes_with_the_last_that_hid_it_though_steps_stand_on_it(images: Store) -> None:
+    """Of Docker's classic builder, or of a version that had no list of cache. Otherwise it came into sight."""
+    hidden = add(images, "hidden", images.get("base:1"), is_cache=False)
+    result = add(images, "result", hidden, is_cache=False)
+    step = add(images, "step", hidden)
+    images.tag(result, "result:1")
+    assert names(images) == {"base", "result"}
+    in_use = [Use("c" * 64, step.id, True)]
+    images.remove("result:1", uses=lambda: in_use)
+    assert there(images) == {"hidden", "step"}
+    result = add(images, "result", hidden, is_cache=False)
+    images.remove(result.id)
+    assert there(images) == set()
+
+
+def test_pruning_a_list_of_them_leaves_no_hidden_image_behind(images: Store) -> None:
+    hidden = add(images, "hidden", images.get("base:1"), is_cache=False)
+    add(images, "result", hidden, is_cache=False)
+    add(images, "step", hidden)
+    images.prune()
+    assert there(images) == set()
+
+
+def test_a_result_of_the_moment_is_not_pruned_as_a_step(images: Store) -> None:
+    """A build ends while the cache is pruned."""
+    step = add(images, "step", images.get("base:1"))
+    gone = add(images, "gone", images.get("base:1"))
+
+    class Ending(Store):
+        def images(self) -> list[Image]:
+            found = super().images()
+            self.show(step)
+            return found
+
+    builder = SimpleNamespace(caches=Caches(images.home), contexts=Contexts(images.home))
+    engine: Any = SimpleNamespace(store=Ending(images.home), builder=builder, uses=list)
+    request: Any = SimpleNamespace(query=SimpleNamespace(text=lambda name: ""))
+    answer = prune(engine, request)
+    assert isinstance(answer, Answer)
+    assert there(images) == {"step"}
+    assert gone.id.removeprefix("sha256:") in str(answer)

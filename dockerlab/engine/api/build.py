@@ -45,7 +45,9 @@ def prune(engine: Engine, request: Request) -> Response:
     }
     # No step goes with another one that was not asked for.
     kept = [Use("", one.id, True) for one in images if one.is_cache and one.id not in wanted]
-    records, rest = engine.store.prune(uses=lambda: [*engine.uses(), *kept], wanted=lambda image: image.id in wanted)
+    records, rest = engine.store.prune(
+        uses=lambda: [*engine.uses(), *kept], wanted=lambda image: image.is_cache and image.id in wanted
+    )
     engine.store.collect()
     # The other records are of layers.
     steps = [_hex(record["Deleted"]) for record in records if record["Deleted"] in wanted]

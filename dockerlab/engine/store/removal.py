@@ -183,6 +183,9 @@ def _delete(work: _Work, image: Image, *, force: bool, prune: bool, quiet: bool)
         if not prune or parent is None or parent.id not in work.hidden:
             return
         image, force, quiet = parent, False, True
+        if not image.is_cache:
+            # Nobody is to see it now who did not before.
+            work.cache = cache_on(image, work.images, {use.image for use in work.uses})
 
 
 def candidates(images: Mapping[str, Image], *, dangling: bool) -> list[tuple[Image, tuple[str, ...]]]:
