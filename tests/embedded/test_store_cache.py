@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -12,9 +13,10 @@ import pytest
 
 from dockerlab.engine.api.build import prune
 from dockerlab.engine.building.caches import Caches
+from dockerlab.engine.home import write_json
 from dockerlab.engine.http.types import Answer
 from dockerlab.engine.sessions.packs import Contexts
-from dockerlab.engine.store import Image, Store, Use
+from dockerlab.engine.store import Image, Store, Use, records
 from dockerlab.engine.store.kinship import between, cache_on, shown
 from dockerlab.errors import Conflict
 from tests.embedded.archives import Made, layer, load, packed, store
@@ -196,6 +198,41 @@ def test_pruning_steps_leaves_those_on_which_an_image_stands(images: Store) -> N
     images.tag(result, "result:1")
     images.prune(wanted=lambda image: image.is_cache)
     assert there(images) == {"step", "result"}
+
+
+@pytest.mark.parametrize("change", ["removed", "named"])
+def test_nobody_sees_a_step_between_the_two_files(images: Store, monkeypatch: pytest.MonkeyPatch, change: str) -> None:
+    """Whoever lists images meanwhile, or after a crash there."""
+    step = add(images, "step", images.get("base:1"))
+    seen: list[list[tuple[str, ...]]] = []
+
+    def looked(path: Path, value: object) -> None:
+        write_json(path, value)
+        seen.append([image.references for image in shown(Store(images.home).images())])
+
+    monkeypatch.setattr("dockerlab.engine.store.records.write_json", looked)
+    if change == "removed":
+        images.remove(step.id)
+    else:
+        images.tag(step, "named:1")
+    assert len(seen) == 2
+    assert () not in seen[0] + seen[1]
+
+
+def test_nobody_sees_a_step_of_which_only_one_file_was_read_before_it_went(images: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    step = add(images, "step", images.get("base:1"))
+    other = Store(images.home)
+    assert len(other.images()) == 2
+    images.tag("base:1", "second:1")
+    read = records.beside
+
+    def removed(root: Path) -> Mapping[str, Any]:
+        monkeypatch.undo()
+        images.remove(step.id)
+        return read(root)
+
+    monkeypatch.setattr(records, "beside", removed)
+    assert [image.labels.get("name", "base") for image in other.images()] == ["base"]
 
 
 def test_a_hidden_image_goes_with_the_last_that_hid_it_though_steps_stand_on_it(images: Store) -> None:

@@ -55,8 +55,10 @@ class Catalogue:
         """All there is. Raises EngineError for an index that cannot be read."""
         with self._guard:
             stamp = records.stamp(self._root)
-            if self._cached is None or self._cached[0] != stamp:
+            while self._cached is None or self._cached[0] != stamp:
                 self._cached = (stamp, self._read(records.read(self._root)))
+                # There are two files: one of them may have been changed since the other was read.
+                stamp = records.stamp(self._root)
             return self._cached[1]
 
     @contextmanager

@@ -4,7 +4,8 @@
     images.json   parents, when an image was last tagged, the step of a build that it is, and whether it is nothing else, the sizes of
                   layers' files, and what layers are in registries; all of it can be lost
 
-A change writes images.json first: what it says of an image that the index does not have counts for nothing.
+Of a change that brings images, images.json is written first: what it says of an image that the index does not have counts for nothing.
+Of any other the index is, so that nobody, after a crash neither, sees an image that was only cache and goes, or gets its name.
 """
 
 from __future__ import annotations
@@ -160,10 +161,15 @@ def half_written(root: Path) -> list[Path]:
 
 def write(root: Path, records: Records, before: Records | None = None) -> None:
     """Replaces the records. before: what is there; what is the same is not written again."""
+    files: list[tuple[str, Any]] = []
     if before is None or _beside(records) != _beside(before):
-        write_json(root / "images.json", _beside(records))
+        files.append(("images.json", _beside(records)))
     if before is None or (records.manifests, records.names) != (before.manifests, before.names):
-        write_json(root / "index.json", index_of(records))
+        files.append(("index.json", index_of(records)))
+    if before is not None and records.manifests.keys() <= before.manifests.keys():
+        files.reverse()
+    for name, value in files:
+        write_json(root / name, value)
 
 
 def index_of(records: Records) -> dict[str, Any]:
