@@ -78,12 +78,18 @@ class Remembering:
         with suppress(DockerfileError):  # the engine says what is wrong with it
             self._stages(salted(""))  # which looks at the base images
         self._looked: _Seen | None = None
+        self._can_look = True
 
     def look(self, tally: Tally) -> None:
-        """At what was kept, and at the files that the engine was told of, as soon as it was: the build's end need not wait for it."""
-        if tally.each and self._identity is not None:
+        """At what was kept, and at the files that the engine was told of, as soon as it was: the build's end need not wait for it.
+
+        Where that fails it is not tried again before the end: a builder may say very much.
+        """
+        if self._can_look and tally.each and self._identity is not None:
+            self._can_look = False
             with _without_reasons():
                 self._looked = self._seen(self._identity, tally)
+                self._can_look = True
 
     def reasons(self, record: Build, tally: Tally) -> tuple[Reason, ...]:
         """Of the build as it ended."""

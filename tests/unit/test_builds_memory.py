@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import stat
 import sys
 import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from dockerlab.builds import memory, remembering
+from dockerlab.builds.bases import Bases
+from dockerlab.builds.context import Context
+from dockerlab.builds.driving import Asked
 from dockerlab.builds.inputs import File, salted, stages
 from dockerlab.builds.memory import Memory, Past, Slots, folder
 from dockerlab.builds.reasons import Inputs
@@ -233,3 +239,17 @@ def test_what_was_not_told_is_kept() -> None:
         "new": {"d": three},
     }
     assert remembering._with_untold({"": {"a": two}}, old, each=True) == {"": {"a": two, "b": one}, "lib": {"c": one}}
+
+
+def test_what_cannot_be_looked_at_is_not_looked_at_with_each_word_of_the_builder(caplog: pytest.LogCaptureFixture) -> None:
+    text = "FROM scratch\nNEW instruction\n"  # of a frontend of its own
+    engine: Any = SimpleNamespace(identity="e")
+    found = remembering.Remembering(engine, Asked(parse(text), text, Context.of()), "here", Bases(engine))
+    tally = Tally()
+    with caplog.at_level(logging.DEBUG, remembering.LOG.name):
+        found.look(tally)
+        assert not caplog.records
+        tally.told([])
+        for _ in range(3):
+            found.look(tally)
+    assert len(caplog.records) == 1
