@@ -105,11 +105,12 @@ def reader(response: http.client.HTTPResponse, *, upgraded: bool) -> Callable[[i
 
 
 def is_readable(connection: Any) -> bool:
-    """Whether there is something to read by now; False where that cannot be told (a Windows pipe)."""
+    """Whether there is something to read by now; False where that cannot be told (a Windows pipe, ssh on Windows)."""
     sock = connection.sock
     if isinstance(sock, Duplex) and sock.pending:
         return True
-    return isinstance(sock, socket.socket) and urllib3.util.wait_for_read(sock, 0)
+    # docker-py's socket for ssh is one in name only: it is connected to nothing.
+    return isinstance(sock, socket.socket) and getattr(sock, "proc", None) is None and urllib3.util.wait_for_read(sock, 0)
 
 
 def upgraded(

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import shlex
 import shutil
+import socket
 import sys
+from types import SimpleNamespace
 
 import pytest
 
+from dockerlab import hijacking
 from dockerlab.client import connect
 from dockerlab.errors import NoEngine
 from dockerlab.transport import ssh_command
@@ -51,3 +54,18 @@ def test_where_there_is_no_ssh(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(NoEngine) as caught:
         connect("ssh://far")
     assert "the `ssh` command cannot be run: No such file or directory" in caught.value.evidence[0]
+
+
+def test_whether_there_is_something_to_read_is_not_asked_of_a_socket_that_is_none() -> None:
+    """docker-py's own way, on Windows: a program's input and output, and a socket that is never connected."""
+
+    class Program(socket.socket):
+        proc = SimpleNamespace()
+
+    with Program() as program:
+        assert not hijacking.is_readable(SimpleNamespace(sock=program))
+    near, far = socket.socketpair()
+    with near:
+        assert not hijacking.is_readable(SimpleNamespace(sock=near))
+        far.close()
+        assert hijacking.is_readable(SimpleNamespace(sock=near)), "its end"
