@@ -13,6 +13,7 @@ import pytest
 
 from dockerlab.engine.api.build import prune
 from dockerlab.engine.building.caches import Caches
+from dockerlab.engine.building.cancellation import Cancellation
 from dockerlab.engine.home import write_json
 from dockerlab.engine.http.types import Answer
 from dockerlab.engine.sessions.packs import Contexts
@@ -269,10 +270,33 @@ def test_a_result_of_the_moment_is_not_pruned_as_a_step(images: Store) -> None:
             self.show(step)
             return found
 
+    answer = pruned(Ending(images.home))
+    assert there(images) == {"step"}
+    assert gone.id.removeprefix("sha256:") in answer
+
+
+def pruned(images: Store, **filters: list[str]) -> str:
+    """What `POST /build/prune` says, of an engine with that store."""
     builder = SimpleNamespace(caches=Caches(images.home), contexts=Contexts(images.home))
-    engine: Any = SimpleNamespace(store=Ending(images.home), builder=builder, uses=list)
-    request: Any = SimpleNamespace(query=SimpleNamespace(text=lambda name: ""))
+    engine: Any = SimpleNamespace(store=images, builder=builder, uses=list)
+    request: Any = SimpleNamespace(query=SimpleNamespace(text=lambda name: json.dumps(filters)))
     answer = prune(engine, request)
     assert isinstance(answer, Answer)
-    assert there(images) == {"step"}
-    assert gone.id.removeprefix("sha256:") in str(answer)
+    return str(answer)
+
+
+def test_steps_are_pruned_by_labels_as_system_prune_asks(images: Store) -> None:
+    builder = Caches(images.home)
+    with builder.using("c", "shared", lambda path: None, Cancellation()):
+        pass
+    low = add(images, "low", images.get("base:1"))
+    add(images, "high", low)
+    add(images, "beside", low)
+    pruned(images, label=["other"])
+    assert there(images) == {"low", "high", "beside"}
+    pruned(images, label=["name=high"])
+    assert there(images) == {"low", "beside"}
+    assert len(builder.all()) == 1, "it has no label"
+    pruned(images, **{"label!": ["name=low"]})
+    assert there(images) == {"low"}
+    assert builder.all() == []

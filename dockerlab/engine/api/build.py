@@ -3,6 +3,7 @@ BuildKit's trace; and its caches."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from dockerlab.engine import timestamps
@@ -16,7 +17,8 @@ from dockerlab.errors import UsageError
 if TYPE_CHECKING:
     from dockerlab.engine.core import Engine
 
-_PRUNED = ("id", "until")
+_NONE: Mapping[str, str] = {}
+_PRUNED = ("id", "label", "label!", "until")
 
 
 def build(engine: Engine, request: Request) -> Response:
@@ -30,18 +32,24 @@ def build(engine: Engine, request: Request) -> Response:
 
 
 def prune(engine: Engine, request: Request) -> Response:
-    """POST /build/prune: what `RUN --mount=type=cache` and contexts have kept, and steps that no image stands on."""
+    """POST /build/prune: what `RUN --mount=type=cache` and contexts have kept, and steps that no image stands on.
+
+    Only steps have labels; `docker system prune` hands its filter on.
+    """
     filters = parse_filters(request.query.text("filters"), _PRUNED)
     until, builder = until_of(filters, 500), engine.builder
 
-    def is_wanted(id: str, time: int) -> bool:
-        return filters.is_exact("id", id) and (until is None or time < until)
+    def is_wanted(id: str, time: int, labels: Mapping[str, str] = _NONE) -> bool:
+        is_named = filters.is_exact("id", id) and filters.has_labels(labels) and filters.lacks_labels(labels)
+        return is_named and (until is None or time < until)
 
     removed, freed = builder.caches.prune({one.name for one in builder.caches.all() if is_wanted(one.name, one.changed)})
     contexts, more = builder.contexts.prune({one.name for one in builder.contexts.all() if is_wanted(one.name, one.used)})
     images = engine.store.images()
     wanted = {
-        one.id for one in images if one.is_cache and is_wanted(_hex(one.id), timestamps.nanoseconds(one.created or timestamps.ZERO))
+        one.id
+        for one in images
+        if one.is_cache and is_wanted(_hex(one.id), timestamps.nanoseconds(one.created or timestamps.ZERO), one.labels)
     }
     # No step goes with another one that was not asked for.
     kept = [Use("", one.id, True) for one in images if one.is_cache and one.id not in wanted]
