@@ -28,7 +28,7 @@ import re
 from collections.abc import Sequence
 
 MASK = "***"
-_PASSWORD = re.compile(r"(://[^\s/:@]*):[^\s/]*@")
+_PASSWORD = re.compile(r"(://[^\s/:@]*):[^\s/]*@(?!sha256:)")  # docker-image://name:tag@sha256:… has none
 _BOLD_RED, _BOLD, _PLAIN = "\x1b[1;31m", "\x1b[1m", "\x1b[0m"
 
 

@@ -31,3 +31,8 @@ def test_text_from_outside_cannot_steer_a_terminal() -> None:
     error = DockerlabError("a\x1b[2Jb", evidence=["\x07\r"], hint="\x9b")
     assert "".join(error.lines()).isprintable() is True
     assert str(error) == "a\\x1b[2Jb"
+
+
+def test_passwords_in_addresses_are_hidden_and_a_digest_is_none() -> None:
+    error = DockerlabError("cannot reach tcp://user:canary@host:1", hint="Is docker-image://alpine:3.20@sha256:0123 there?")
+    assert error.lines() == ["cannot reach tcp://user:***@host:1", "", "→ Is docker-image://alpine:3.20@sha256:0123 there?"]
