@@ -74,6 +74,13 @@ def logs(heard: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [content for content in contents if content.get("kind") == "log"]
 
 
+def say(client: BlockingKernelClient, heard: list[dict[str, Any]], content: dict[str, Any]) -> None:
+    """Tells the view that was opened what a page would."""
+    comm = next(one["comm_id"] for one in heard if one["type"] == "comm_open" and "html" in one["data"]["state"])
+    message = {"comm_id": comm, "data": {"method": "custom", "content": content}}
+    client.shell_channel.send(client.session.msg("comm_msg", message))
+
+
 def test_faces_come_ten_times_a_second_and_the_last_always(client: BlockingKernelClient) -> None:
     show = "view = LiveView(session, Face('0'))\nstop = time.monotonic() + 2\nn = 0\nwhile time.monotonic() < stop:\n"
     heard = run(client, f"{show}    n += 1; view.show(Face(str(n))); time.sleep(0.001)\ntime.sleep(0.3)\nprint(n)")
@@ -81,6 +88,7 @@ def test_faces_come_ten_times_a_second_and_the_last_always(client: BlockingKerne
     last = next(one["text"] for one in heard if one["type"] == "stream").strip()
     assert states[-1]["html"] == last
     assert 3 <= len(states) <= 24
+    say(client, heard, {"kind": "here", "page": "one"})
     again = run(client, "view.freeze(); view.show(Face('late')); view.log('x', ['late']); view.freeze(); print(view.is_open)")
     (update,) = [one for one in again if one["type"] == "update_display_data"]
     assert update["data"] == {"text/plain": "a face", "text/html": last}
@@ -88,6 +96,13 @@ def test_faces_come_ten_times_a_second_and_the_last_always(client: BlockingKerne
     assert not logs(again)
     # The widget's and that of its layout.
     assert len([one for one in again if one["type"] == "comm_close"]) == 2
+
+
+def test_a_view_that_ends_before_its_page_is_there_closes_when_it_is(client: BlockingKernelClient) -> None:
+    heard = run(client, "view = LiveView(session, Face('<p>'))\nview.freeze()")
+    assert not [one for one in heard if one["type"] == "comm_close"]
+    say(client, heard, {"kind": "here", "page": "late"})
+    assert len([one for one in run(client, "0") if one["type"] == "comm_close"]) == 2
 
 
 def test_a_large_face_comes_more_rarely(client: BlockingKernelClient) -> None:
