@@ -105,6 +105,25 @@ test("a log keeps the last lines", () => {
   );
 });
 
+test("a log that is drawn late says what is not kept any more", () => {
+  const ring = new Ring();
+  ring.add(0, ["a", "b", "c"]);
+  assert.deepEqual(
+    ring.between(1, 3).map((line) => line.text),
+    ["b", "c"],
+  );
+  ring.add(
+    3,
+    Array.from({ length: MOST }, (_, index) => `${index}`),
+  );
+  assert.equal(ring.begin, 3);
+  assert.deepEqual(ring.between(2, 4), [{ number: 2, skipped: 1 }, ring.lines[0]]);
+  assert.deepEqual(ring.between(0, 4), [ring.lines[0]], "a log's beginning is no gap");
+  ring.add(MOST + 5, ["after a gap"]);
+  assert.deepEqual(ring.between(MOST + 3, MOST + 6), ring.lines.slice(-2), "which is said once");
+  assert.deepEqual(ring.between(2, 3), []);
+});
+
 test("what is found in a line", () => {
   assert.deepEqual(matches("aXbxa", "x"), [
     [1, 2],

@@ -15,6 +15,9 @@ export class Actions {
   #typing;
   /** `name value` of those that wait for an answer. */
   #waiting = new Set();
+  #scrolled = ({ target }) => {
+    if (this.#isAsking && target.contains(this.#asked() ?? null)) this.#cancel();
+  };
 
   /** ask, send: to the kernel. question: an element of the page's own for what is asked first. */
   constructor(root, ask, send, question) {
@@ -26,8 +29,13 @@ export class Actions {
     root.addEventListener("input", (event) => this.#type(event.target));
     // The browser closes it by Escape and by a click elsewhere.
     // What scrolls beside it, such as a log that grows, does not move it.
-    const moved = ({ target }) => this.#isAsking && target.contains(this.#asked() ?? null);
-    addEventListener("scroll", (event) => moved(event) && this.#cancel(), { capture: true, passive: true });
+    addEventListener("scroll", this.#scrolled, { capture: true, passive: true });
+  }
+
+  /** The view is no longer in the page, which would hold it for as long as it listens. */
+  end() {
+    removeEventListener("scroll", this.#scrolled, { capture: true });
+    clearTimeout(this.#typing);
   }
 
   /** Anew, after the markup changed. */

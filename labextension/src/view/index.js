@@ -15,8 +15,7 @@
  *     data-filter-count, data-text,
  *     data-kind                           which of many are shown                                          filter.js
  *
- * The model holds `html`, `tails` and `over`; messages carry the rest. To the kernel: here, gone and leaving with `page`; action, drawer and
- * freeze. From it: log, alert, and answer to what has `ask`.
+ * The model holds `html`, `tails` and `over`; messages carry the rest (shared.js): action, drawer and freeze.
  */
 import { Actions } from "./actions.js";
 import { Drawers } from "./drawers.js";
@@ -24,82 +23,10 @@ import { Filters } from "./filter.js";
 import { Lights } from "./lights.js";
 import { Logs } from "./logs.js";
 import { patch } from "./patch.js";
-import { Ring } from "./ring.js";
+import { sharedOf } from "./shared.js";
 import css from "./view.css";
 
 const BUSY = 1500; // milliseconds without an answer, after which the page says what it waits for
-const GONE = 1000; // milliseconds without any view, after which the kernel hears of it
-
-/** model → what its views share. */
-const shared = new WeakMap();
-
-/** What one model's views share: its logs, what the kernel was asked, and whether there are any. */
-class Shared {
-  rings = new Map();
-  views = new Set();
-  isLive = true;
-  #model;
-  #asked = new Map();
-  #page = Math.random().toString(36).slice(2);
-  #asks = 0;
-
-  constructor(model) {
-    this.#model = model;
-    model.on("msg:custom", (message) => this.#hear(message));
-    model.on("change:tails", () => this.#readTails());
-    // The kernel was started anew or has ended: nobody is there to be told anything.
-    model.on("comm_live_update", () => {
-      this.isLive = false;
-      for (const view of this.views) view.update();
-    });
-    this.#readTails();
-    // Of a page that is closed or loaded again, nothing else tells.
-    addEventListener("pagehide", () => this.send({ kind: "leaving" }));
-  }
-
-  send(message) {
-    if (this.isLive && !this.#model.get("over")) this.#model.send({ ...message, page: this.#page });
-  }
-
-  /** Asks the kernel; its answer, `{error}` or `{html}`. */
-  ask(message) {
-    const ask = `${this.#page}-${++this.#asks}`;
-    return new Promise((resolve) => {
-      this.#asked.set(ask, resolve);
-      this.send({ ...message, ask });
-    });
-  }
-
-  add(view) {
-    if (!this.views.size) this.send({ kind: "here" });
-    this.views.add(view);
-  }
-
-  remove(view) {
-    this.views.delete(view);
-    setTimeout(() => {
-      if (!this.views.size) this.send({ kind: "gone" });
-    }, GONE);
-  }
-
-  #hear(message) {
-    if (message.kind === "log") this.#add(message.name, message.at, message.lines);
-    else if (message.kind === "alert") for (const view of this.views) view.alert(message.error);
-    else if (message.kind === "answer") {
-      this.#asked.get(message.ask)?.(message);
-      this.#asked.delete(message.ask);
-    }
-  }
-
-  #readTails() {
-    for (const [name, { at, lines }] of Object.entries(this.#model.get("tails") ?? {})) this.#add(name, at, lines);
-  }
-
-  #add(name, at, lines) {
-    if (!this.rings.has(name)) this.rings.set(name, new Ring());
-    if (this.rings.get(name).add(at, lines)) for (const view of this.views) view.update();
-  }
-}
 
 /** One view in the page. */
 class View {
@@ -108,6 +35,7 @@ class View {
   #face;
   #alerts;
   #logs;
+  #actions;
   #parts;
   #html = null;
   #isOver = false;
@@ -115,7 +43,7 @@ class View {
 
   constructor(model, host) {
     this.#model = model;
-    this.#shared = shared.get(model);
+    this.#shared = sharedOf(model);
     host.classList.add("dockerlab-view");
     // A key that is pressed here is no command of the notebook's.
     host.dataset.lmSuppressShortcuts = "true";
@@ -137,11 +65,16 @@ class View {
     this.#logs = new Logs(this.#face, this.#shared.rings);
     const filters = new Filters(this.#face);
     const lights = new Lights(this.#face);
-    const actions = new Actions(this.#face, ask, (message) => this.#shared.send(message), question);
-    const after = [actions, filters, lights, this.#logs];
+    this.#actions = new Actions(this.#face, ask, (message) => this.#shared.send(message), question);
+    const after = [this.#actions, filters, lights, this.#logs];
     const drawers = new Drawers(this.#face, ask, () => after.forEach((part) => part.apply()));
     this.#parts = [drawers, ...after];
     this.draw();
+  }
+
+  /** It is no longer in the page. */
+  end() {
+    this.#actions.end();
   }
 
   /** Draws with the next frame, however often it is called before. */
@@ -206,19 +139,21 @@ class View {
 
 export default {
   initialize({ model }) {
-    shared.set(model, new Shared(model));
+    const shared = sharedOf(model);
+    return () => shared.close();
   },
   render({ model, el }) {
-    if (!shared.has(model)) shared.set(model, new Shared(model));
+    const shared = sharedOf(model);
     const view = new View(model, el);
     const update = () => view.update();
-    shared.get(model).add(view);
+    shared.add(view);
     model.on("change:html", update);
     model.on("change:over", update);
     return () => {
       model.off("change:html", update);
       model.off("change:over", update);
-      shared.get(model).remove(view);
+      shared.remove(view);
+      view.end();
     };
   },
 };

@@ -62,7 +62,7 @@ export class Logs {
     }
     const end = Math.min(this.#held.get(name) ?? Infinity, ring.end);
     if (shown.end === end) return;
-    const news = ring.lines.filter((line) => line.number >= shown.end && line.number < end);
+    const news = ring.between(shown.end, end);
     shown.end = end;
     write(pre, shown.chunks, news, wanted);
     if (!this.#scrolledUp.has(pre)) pre.scrollTop = pre.scrollHeight;

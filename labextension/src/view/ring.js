@@ -14,6 +14,11 @@ export class Ring {
   lines = [];
   #style = {};
 
+  /** The number of the first that is still there. */
+  get begin() {
+    return this.lines[0]?.number ?? this.end;
+  }
+
   /** at: the number of the first of `lines`. Whether there was anything new. */
   add(at, lines) {
     const known = Math.max(0, this.end - at);
@@ -30,6 +35,14 @@ export class Ring {
     this.end = at + lines.length;
     if (this.lines.length > MOST) this.lines.splice(0, this.lines.length - MOST);
     return true;
+  }
+
+  /** Those from number `from` to before `end`. What is not there any more is a gap, unless it is the log's beginning. */
+  between(from, end) {
+    const found = this.lines.filter(({ number }) => number >= from && number < end);
+    const [first] = found;
+    const lost = first ? first.number - (first.skipped ?? 0) - from : 0;
+    return from && lost > 0 ? [{ number: from, skipped: lost }, ...found] : found;
   }
 }
 
