@@ -1,7 +1,8 @@
 """What engines say of a container → the facts that are shown. Pure.
 
 An *inspected* container (GET /containers/ID/json) and a *listed* one (GET /containers/json) have different shapes; both are read
-here, Docker's and Podman's. The image is shown by its familiar name, without `:latest`, so that it is the same on every engine.
+here, Docker's and Podman's. The image is shown by its familiar name, without `:latest`, so that it is the same on every engine; of the
+command, what looks like a secret is `***`.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from datetime import datetime
 from typing import Any
 
 from dockerlab import reference
+from dockerlab.containers import hiding
 from dockerlab.containers.address import shown
 from dockerlab.containers.ports import Published, published_in
 from dockerlab.errors import InvalidReference
@@ -45,13 +47,13 @@ def facts(attrs: Mapping[str, Any], url: Callable[[Published], str | None], *, g
     ended = _ENDED.match(str(attrs.get("Status", "")))
     code = int(state.get("ExitCode", 0)) if inspected else int(ended[1]) if ended else 0
     config = attrs.get("Config") or {}
-    command = shlex.join([attrs.get("Path") or "", *(attrs.get("Args") or ())]) if inspected else _command(attrs.get("Command"))
+    command = _command([attrs.get("Path") or "", *(attrs.get("Args") or ())] if inspected else attrs.get("Command"))
     return Facts(
         id=str(attrs.get("Id", "")),
         name="" if is_made_up(name) else name,
         engine_name=name,
         image=image_name(str(config.get("Image") or attrs.get("ImageName") or "") if inspected else str(attrs.get("Image", ""))),
-        command=command,
+        command=hiding.hide_in_command(command, secrets_of(attrs)),
         state="removed" if gone else status,
         exit_code=code if status == "exited" else None,
         health=_health(attrs) if status == "running" and not gone else "",
@@ -92,6 +94,12 @@ def epoch(given: Any) -> float | None:
     return datetime.fromisoformat(f"{match[1]}{match[2] or ''}{(match[3] or 'Z').replace('Z', '+00:00')}").timestamp()
 
 
+def secrets_of(attrs: Mapping[str, Any]) -> tuple[str, ...]:
+    """The values of the environment that are not shown, so that they are not shown elsewhere either."""
+    pairs = (str(entry).partition("=") for entry in (attrs.get("Config") or {}).get("Env") or ())
+    return tuple(value for name, _, value in pairs if hiding.is_secret(name))
+
+
 def has_health_check(attrs: Mapping[str, Any]) -> bool:
     test = ((attrs.get("Config") or {}).get("Healthcheck") or {}).get("Test") or []
     return bool(test) and test[0] not in ("NONE", "")
@@ -108,4 +116,4 @@ def _health(attrs: Mapping[str, Any]) -> str:
 
 
 def _command(given: Any) -> str:
-    return given if isinstance(given, str) else shlex.join(given or ())
+    return given if isinstance(given, str) else shlex.join(hiding.hide_arguments(given or ()))

@@ -7,7 +7,6 @@
 
 from __future__ import annotations
 
-import shlex
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -17,7 +16,7 @@ from dockerlab.client import Client, connect
 from dockerlab.containers import hiding, processes
 from dockerlab.containers.container import Container, Which, acting, get
 from dockerlab.containers.execution import logs
-from dockerlab.containers.facts import epoch
+from dockerlab.containers.facts import epoch, secrets_of
 from dockerlab.containers.observation import diff
 from dockerlab.containers.processes import Process
 from dockerlab.containers.sampling import Counter, Limits, Sample, limits_of, rates, sampled
@@ -120,20 +119,16 @@ def of(container: Container, info: Mapping[str, Any], *, gone: bool = False) -> 
     attrs = container.attrs
     state, host = attrs.get("State") or {}, attrs.get("HostConfig") or {}
     facts = container.facts if not gone else replace(container.facts, state="removed", health="", ports=())
-    environment, command = (
-        variables(attrs),
-        shlex.join(hiding.hide_arguments([attrs.get("Path") or "", *(attrs.get("Args") or ())])),
-    )
     health = state.get("Health") or state.get("Healthcheck") or {}
     entries = health.get("Log") or ()
     said = str(entries[-1].get("Output") or "") if entries else ""
     return Panel(
-        facts=replace(facts, command=hiding.hide_in_command(command, secrets_of(attrs))),
+        facts=facts,
         at=time.time(),
         started=epoch(state.get("StartedAt")),
         finished=epoch(state.get("FinishedAt")) if facts.state not in RUNNING else None,
         settings=_settings(attrs),
-        environment=environment,
+        environment=variables(attrs),
         mounts=tuple(_mount(m) for m in attrs.get("Mounts") or ()),
         network=str(host.get("NetworkMode") or ""),
         # Dockerlab's own engine, whose containers have no network devices.
@@ -147,12 +142,6 @@ def variables(attrs: Mapping[str, Any]) -> tuple[Variable, ...]:
     """The environment, by name; secrets are `***`."""
     pairs = (str(entry).partition("=") for entry in (attrs.get("Config") or {}).get("Env") or ())
     return tuple(Variable(name, hiding.hide(name, value)) for name, _, value in sorted(pairs))
-
-
-def secrets_of(attrs: Mapping[str, Any]) -> tuple[str, ...]:
-    """The values of the environment that are not shown, so that they are not shown elsewhere either."""
-    pairs = (str(entry).partition("=") for entry in (attrs.get("Config") or {}).get("Env") or ())
-    return tuple(value for name, _, value in pairs if hiding.is_secret(name))
 
 
 def with_processes(panel: Panel, container: Container, *, is_podman: bool) -> Panel:

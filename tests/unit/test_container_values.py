@@ -50,6 +50,14 @@ def test_facts_of_an_inspected_and_a_listed_container_agree() -> None:
     assert faces.text(one) == "container web1 (app): exited 3"
 
 
+def test_secrets_in_a_command_are_not_shown() -> None:
+    config = {"Image": "app", "Env": ["API_KEY=open sesame", "A=1"]}
+    inspected = {"Path": "app", "Args": ["--token", "t0", "open sesame", "1"], "State": {"Status": "running"}, "Config": config}
+    listed = [{"Command": command, "State": "running"} for command in (["app", "--token", "t0"], "app --token t0")]
+    assert facts(inspected, lambda p: None).command == "app --token *** '***' 1"
+    assert [facts(one, lambda p: None).command for one in listed] == ["app --token ***"] * 2
+
+
 @pytest.mark.parametrize(
     ("given", "expected"),
     [
