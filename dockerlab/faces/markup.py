@@ -7,9 +7,11 @@
 from __future__ import annotations
 
 import html
+import re
 from collections.abc import Iterable, Mapping, Sequence
 
 VOLATILE, END_VOLATILE = "<!--volatile-->", "<!--/volatile-->"
+_HALVES = re.compile("[\ud800-\udfff]")
 
 # state → (mark, word); never by colour alone
 STATES = {
@@ -54,13 +56,13 @@ STYLE = f"<style>{_CSS.strip().replace('@', '.dockerlab.dockerlab.dockerlab')}</
 
 
 def text(value: object) -> str:
-    """`value` as HTML text: escaped, also for attributes."""
-    return html.escape(str(value), quote=True)
+    """`value` as HTML text: escaped, also for attributes; of half a surrogate pair, which no message can carry, a mark."""
+    return _HALVES.sub("\N{REPLACEMENT CHARACTER}", html.escape(str(value), quote=True))
 
 
 def volatile(markup: str) -> str:
-    """Markup that may differ between two runs."""
-    return f"{VOLATILE}{markup}{END_VOLATILE}"
+    """Markup that may differ between two runs. What is marked in it already is a part of it: marks are never within marks."""
+    return f"{VOLATILE}{markup.replace(VOLATILE, '').replace(END_VOLATILE, '')}{END_VOLATILE}"
 
 
 def titled(shown: str, exact: str) -> str:

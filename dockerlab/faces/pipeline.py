@@ -32,7 +32,9 @@ _LAYERS = 12  # of a base image, in its drawer
 def text(pipeline: Pipeline) -> str:
     """Stable: no times, sizes, states of the cache."""
     rows = [
-        (str(row.line or ""), shorten(row.text, _WIDTH), _leads(pipeline, band, row)) if row else ("", f"── {_title(band)}", "")
+        (str(row.line or ""), shorten(plain(row.text), _WIDTH), _leads(pipeline, band, row))
+        if row
+        else ("", f"── {_title(band)}", "")
         for band, row in _lines(pipeline)
     ]
     head = f"pipeline of {pipeline.name}"

@@ -15,6 +15,7 @@ from dockerlab.image.accounting import Line
 from dockerlab.pipelines.changes import change
 from dockerlab.pipelines.joining import UNFIT, UNKNOWN, Told, historical, joined
 from dockerlab.pipelines.model import ImageFacts, Pipeline, Running
+from dockerlab.testing.sanitiser import sanitise
 from dockerlab.wire.trace import Vertex
 
 hypothesis = pytest.importorskip("hypothesis", reason="the generated cases want hypothesis: pip install hypothesis")
@@ -261,6 +262,22 @@ def test_hostile_text_is_shown_and_never_run() -> None:
     for html in (found._repr_html_(), found._live_html(), historical(told(Line(HOSTILE, 5), ids=1, name=HOSTILE))._repr_html_()):
         assert "<img" not in html
         assert html.count(VOLATILE) == html.count(END_VOLATILE)
+
+
+def test_a_history_is_the_same_on_every_engine_also_beside_a_container_with_a_health_check() -> None:
+    def shown(health: str, *lines: Line) -> str:
+        box = Running(Facts("c" * 64, "web", "web", "app", "sh", "running", health=health), 1.0)
+        return sanitise(historical(told(*lines, ids=1)).with_containers((box,), 5.0)._repr_html_())
+
+    assert shown("starting", *BASE) == shown("healthy", Line("ADD file:6b21 in /", 100), Line("CMD python3"))
+
+
+def test_what_no_message_and_no_terminal_can_take_is_replaced() -> None:
+    found = historical(told(Line("RUN \ud800 \x1b[31m\x07", 5), ids=1))
+    box = Facts("c" * 64, "web", "web", "app", "\udc80", "running")
+    for said in (repr(found), str(found), *found.with_containers((Running(box),), 5.0).bundle().values(), found._live_html()):
+        assert said.encode("utf-8")
+        assert "\x1b" not in said
 
 
 def test_a_stage_that_is_not_in_the_image_runs_into_a_lane_to_who_takes() -> None:

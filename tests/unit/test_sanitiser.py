@@ -36,6 +36,13 @@ def test_a_mark_without_its_end_cuts_nothing() -> None:
     assert sanitise(f"{markup.VOLATILE}a {markup.volatile('b')} c") == f"{markup.VOLATILE}a {markup.VOLATILE} c"
 
 
+def test_marks_within_marks_are_cut_with_them_however_deep() -> None:
+    def nested(said: str) -> str:
+        return markup.volatile(f"{said}{markup.volatile(f'{said}{markup.volatile(said)}{said}')}{said}")
+
+    assert sanitise(f"a{nested('2.4 s')}b") == sanitise(f"a{nested('')}b")
+
+
 def test_marks_in_text_from_outside_are_shown_not_obeyed() -> None:
     hostile = markup.text("<!--volatile-->evil<!--/volatile-->")
     assert sanitise(hostile) == hostile
