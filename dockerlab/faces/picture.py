@@ -208,14 +208,19 @@ class _Drawing:
             return ""
         state, word = state_of(step, build)
         if step.effect == "config" and state in ("done", "cached", "waiting") and word != "not run":
-            return '<span class="muted">· config</span>'
+            shown = '<span class="muted">· config</span>'
+            return shown if build.outcome in ("running", "done") else markup.volatile(shown)
         shown = f'<span class="step">{markup.state(state, word)}</span>'
         took = step.seconds(self._moment)
         time = markup.titled(seconds(took), f"{took:.3f} s") if step.state in _TIMED else ""
         share = took / self._longest if self._longest > 0.05 and time else 0.0
         scale = f'<span class="scale {state}">{_bar(f"{100 * share:.0f}%")}</span>' if share >= 0.01 else ""
         rest = markup.volatile(f' <span class="took">{time}</span>{scale}' if time else "")
-        return f'<div class="line">{shown if state == "failed" else markup.volatile(shown)}{rest}</div>'
+        if state == "failed":
+            return f'<div class="line">{shown}{rest}</div>'
+        line = f'<div class="line">{markup.volatile(shown)}{rest}</div>'
+        # How far another stage came when one failed differs from run to run.
+        return markup.volatile(line) if step.effect == "config" else line
 
     def _made(self, band: Band, row: Row) -> str:
         """The cell of the image."""

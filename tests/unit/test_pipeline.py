@@ -272,6 +272,21 @@ def test_a_history_is_the_same_on_every_engine_also_beside_a_container_with_a_he
     assert shown("starting", *BASE) == shown("healthy", Line("ADD file:6b21 in /", 100), Line("CMD python3"))
 
 
+def test_how_far_another_stage_came_when_one_failed_differs_from_run_to_run() -> None:
+    dockerfile = parse("FROM a AS x\nRUN false\nFROM b AS y\nRUN make\nENV A=1\nFROM c\nCOPY --from=x /x /\nCOPY --from=y /y /\n")
+
+    def failed(other: float | None) -> str:
+        trace = Trace(dockerfile, ("app",), "buildkit", "", 0.0, "")
+        for index, completed in enumerate((1.0, 2.0, 1.0, other)):
+            error = "exit code: 1" if index == 1 else ""
+            trace.apply(Vertex(str(index), dockerfile.nodes[index].text, started=0.5, completed=completed, error=error))
+        return trace.snapshot(3.0, "failed")._repr_html_()
+
+    assert "interrupted" in failed(None)
+    assert sanitise(failed(None)) == sanitise(failed(2.0))
+    assert "✕ failed" in sanitise(failed(None))
+
+
 def test_what_no_message_and_no_terminal_can_take_is_replaced() -> None:
     found = historical(told(Line("RUN \ud800 \x1b[31m\x07", 5), ids=1))
     box = Facts("c" * 64, "web", "web", "app", "\udc80", "running")
