@@ -52,7 +52,7 @@ def path_of(token: str) -> str:
 class LiveFace(Shown):
     """What is chosen at one moment. layer: an index, None for all files. tree: of it, filtered. opened: paths of its open directories.
 
-    Its static face is the exploration's, or, once something was looked for, the tree's.
+    Its static face is the exploration's.
     """
 
     exploration: Exploration

@@ -80,6 +80,7 @@ class LiveView:
         self._pages: set[str] = set()
         self._left_until: float | None = None
         self._is_over = False
+        self._failure = ""  # of the last face
         # What a thread displays stays with the cell that it was started from.
         self._context = contextvars.copy_context()
         self._widget = Widget(html=_live_html(face))
@@ -200,9 +201,12 @@ class LiveView:
             try:
                 html = _live_html(face)
             except Exception as error:  # noqa: BLE001  shown in the view: a face that fails must not look like one that stands still
-                self._send({"kind": "alert", "error": _said(error)})
+                if (said := _said(error)) != self._failure:  # once, however many faces fail so
+                    self._send({"kind": "alert", "error": said})
+                self._failure = said
             else:
                 widget.html = html
+                self._failure = ""
                 cost = max(len(html) / _RATE, 3 * (time.monotonic() - began))
         for name, at, lines in batches:
             self._send({"kind": "log", "name": name, "at": at, "lines": lines})
