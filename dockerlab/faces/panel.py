@@ -171,8 +171,11 @@ def _facts(panel: Panel, at: str = "") -> str:
     for what, how in _told(panel):
         if what == "id":
             full = markup.text(panel.facts.id)
-            shown = f'<code title="{full}" data-copy="{full}">{markup.text(how)}</code>'
-            shown += f' <span class="muted">{markup.text(at)}</span>' if at else ""
+            shown = f'<code title="{full}">{markup.text(how)}</code>'
+            if at:
+                shown += f' <span class="muted">{markup.text(at)}</span>'
+            else:
+                shown = f'<button type="button" data-copy="{full}" title="Copies the whole id">{shown}</button>'
         else:
             shown = markup.code(human.shorten(how, 400)) if what == "command" else markup.text(how)
         parts.append(f"<dt>{markup.text(what)}</dt><dd>{shown}</dd>")

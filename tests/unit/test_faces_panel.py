@@ -56,7 +56,7 @@ def test_the_table_says_all_of_it() -> None:
 
 def test_the_static_face_has_no_control() -> None:
     html = panel()._repr_html_()
-    assert not re.search(r"<button|<input|<script|data-action|data-log", html)
+    assert not re.search(r"<button|<input|<script|data-action|data-log|data-copy", html)
     assert '<span style="color:var(--sgr-1)">red</span>' in html
     assert html.count("<svg") == 4
     for picture in re.findall(r"<svg.*?</svg>", html, re.DOTALL):
@@ -77,6 +77,7 @@ def test_the_live_face_has_the_buttons_that_make_sense(state: str, actions: list
     assert re.findall(r'data-action="(\w+)"', html) == actions
     assert ("data-confirm" in html) == ("remove" in actions)
     assert html.count("data-log=") == 1
+    assert re.findall(r"<(\w+)[^>]* data-copy=", html) == ["button"], "which the keyboard reaches"
 
 
 def test_nothing_from_outside_is_markup() -> None:
