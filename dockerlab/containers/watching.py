@@ -201,7 +201,8 @@ class Watch:
     def _do_what_is_due(self) -> None:
         now = time.monotonic()
         for name in [name for name, due in self._due.items() if due <= now]:
-            del self._due[name]
+            if self._due.pop(name, None) is None:
+                continue  # one before it has seen to it
             match name:
                 case "look":
                     self._look()

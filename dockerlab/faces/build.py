@@ -149,7 +149,7 @@ def _running(build: Build) -> str:
     if step.output:
         name = markup.text(step.vertex.digest)
         parts.append(
-            f'<pre data-log="{name}" data-key="log-{name}">{markup.text(chr(10).join(step.output[-_RUNNING_LINES:]))}</pre>'
+            f'<pre tabindex="0" data-log="{name}" data-key="log-{name}">{markup.text(chr(10).join(step.output[-_RUNNING_LINES:]))}</pre>'
         )
     return "".join(parts)
 

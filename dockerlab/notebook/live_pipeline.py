@@ -49,6 +49,7 @@ class LivePipeline:
         """Ends it; the output keeps what is seen."""
         self._close()
         self._view.freeze(self._pipeline)
+        self._close()  # somebody may have asked again meanwhile
 
     def _close(self) -> None:
         if self._watching is not None:
@@ -58,6 +59,8 @@ class LivePipeline:
         self._close()
         self._change(alert="")
         self._watching = Watching(self._client, str(self._image.id), self._show, self._gone)
+        if not self._view.is_open:
+            self._close()
 
     def _show(self, containers: tuple[Running, ...]) -> None:
         self._change(containers=containers)
@@ -77,6 +80,8 @@ class LivePipeline:
     # Drawers
 
     def _drawer(self, asked: str) -> str | None:
+        if self._watching is not None:
+            self._watching.touch()
         kind, _, name = asked.partition(":")
         if kind == "container":
             return self._container(name)

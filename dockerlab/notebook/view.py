@@ -154,7 +154,14 @@ class LiveView:
     # What goes to the page.
 
     def _run(self) -> None:
-        """The view's thread: waits for something to send, and sends it."""
+        """The view's thread."""
+        try:
+            self._send_what_comes()
+        finally:
+            self._close(keep_widget=True)  # after an error of ours, which Python tells of, nothing is live any more
+
+    def _send_what_comes(self) -> None:
+        """Waits for something to send, and sends it, until the view is over or its page is gone."""
         due = 0.0
         while True:
             with self._changed:
@@ -164,7 +171,6 @@ class LiveView:
                     return
                 left = self._left_until is not None and time.monotonic() >= self._left_until
             if left:
-                self._close(keep_widget=True)
                 return
             with self._sending:
                 if self._is_over:

@@ -1,6 +1,7 @@
 """What happens to an image's containers, as the engine tells it: no matter who starts or ends them, and without asking again and again.
 
     watching = Watching(client, image_id, changed, ended)      changed: called with the containers that there are now
+    watching.touch()                                           somebody looks; after an hour without that it ends
     watching.close()                                           from any thread: its thread and its connection are gone
 
 The engine's events say that something happened; the containers are asked for then, once for all that came at a time. When the engine
@@ -33,10 +34,13 @@ _QUIET: Final = 0.1  # seconds without an event after which the containers are a
 _LATEST: Final = 0.5  # seconds after which they are, however many come
 _BEFORE: Final = 2  # seconds of events that are told once more: clocks differ, and one may have come while we connected
 _JOIN_SECONDS: Final = 5
+_MINUTE: Final = 60.0
+_IDLE: Final = "Nobody has looked for an hour."
+_NOT_UNDERSTOOD: Final = "What the engine answered was not understood."
 
 
 class Watching:
-    """Watches from now on. changed, ended: called on a thread of its own; not after `close`."""
+    """Watches from now on. changed, ended: called on a thread of its own; not after `close`. idle: seconds without `touch`."""
 
     def __init__(
         self,
@@ -44,14 +48,21 @@ class Watching:
         image_id: str,
         changed: Callable[[tuple[Running, ...]], object],
         ended: Callable[[str], object],
+        *,
+        idle: float = 3600.0,
     ) -> None:
         self._client, self._image_id, self._changed, self._ended = client, image_id, changed, ended
+        self._idle, self._touched = idle, time.monotonic()
         self._known: frozenset[str] = frozenset()
         self._is_closed = threading.Event()
         self._stream: Stream | None = None
         context = contextvars.copy_context()
         self._thread = threading.Thread(target=context.run, args=(self._run,), name="dockerlab pipeline", daemon=True)
         self._thread.start()
+
+    def touch(self) -> None:
+        """Somebody looks. From any thread."""
+        self._touched = time.monotonic()
 
     def close(self) -> None:
         """Ends it. From any thread, also its own; twice does no harm."""
@@ -64,20 +75,26 @@ class Watching:
     def _run(self) -> None:
         since = str(int(time.time()) - _BEFORE)
         params = {"since": since, "filters": json.dumps({"type": ["container"]})}
-        said = "The engine closed its stream of events."
+        said = _NOT_UNDERSTOOD  # an error of ours, which Python tells of
         try:
             with streaming(self._client, "GET", "/events", doing=_DOING, params=params) as stream:
                 self._stream = stream
                 if not self._is_closed.is_set():
                     self._look()
-                    self._follow(stream)
+                    said = self._follow(stream)
         except DockerlabError as error:
             said = error.message
-        if not self._is_closed.is_set():
-            self._ended(said)
+        finally:
+            if not self._is_closed.is_set():
+                self._ended(said)
 
-    def _follow(self, stream: Stream) -> None:
-        for message in stream.messages(None):
+    def _follow(self, stream: Stream) -> str:
+        """Until it ends; why it did."""
+        for message in stream.messages(min(_MINUTE, self._idle)):
+            if time.monotonic() >= self._touched + self._idle:
+                return _IDLE
+            if message is None:
+                continue
             is_new, until = self._is_change(message), time.monotonic() + _LATEST
             for more in stream.messages(_QUIET):
                 is_new |= self._is_change(more)
@@ -85,6 +102,7 @@ class Watching:
                     break
             if is_new and not self._is_closed.is_set():
                 self._look()
+        return "The engine closed its stream of events."
 
     def _is_change(self, message: Mapping[str, Any] | None) -> bool:
         """Whether an event may be about one of the image's containers: a new one, or one that is known."""

@@ -217,3 +217,22 @@ def test_containers_are_told_of_as_they_come_and_go(client: Client, name: str) -
     ]
     dockerlab.run(name, "true", rm=True, client=client)
     assert told[-1] == []
+
+
+def test_what_nobody_looks_at_is_watched_no_longer(client: Client, name: str) -> None:
+    image = dockerlab.build(f"FROM busybox\nENV A={secrets.token_hex(3)}\n", tag=name, client=client)
+    ended = threading.Event()
+    said: list[str] = []
+
+    def end(words: str) -> None:
+        said.append(words)
+        ended.set()
+
+    watching = Watching(client, str(image.id), lambda found: None, end, idle=1.0)
+    try:
+        assert ended.wait(20)
+        watching._thread.join(20)
+        assert not watching._thread.is_alive()
+    finally:
+        watching.close()
+    assert said == ["Nobody has looked for an hour."]

@@ -65,10 +65,16 @@ export class Drawers {
   #filled = "";
 
   async #toggle(id) {
+    const hadFocus = this.#body.contains(document.activeElement);
     this.#open = this.#open === id ? null : id;
     this.#body.replaceChildren();
     this.#filled = "";
     this.apply();
+    if (hadFocus && this.#open !== null) {
+      // What had the focus is gone with the drawer's content: Escape still closes.
+      this.#body.tabIndex = -1;
+      this.#body.focus({ preventScroll: true });
+    }
     if (this.#open !== null && !this.#template()) {
       this.#body.innerHTML = '<p class="muted">Asking the kernel …</p>';
       const answer = await this.#ask({ kind: "drawer", id });

@@ -76,7 +76,6 @@ export class Logs {
   #label(button) {
     const name = button.dataset.logPause;
     const at = this.#held.get(name);
-    button.ariaPressed = String(at !== undefined);
     button.dataset.word ??= button.textContent;
     const waiting = (this.#rings.get(name)?.end ?? 0) - (at ?? 0);
     const word =
