@@ -1,8 +1,8 @@
 """What is likely a secret, and shown as `***`. Pure.
 
-By name: a variable or a flag that is called PASSWORD, TOKEN, SECRET, KEY, CREDENTIAL or the like. By value: the password in a URL and in a
-connection string, private keys, tokens of well-known services. It is a guess, for what is shown on a page that others may see; whoever may
-ask the engine still reads it all: `%container inspect`.
+By name: a variable or a flag that is called PASSWORD, TOKEN, SECRET, KEY, CREDENTIAL or the like. By value: the password in a URL, in a
+connection string and in an Authorization header, private keys, tokens of well-known services. It is a guess, for what is shown on a page
+that others may see; whoever may ask the engine still reads it all: `%container inspect`.
 """
 
 from __future__ import annotations
@@ -22,10 +22,9 @@ _SECRET_NAME: Final = re.compile(
 _JOINT: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|[_.\-]+")  # of a name's words
 _NO_SECRET: Final = frozenset({"PWD", "OLDPWD", "SSH_AUTH_SOCK"})  # folders and sockets
 _URL: Final = re.compile(r"(?P<start>\b[a-z][a-z0-9+.\-]*://)(?P<user>[^\s:/@?#]*)(?P<password>:[^\s/@]*)?@", re.IGNORECASE)
-_PAIR: Final = re.compile(
-    r"(?P<name>\b(?:passw(?:or)?d|pwd|token|secret|api_?key|access_?key|account_?key|shared_?access_?key)\b\s*=\s*)[^\s;&,'\"]+",
-    re.IGNORECASE,
-)
+_PAIR: Final = re.compile(r"""(?<![\w.\-])(?P<name>[\w.\-]++)(?P<equals>\s*+=\s*+)(?:"[^"]*"|'[^']*'|[^\s;&,'"]+)""")
+_COMMON: Final = frozenset({"pass", "key", "keys", "auth", "cookie", "salt", "signature", "pat"})  # too common in a text
+_HEADER: Final = re.compile(r"(?P<name>\bauthorization:\s*+)(?:(?:basic|bearer|token)\s+)?[^\s'\"]+", re.IGNORECASE)
 _KNOWN: Final = re.compile(
     r"""-----BEGIN\ [A-Z ]*PRIVATE\ KEY-----.*
     |\b(?:gh[pousr]_[A-Za-z0-9]{20,}|github_pat_\w{20,}|glpat-[\w-]{20,}|xox[abprs]-[\w-]{10,}|sk-[\w-]{20,}|(?:AKIA|ASIA)[0-9A-Z]{16}
@@ -51,7 +50,13 @@ def hide_in(text: str) -> str:
     """Any text, without what looks like a secret whatever it is called."""
     text = _KNOWN.sub(HIDDEN, text)
     text = _URL.sub(lambda m: f"{m['start']}{m['user'] if m['password'] else HIDDEN}{f':{HIDDEN}' if m['password'] else ''}@", text)
-    return _PAIR.sub(lambda m: f"{m['name']}{HIDDEN}", text)
+    text = _HEADER.sub(lambda m: f"{m['name']}{HIDDEN}", text)
+    return _PAIR.sub(lambda m: f"{m['name']}{m['equals']}{HIDDEN}" if _is_secret_in_text(m["name"]) else m[0], text)
+
+
+def _is_secret_in_text(name: str) -> bool:
+    """As `is_secret`, of what may be no variable: `pass=3` and `key=2` are not meant, `Pwd=` of a connection string is."""
+    return name in ("pwd", "Pwd") or (name not in _COMMON and is_secret(name))
 
 
 def hide_arguments(arguments: Sequence[str]) -> tuple[str, ...]:

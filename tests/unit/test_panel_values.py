@@ -155,6 +155,11 @@ def test_names_of_others(name: str) -> None:
         ("-----BEGIN RSA PRIVATE KEY-----\nabc", "***"),
         ("eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.abc", "***"),
         ("/usr/bin:/bin", "/usr/bin:/bin"),
+        ("Uid=me;Pwd=pw;", "Uid=me;Pwd=***;"),
+        ("export GITHUB_TOKEN=t; exec app", "export GITHUB_TOKEN=***; exec app"),
+        ("MYSQL_ROOT_PASSWORD='two words' mysqld", "MYSQL_ROOT_PASSWORD=*** mysqld"),
+        ("curl -H 'Authorization: Bearer abc.def' host", "curl -H 'Authorization: ***' host"),
+        ("PWD=/app pass=3 key=2 keyboard=de", "PWD=/app pass=3 key=2 keyboard=de"),
     ],
 )
 def test_values_that_are_secrets_whatever_their_name(text: str, shown: str) -> None:
@@ -169,6 +174,8 @@ def test_commands() -> None:
     assert (
         hide_in_command("app --password pw --token=t -p 80 known1", ["known1", "80"]) == "app --password *** --token=*** -p 80 ***"
     )
+    assert hide_in_command("env MYSQL_ROOT_PASSWORD=pw DB_PASS=pw mysqld") == "env MYSQL_ROOT_PASSWORD=*** DB_PASS=*** mysqld"
+    assert hide_arguments(["sh", "-c", "export API_KEY=k; app"]) == ("sh", "-c", "export API_KEY=***; app")
 
 
 def test_the_environment() -> None:
