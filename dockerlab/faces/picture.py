@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Final
 
 from dockerlab.faces import container as containers
@@ -33,6 +33,7 @@ _SIZE_BAR: Final = 60  # pixels of the largest
 _LANES: Final = 4  # that are drawn beside each other
 _LIT: Final = 8  # stages for which the style knows what to light
 _SHOWN: Final = 8  # containers
+_UP: Final = ("running", "paused", "restarting")
 _WORDS: Final = 600  # of pairs of a row and a container that light each other
 _PLACE: Final = re.compile(r" \(lines? [\d, -]+\)$")
 _UNKNOWN: Final = "The engine does not say whether this instruction made a layer, or which."
@@ -125,8 +126,8 @@ class _Drawing:
         steps = [row.step for row in pipeline.rows if row.step]
         self._longest = max((step.seconds(self._moment) for step in steps), default=0.0)
         self._largest = max((row.size for row in pipeline.rows), default=0)
-        containers = pipeline.containers[:_SHOWN]
-        self._containers = containers if len(containers) * len(inside) <= _WORDS else ()
+        self._boxed = foremost(pipeline.containers, _SHOWN)
+        self._containers = self._boxed if len(self._boxed) * len(inside) <= _WORDS else ()
 
     @property
     def _has_build(self) -> bool:
@@ -302,7 +303,7 @@ class _Drawing:
         pipeline = self._pipeline
         if not pipeline.containers:
             yield f'<span class="muted">none. Start one: <code>%container run {markup.text(pipeline.name.partition(",")[0])}</code></span>'
-        for one in pipeline.containers[:_SHOWN]:
+        for one in self._boxed:
             yield self._box(one)
         if more := len(pipeline.containers) - _SHOWN:
             yield f'<span class="muted">and {more} more: <code>%container ps -a</code></span>' if more > 0 else ""
@@ -325,6 +326,12 @@ class _Drawing:
         if self._is_live:  # nothing is drawn anew only for a clock
             return "since " + time.strftime("%H:%M:%S", time.localtime(one.started))
         return f"up {seconds(self._pipeline.moment - one.started)}"
+
+
+def foremost(containers: Sequence[Running], most: int) -> tuple[Running, ...]:
+    """As many of them, in their order: none that runs gives way to one that has ended."""
+    up_first = sorted(range(len(containers)), key=lambda at: containers[at].facts.state not in _UP)
+    return tuple(containers[at] for at in sorted(up_first[:most]))
 
 
 def state_of(step: Step, build: Build) -> tuple[str, str]:

@@ -18,7 +18,7 @@ from dockerlab.faces import build as builds
 from dockerlab.faces import container as containers
 from dockerlab.faces import markup
 from dockerlab.faces.human import plain, seconds, shorten, size
-from dockerlab.faces.picture import picture, state_of
+from dockerlab.faces.picture import foremost, picture, state_of
 
 if TYPE_CHECKING:
     from dockerlab.pipelines.model import Band, Pipeline, Row
@@ -27,6 +27,7 @@ _WIDTH = 72
 _TIMED = ("done", "running", "failed")
 _PRINTED = 200  # lines of a step's output in its drawer
 _LAYERS = 12  # of a base image, in its drawer
+_CONTAINERS = 20  # in words
 
 
 def text(pipeline: Pipeline) -> str:
@@ -38,7 +39,7 @@ def text(pipeline: Pipeline) -> str:
         for band, row in _lines(pipeline)
     ]
     head = f"pipeline of {pipeline.name}"
-    boxes = [containers.text(one.facts) for one in pipeline.containers]
+    boxes = _boxes(pipeline, [containers.text(one.facts) for one in foremost(pipeline.containers, _CONTAINERS)])
     return "\n".join(line.rstrip() for line in [head, *markup.columns(rows, gap=2).splitlines(), *boxes])
 
 
@@ -54,9 +55,9 @@ def table(pipeline: Pipeline) -> str:
         rows.append((str(row.line or ""), shorten(plain(row.text), _WIDTH), state, took, _makes(pipeline, band, row), made))
     boxes = [
         f"container {one.facts.engine_name}: {one.facts.word}" + "".join(f"   {port.shown}" for port in one.facts.ports)
-        for one in pipeline.containers
+        for one in foremost(pipeline.containers, _CONTAINERS)
     ]
-    lines = ["   ".join([pipeline.name, *facts(pipeline)]), *markup.columns(rows, gap=2).splitlines(), *boxes]
+    lines = ["   ".join([pipeline.name, *facts(pipeline)]), *markup.columns(rows, gap=2).splitlines(), *_boxes(pipeline, boxes)]
     return "\n".join([*lines, *(said for said in (pipeline.note, pipeline.alert) if said)])
 
 
@@ -122,6 +123,12 @@ def _written(pipeline: Pipeline, row: Row) -> str:
     """The instruction as it stands in the Dockerfile, all its lines."""
     nodes = pipeline.build.dockerfile.nodes if pipeline.build else ()
     return next((plain(node.text) for node in nodes if row.line and node.line == row.line), plain(row.text))
+
+
+def _boxes(pipeline: Pipeline, said: list[str]) -> list[str]:
+    """With how many containers there are beside."""
+    more = len(pipeline.containers) - len(said)
+    return [*said, *([f"and {more:,} more"] if more else [])]
 
 
 def _lines(pipeline: Pipeline) -> Iterator[tuple[Band, Row | None]]:

@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Any, Final
 from dockerlab import images
 from dockerlab.client import Client, connect, engine_errors
 from dockerlab.containers import get
+from dockerlab.containers.container import of
 from dockerlab.containers.facts import epoch
+from dockerlab.containers.panel import RUNNING
 from dockerlab.errors import InvalidReference, NotFound
 from dockerlab.image.accounting import Line, account, lines
 from dockerlab.images import Image
@@ -25,7 +27,7 @@ from dockerlab.pipelines.model import ImageFacts, Pipeline, Running
 if TYPE_CHECKING:
     from dockerlab.builds.record import Build
 
-MOST_CONTAINERS: Final = 20  # that are looked at each
+MOST_CONTAINERS: Final = 20  # that are looked at each; of others the list tells all but when they were started
 _MOST_STEPS: Final = 24  # images in between that are asked for how many layers they have
 _AT_ONCE: Final = 8  # connections
 
@@ -55,8 +57,12 @@ def running(image_id: str, client: Client) -> tuple[Running, ...]:
         listed = client.api.containers(all=True)
     own = [attrs for attrs in listed if _same(str(attrs.get("ImageID") or ""), image_id)]
     own.sort(key=lambda attrs: epoch(attrs.get("Created")) or 0.0, reverse=True)
+    up_first = sorted(own, key=lambda attrs: str(attrs.get("State")) not in RUNNING)
+    wanted = {str(attrs["Id"]) for attrs in up_first[:MOST_CONTAINERS]}
 
     def looked(attrs: dict[str, Any]) -> Running | None:
+        if str(attrs["Id"]) not in wanted:
+            return Running(of(attrs, client).facts)
         try:
             container = get(str(attrs["Id"]), client=client)
         except NotFound:
@@ -67,7 +73,7 @@ def running(image_id: str, client: Client) -> tuple[Running, ...]:
     if not own:
         return ()
     with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="dockerlab-containers") as pool:
-        return tuple(one for one in pool.map(looked, own[:MOST_CONTAINERS]) if one is not None)
+        return tuple(one for one in pool.map(looked, own) if one is not None)
 
 
 def _same(one: str, other: str) -> bool:

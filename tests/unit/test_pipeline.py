@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 
 from dockerlab.builds.record import Build, Trace
+from dockerlab.containers.container import of
 from dockerlab.dockerfile import parse, stages
 from dockerlab.faces.container import Facts, PortLink
 from dockerlab.faces.markup import END_VOLATILE, VOLATILE
 from dockerlab.image.accounting import Line
+from dockerlab.pipelines import asking
 from dockerlab.pipelines.changes import change
 from dockerlab.pipelines.joining import UNFIT, UNKNOWN, Told, historical, joined
 from dockerlab.pipelines.model import ImageFacts, Pipeline, Running
@@ -326,6 +329,36 @@ def test_many_containers_are_counted() -> None:
     html = whole().with_containers(tuple(Running(one) for one in facts), 100.0)._repr_html_()
     assert html.count('class="box"') == 8
     assert "and 22 more" in html
+
+
+def test_a_container_that_runs_gives_way_to_none_that_has_ended() -> None:
+    facts = [Facts(f"{number:064}", f"once{number}", f"once{number}", "app", "x", "exited", 0) for number in range(30)]
+    found = whole().with_containers((*map(Running, facts), Running(replace(facts[0], engine_name="web", state="running"))), 100.0)
+    html = found._repr_html_()
+    assert html.count('class="box"') == 8
+    assert html.index("<b>once6</b>") < html.index("<b>web</b>")
+    assert str(found).splitlines()[-2:] == ["container web: running", "and 11 more"]
+    assert repr(found).splitlines()[-1] == "and 11 more"
+
+
+def test_containers_that_are_not_looked_at_each_are_there_as_they_are_listed(monkeypatch: pytest.MonkeyPatch) -> None:
+    listed = [
+        {"Id": f"{number:064}", "Names": [f"/c{number}"], "Image": "app", "ImageID": "sha256:f", "Created": number,
+         "State": "running" if number == 0 else "exited", "Status": "Up" if number == 0 else "Exited (0) 1 minute ago"}
+        for number in range(1000)
+    ]  # fmt: skip
+    client = SimpleNamespace(api=SimpleNamespace(containers=lambda all: listed), containers=None, endpoint=None)
+    asked: list[str] = []
+
+    def get(name: str, client: object) -> object:
+        asked.append(name)
+        return of({"Id": name, "Name": f"/c{int(name)}", "State": {"Status": "exited"}}, client)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(asking, "get", get)
+    found = asking.running("sha256:f", client)  # type: ignore[arg-type]
+    assert [one.facts.engine_name for one in found] == [f"c{number}" for number in range(999, -1, -1)]
+    assert len(asked) == 20
+    assert f"{0:064}" in asked
 
 
 def test_there_are_as_many_cells_as_columns() -> None:
