@@ -21,7 +21,7 @@ from http import HTTPStatus
 from typing import Any, Final, Protocol
 
 from dockerlab import embedded
-from dockerlab.builds import buildkit, caching, classic, linting, solving
+from dockerlab.builds import buildkit, caching, classic, linting, rows, solving
 from dockerlab.builds.bases import Bases
 from dockerlab.builds.caching import CacheTo
 from dockerlab.builds.context import DOCKERFILE, Context
@@ -122,6 +122,7 @@ class _Way:
     """How a build is sent. request: of `POST /build`, besides its parameters. solve: what is done in its place; takes a tick.
 
     failed: what went wrong on our side, to be raised first. problems: with credentials. mask: hides the secrets that were handed out.
+    plan: of the stages, as far as our parser understands them.
     """
 
     builder: str
@@ -134,6 +135,7 @@ class _Way:
     problems: Callable[[], tuple[str, ...]] = tuple
     mask: Mask = field(default_factory=Mask)
     solve: Callable[[float], Iterator[dict[str, Any] | None]] | None = None
+    plan: Plan | None = None
 
 
 def run(client: Client, asked: Asked, progress: Callable[[Build], object], *, remember: bool = True) -> Build:
@@ -180,7 +182,8 @@ def _way(client: Client, asked: Asked, bases: Bases) -> Iterator[_Way]:
             }
             if asked.output.parameter:
                 parameters["outputs"] = asked.output.parameter
-            adapter = buildkit.Adapter(asked.dockerfile, _plan(asked, bases))
+            plan = _plan(asked, bases)
+            adapter = buildkit.Adapter(asked.dockerfile, plan)
             way = _Way(
                 BUILDKIT,
                 _HAS,
@@ -200,6 +203,7 @@ def _way(client: Client, asked: Asked, bases: Bases) -> Iterator[_Way]:
                 lambda: credentials.problems,
                 mask,
                 _solve(client, asked, session, stack),
+                plan,
             )
         yield way
 
@@ -247,7 +251,8 @@ def _classic(client: Client, asked: Asked, bases: Bases, reason: str) -> _Way:
     found = [*asked.context.found()]
     tally.told(found)
     request = {"headers": headers, "data": asked.context.tar(asked.text, tally)}
-    return _Way(CLASSIC, reason, classic.Adapter(asked.dockerfile, _plan(asked, bases)), {}, request, tally)
+    plan = _plan(asked, bases)
+    return _Way(CLASSIC, reason, classic.Adapter(asked.dockerfile, plan), {}, request, tally, plan=plan)
 
 
 def _check_classic(asked: Asked, reason: str) -> None:
@@ -282,7 +287,8 @@ def _plan(asked: Asked, bases: Bases) -> Plan | None:
 
 def _driven(client: Client, asked: Asked, way: _Way, progress: Callable[[Build], object], remembering: Remembering | None) -> Build:
     adapter = way.adapter
-    trace = Trace(asked.dockerfile, asked.tags, way.builder, way.reason, time.time(), asked.target)
+    named = rows.bases(way.plan)
+    trace = Trace(asked.dockerfile, asked.tags, way.builder, way.reason, time.time(), asked.target, named)
 
     def apply(events: Iterable[Event]) -> None:
         for event in way.mask.events(events):

@@ -129,7 +129,7 @@ class Graph(Drawn):
 
 def graph(build: Build, dockerfile: Dockerfile) -> Graph:
     """The graph of a build of that Dockerfile."""
-    shape = Shape(dockerfile)
+    shape = Shape(dockerfile, build.bases)
     is_over = build.outcome != "running"
     found = _vertices(build, shape)
     if build.outcome == "done":

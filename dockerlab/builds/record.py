@@ -82,7 +82,7 @@ class Build(Shown):
     completed: seconds since the epoch. outcome: "running", "done", "failed" or "interrupted". image_id: of the result, else None.
     warnings: what the builder's linter says, and once it is over dockerlab's rules; and of a context that is too big. context: what was
     sent of it. dockerfile: what was built. target: the stage that was asked for, "" for the last. reasons: why each step that ran did so,
-    once the build is over.
+    once the build is over. bases: of stages, by their index, what FROM names once its ARGs are filled in, as far as that is known.
     """
 
     tags: tuple[str, ...]
@@ -99,6 +99,7 @@ class Build(Shown):
     dockerfile: Dockerfile = field(default=Dockerfile((), ()), repr=False)
     reasons: tuple[Reason, ...] = ()
     target: str = ""
+    bases: tuple[tuple[int, str], ...] = field(default=(), repr=False)
 
     @cached_property
     def pipeline(self) -> Pipeline:
@@ -182,7 +183,14 @@ class Trace:
     """Folds a build's events into its record. sent: to be set as the context travels. Not for several threads at once."""
 
     def __init__(
-        self, dockerfile: Dockerfile, tags: tuple[str, ...], builder: str, reason: str, started: float, target: str = ""
+        self,
+        dockerfile: Dockerfile,
+        tags: tuple[str, ...],
+        builder: str,
+        reason: str,
+        started: float,
+        target: str = "",
+        bases: tuple[tuple[int, str], ...] = (),
     ) -> None:
         self._dockerfile = dockerfile
         self._nodes = {str(i): node for i, node in enumerate(dockerfile.nodes)}
@@ -191,6 +199,7 @@ class Trace:
         self._lints: list[Lint] = []
         self.sent = Sent()
         self._tags, self._builder, self._reason, self._started, self._target = tags, builder, reason, started, target
+        self._bases = bases
 
     def apply(self, event: Event) -> None:
         if isinstance(event, Lint):
@@ -223,7 +232,7 @@ class Trace:
         completed = None if outcome == "running" else now
         what = (self._tags, steps, self._builder, self._reason)
         more = (self.lints, self.sent, self._dockerfile)
-        return Build(*what, self._started, now, completed, outcome, image_id, *more, target=self._target)
+        return Build(*what, self._started, now, completed, outcome, image_id, *more, target=self._target, bases=self._bases)
 
     def _add(self, vertex: Vertex) -> _Row:
         node = self._nodes.get(vertex.digest)

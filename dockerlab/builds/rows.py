@@ -73,6 +73,11 @@ def place(digest: str) -> tuple[int, int] | None:
     return int(parts[0]), int(parts[1])
 
 
+def bases(plan: Plan | None) -> tuple[tuple[int, str], ...]:
+    """Of each stage that is needed, by its index, what its FROM names, with the arguments of the build."""
+    return tuple((planned.stage.index, planned.base) for planned in plan.stages) if plan else ()
+
+
 def rows(dockerfile: Dockerfile, plan: Plan | None = None) -> tuple[StageRows, ...]:
     """By stage. plan: of the build; without it all stages are needed, and nothing is known of triggers."""
     nodes = dockerfile.nodes

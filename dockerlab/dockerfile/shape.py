@@ -5,21 +5,23 @@
     shape.sources(index)     the stages that an instruction takes files from: COPY --from, RUN --mount=from=
     shape.chain(target)      the stages that lie on each other in the target, the lowest first
 
-Pure. Names that are made of ARGs stay as they are; `planning` expands them.
+Pure. Names that are made of ARGs stay as they are, unless it is told what FROM names; `planning` expands them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from dockerlab.dockerfile.parser import Dockerfile, Node
 from dockerlab.dockerfile.stage import Stage, stages
 
 
 class Shape:
-    """What a Dockerfile says of who takes from whom. A stage is its index here, an instruction too."""
+    """What a Dockerfile says of who takes from whom. A stage is its index here, an instruction too. bases: of stages whose FROM is made of
+    ARGs, what it names, where that is known."""
 
-    def __init__(self, dockerfile: Dockerfile) -> None:
+    def __init__(self, dockerfile: Dockerfile, bases: Iterable[tuple[int, str]] = ()) -> None:
+        self._bases = dict(bases)
         self.nodes = dockerfile.nodes
         self.stages = stages(dockerfile)
         self.labels = [stage.name or f"stage-{stage.index}" for stage in self.stages]
@@ -27,7 +29,8 @@ class Shape:
 
     def base(self, stage: Stage) -> int | None:
         """The earlier stage that FROM names; of two of one name the later."""
-        return next((s.index for s in reversed(self.stages[: stage.index]) if s.name == stage.base.lower()), None)
+        name = self._bases.get(stage.index, stage.base).lower()
+        return next((s.index for s in reversed(self.stages[: stage.index]) if s.name == name), None)
 
     def sources(self, index: int) -> tuple[int, ...]:
         """The stages that an instruction takes files from."""

@@ -1,6 +1,6 @@
 """A build's record → the rows and bands of its pipeline, at any moment of the build. Pure; of the image nothing is known here.
 
-Stages are read as the Dockerfile has them (`dockerfile.shape`): the arguments of the build are not in the record.
+Stages are read as the Dockerfile has them (`dockerfile.shape`), and what FROM names as the build had it.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _TRIGGER = "ONBUILD "
 
 def recorded(build: Build) -> Pipeline:
     """The pipeline of a build; its image and containers are to be joined."""
-    shape = Shape(build.dockerfile)
+    shape = Shape(build.dockerfile, build.bases)
     by_line = {node.line: index for index, node in enumerate(build.dockerfile.nodes)}
     is_over = build.outcome != "running"
     rows = []

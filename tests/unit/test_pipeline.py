@@ -9,8 +9,10 @@ from types import SimpleNamespace
 import pytest
 
 from dockerlab.builds.record import Build, Trace
+from dockerlab.builds.rows import bases
 from dockerlab.containers.container import of
 from dockerlab.dockerfile import parse, stages
+from dockerlab.dockerfile.program import program
 from dockerlab.faces.container import Facts, PortLink
 from dockerlab.faces.markup import END_VOLATILE, VOLATILE
 from dockerlab.image.accounting import Line
@@ -101,6 +103,19 @@ def test_what_is_not_built_takes_nothing() -> None:
 def test_the_target_decides_what_is_in_the_image() -> None:
     parts = {band.name: band.part for band in record(STAGES, target="test").pipeline.bands}
     assert parts == {"": "around", "make": "image", "test": "image", "stage-2": "unused"}
+
+
+def test_a_stage_that_an_argument_names_is_in_the_image() -> None:
+    text = "ARG KIND=dev\nFROM busybox AS dev\nRUN one\nFROM busybox AS prod\nRUN two\nFROM ${KIND}\nRUN three\n"
+    named = bases(program(parse(text)).plan("", {"KIND": "prod"}))
+    build = replace(record(text), bases=named)
+    assert [(band.name, band.part) for band in build.pipeline.bands if band.name] == [
+        ("dev", "unused"), ("prod", "image"), ("stage-2", "image")
+    ]  # fmt: skip
+    lines = (Line("RUN two", 2), Line("RUN three", 3))
+    found = placed(joined(build.pipeline, told(*BASE, *lines, ids=3)))
+    assert found == {"FROM busybox AS prod": [0], "RUN two": [1], "RUN three": [2]}
+    assert build.graph.takes["stage-2"] == ("prod",)
 
 
 def test_rows_get_the_layers_of_their_lines() -> None:
