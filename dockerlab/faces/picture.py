@@ -239,7 +239,7 @@ class _Drawing:
         if self._pipeline.image is None:
             return f'<span class="muted">{row.adds}</span>'
         if row.adds == "base" and not row.layers:
-            return f'<span class="muted">{_nothing_below(row)}</span>'
+            return f'<span class="muted">{self._nothing_below(band, row)}</span>'
         if not row.layers:
             return f'<span class="muted">{row.adds}</span>'
         is_base = all(layer.is_base for layer in row.layers)
@@ -249,6 +249,13 @@ class _Drawing:
         said = f'<span class="muted">{count} base</span>' if is_base and row.adds == "base" else ""
         tip = f"{row.size:,} bytes" + "".join(f", layer {layer.diff_id[7:19]}" for layer in row.layers[:1] if layer.diff_id)
         return f'{bar}<span class="bytes">{markup.titled(size(row.size), tip)}</span>{said}'
+
+    def _nothing_below(self, band: Band, row: Row) -> str:
+        """Of a FROM without layers of its own: it names scratch, or the stage before it; else which are the base's is not certain."""
+        if band.base.lower() == "scratch":
+            return "scratch: no layer"
+        below = [other.name for other in self._pipeline.bands if other.part == "image" and other.index < band.index]
+        return f"the layers of the stage {markup.text(_plain(below[-1]))}" if below else row.adds
 
     # what leads from one to the other
 
@@ -361,11 +368,6 @@ def warning(lint: Lint) -> str:
     text = f"⚠ {_PLACE.sub('', lint.text)}"
     more = f" {markup.link(lint.url, 'why')}" if lint.url.startswith(("https://", "http://")) else ""
     return f'<span class="muted" title="{markup.text(" ".join(lint.detail))}">{markup.text(text)}</span>{more}'
-
-
-def _nothing_below(row: Row) -> str:
-    name = row.text.split()[-1] if row.text else ""
-    return "scratch: no layer" if "scratch" in row.text.lower().split() else f"the layers of the stage {markup.text(name)}"
 
 
 def _bar(width: str) -> str:

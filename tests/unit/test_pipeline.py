@@ -118,6 +118,17 @@ def test_a_stage_that_an_argument_names_is_in_the_image() -> None:
     assert build.graph.takes["stage-2"] == ("prod",)
 
 
+def test_a_from_that_names_a_stage_says_which() -> None:
+    text = "FROM busybox AS make\nRUN one\nFROM make AS final\nRUN two\n"
+    html = joined(record(text).pipeline, told(*BASE, Line("RUN one", 1), Line("RUN two", 2), ids=3))._repr_html_()
+    assert "the layers of the stage make" in html
+    assert "the layers of the stage final" not in html
+    lines = (Line("RUN x"), Line("WORKDIR /y"), Line("RUN one", 1))
+    uncertain = joined(record("FROM busybox\nRUN one\n").pipeline, told(*lines, ids=2))._repr_html_()
+    assert "the layers of the stage" not in uncertain
+    assert '<span class="muted">base</span>' in uncertain
+
+
 def test_rows_get_the_layers_of_their_lines() -> None:
     lines = (
         Line("EXPOSE 5000"),
