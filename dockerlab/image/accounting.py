@@ -30,6 +30,7 @@ _FOLDER: Final = 4096  # containerd counts what a layer takes on the disk: an em
 _MOST: Final = 1_000_000  # lines times layers; what is more is no image that anybody made
 _BUILDKIT: Final = "buildkit.dockerfile"
 _MISSING: Final = "<missing>"
+_MORE: Final = 64  # lines that no instruction accounts for
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +87,38 @@ def account(told: Sequence[Line], diff_ids: Sequence[str], known: Mapping[int, i
         if found := _account(told, diff_ids, known or {}, is_strict=is_strict):
             return found
     return None
+
+
+def followed(words: Sequence[str], told: Sequence[Line]) -> dict[int, int] | None:
+    """Which line each instruction of a Dockerfile left, both by their places. words: keywords of what is in the image, in order, without
+    FROM. None where the history does not follow them.
+
+    Each leaves one line, in order, the last one's at the end; except that an ONBUILD, or another that only configures, may leave none, and
+    `--label` may leave one more at the end. So it is the same for each that makes a layer, whichever of the others are.
+    """
+    start = max(0, len(told) - len(words) - _MORE)
+    # fits[i][j]: whether the first i words can stand on the lines before `start + j`.
+    fits = [[True] * (len(told) - start + 1)]
+    for word in words:
+        before, now = fits[-1], [word in CONFIG_ONLY and fits[-1][0]]
+        for j, line in enumerate(told[start:]):
+            is_match = line.keyword == word and before[j]
+            now.append(is_match or (word in CONFIG_ONLY and before[j + 1]) or (line.keyword == "LABEL" and now[j]))
+        fits.append(now)
+    i, j = len(words), len(told) - start
+    if not fits[i][j]:
+        return None
+    found: dict[int, int] = {}
+    while i:
+        word = words[i - 1]
+        if j and told[start + j - 1].keyword == word and fits[i - 1][j - 1]:
+            i, j = i - 1, j - 1
+            found[i] = start + j
+        elif word in CONFIG_ONLY and fits[i - 1][j]:
+            i -= 1
+        else:
+            j -= 1
+    return found
 
 
 def _account(told: Sequence[Line], diff_ids: Sequence[str], known: Mapping[int, int], *, is_strict: bool) -> Account | None:

@@ -11,6 +11,7 @@ from dockerlab.errors import UsageError
 from dockerlab.faces import explorer as faces
 from dockerlab.faces.shown import Shown
 from dockerlab.image import Layer
+from dockerlab.image.accounting import Line, followed
 from dockerlab.image.archive import Described
 from dockerlab.image.comparison import Comparison
 from dockerlab.image.files import CHANGES, Change, Contents, File
@@ -189,17 +190,12 @@ class Exploration(Shown):
 
 
 def _written(exploration: Exploration, build: Build) -> dict[int, int]:
-    """From the last layer on: the step of the same text, above the one that was found before."""
-    steps = [step for step in build.steps if step.effect == "layer"]
-    found: dict[int, int] = {}
-    for layer in reversed(exploration.layers):
-        text = layer.instruction
-        place = next((at for at in range(len(steps) - 1, -1, -1) if " ".join(steps[at].text.split()) == text), None)
-        if place is not None:
-            line = steps[place].line
-            found |= {layer.index: line} if line else {}
-            del steps[place:]
-    return found
+    """Of each layer, by its index, the line of the Dockerfile that made it; none of the base image's, of which it tells nothing."""
+    rows = [row for row in build.pipeline.chain if row.adds != "base"]
+    found = followed([row.keyword for row in rows], [Line(line.instruction, line.size) for line in exploration.lines])
+    layers = [place for place, line in enumerate(exploration.lines) if not line.empty]
+    by_place = {place: rows[at].line for at, place in (found or {}).items()}
+    return {index: line for index, place in enumerate(layers) if (line := by_place.get(place))}
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -3,9 +3,8 @@
     joined(pipeline, lines, diff_ids, image)         the record of the build is known: its rows get their layers
     historical(name, lines, diff_ids, image, base)   only the history is known: its lines are the rows
 
-Each instruction leaves one line, in order, the last instruction's at the end; except that an ONBUILD, or another instruction that only
-configures, may leave none, and `--label` may leave one more at the end. So the two are read together from the end, by keyword. What lies
-below the first instruction's line is the base image's. Where they part, the layers belong to nobody: the build may have squashed them.
+The two are read together from the end, by keyword (`accounting.followed`). What lies below the first instruction's line is the base
+image's. Where they part, the layers belong to nobody: the build may have squashed them.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from dockerlab.image.accounting import Account, Line, account
+from dockerlab.image.accounting import Account, Line, account, followed
 from dockerlab.image.layer import CONFIG_ONLY, chain_ids
 from dockerlab.pipelines.changes import change
 from dockerlab.pipelines.model import Band, ImageFacts, MadeLayer, Pipeline, Row
@@ -23,7 +22,6 @@ UNKNOWN: Final = "Which instruction made which layer is not known: the image's h
 UNFIT: Final = "Which instruction made which layer is not known: the image's history does not fit its layers."
 UNWRITTEN: Final = "There is no Dockerfile: the instructions are those of the image's history."
 _BASE, _OWN = 0, 1
-_MORE: Final = 64  # lines that no row accounts for
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +43,7 @@ class Told:
 
 def joined(pipeline: Pipeline, told: Told) -> Pipeline:
     """The pipeline of a build, with its image's layers."""
-    chain = [row for band in pipeline.bands if band.part == "image" for row in pipeline.rows if row.band == band.index]
+    chain = pipeline.chain
     matched = aligned([row for row in chain if row.adds != "base"], told.lines)
     if matched is None:
         return _unknown(pipeline, told, UNKNOWN)
@@ -71,40 +69,9 @@ def joined(pipeline: Pipeline, told: Told) -> Pipeline:
 
 
 def aligned(rows: Sequence[Row], lines: Sequence[Line]) -> dict[str, int] | None:
-    """Rows of the image, without FROM, in order → the index of each one's line. None where they do not follow each other.
-
-    Only a row that configures may be without a line, and only a LABEL without a row: so it is the same for each row that makes a layer,
-    whichever of the others are.
-    """
-    words = [_keyword(row) for row in rows]
-    start = max(0, len(lines) - len(rows) - _MORE)
-    # fits[i][j]: whether the first i rows can stand on the lines before `start + j`.
-    fits = [[True] * (len(lines) - start + 1)]
-    for word in words:
-        before, now = fits[-1], [word in CONFIG_ONLY and fits[-1][0]]
-        for j, line in enumerate(lines[start:]):
-            is_match = line.keyword == word and before[j]
-            now.append(is_match or (word in CONFIG_ONLY and before[j + 1]) or (line.keyword == "LABEL" and now[j]))
-        fits.append(now)
-    i, j = len(rows), len(lines) - start
-    if not fits[i][j]:
-        return None
-    found: dict[str, int] = {}
-    while i:
-        word = words[i - 1]
-        if j and lines[start + j - 1].keyword == word and fits[i - 1][j - 1]:
-            i, j = i - 1, j - 1
-            found[rows[i].key] = start + j
-        elif word in CONFIG_ONLY and fits[i - 1][j]:
-            i -= 1
-        else:
-            j -= 1
-    return found
-
-
-def _keyword(row: Row) -> str:
-    text = row.text.removeprefix("ONBUILD ") if row.is_trigger else row.text
-    return text.partition(" ")[0].upper()
+    """Rows of the image, without FROM, in order → the index of each one's line. None where they do not follow each other."""
+    found = followed([row.keyword for row in rows], lines)
+    return None if found is None else {rows[place].key: line for place, line in found.items()}
 
 
 def _with_layer(row: Row, made: tuple[bool | None, MadeLayer | None]) -> Row:

@@ -81,6 +81,12 @@ class Row:
     is_trigger: bool = False
 
     @property
+    def keyword(self) -> str:
+        """Of its instruction; of a trigger's own."""
+        text = self.text.removeprefix("ONBUILD ") if self.is_trigger else self.text
+        return text.partition(" ")[0].upper()
+
+    @property
     def size(self) -> int:
         """Bytes of its layers."""
         return sum(layer.size for layer in self.layers)
@@ -131,6 +137,11 @@ class Pipeline(Shown):
     def with_alert(self, alert: str) -> Pipeline:
         """The same, and what went wrong; "" for nothing."""
         return replace(self, alert=alert)
+
+    @property
+    def chain(self) -> tuple[Row, ...]:
+        """The rows of the stages that the image is made of, in order."""
+        return tuple(row for band in self.bands if band.part == "image" for row in self.rows if row.band == band.index)
 
     def has_head(self, band: Band) -> bool:
         """Whether a band is told from others: one of several stages, or what the builder does of its own."""

@@ -6,6 +6,8 @@ import re
 
 import pytest
 
+from dockerlab.builds.record import Trace
+from dockerlab.dockerfile import parse
 from dockerlab.errors import UsageError
 from dockerlab.faces.explorer_live import STYLE, LiveFace, path_of, token
 from dockerlab.faces.markup import END_VOLATILE, VOLATILE
@@ -14,6 +16,7 @@ from dockerlab.image.archive import Described
 from dockerlab.image.comparison import Comparison
 from dockerlab.image.files import Contents, File
 from dockerlab.images import Exploration, ImagesDiff
+from dockerlab.wire.trace import Vertex
 
 EVIL = "<script>alert(1)<b>"
 CONFIG = {"history": [{"created_by": f"RUN {EVIL}"}, {"created_by": "RUN two"}], "rootfs": {"diff_ids": ["sha256:1", "sha256:2"]}}
@@ -54,6 +57,18 @@ def test_hostile_names_are_shown_and_never_run(html: str) -> None:
     assert "&lt;script&gt;" in html
     assert "\x1b" not in html
     html.encode()
+
+
+def test_a_base_image_s_layer_is_no_line_of_the_dockerfile() -> None:
+    text = "FROM node AS make\nCOPY . .\nRUN make\nFROM base\nCOPY --from=make /out /srv\nRUN --network=none true\n"
+    trace = Trace(parse(text), ("app:1",), "buildkit", "", 0.0)
+    for index, node in enumerate(parse(text).nodes):
+        trace.apply(Vertex(str(index), node.text, started=0.0, completed=1.0))
+    made = ("COPY . . # buildkit", "COPY /out /srv # buildkit", "RUN /bin/sh -c true # buildkit")
+    ids = [f"sha256:{number}" for number in range(3)]
+    described = Described((), {"history": [{"created_by": line} for line in made], "rootfs": {"diff_ids": ids}}, ())
+    found = Exploration("app:1", described, layers(described.history, ids), (Contents(),) * 3)
+    assert found.called("app:1", trace.snapshot(1.0, "done")).written == {1: 5, 2: 6}
 
 
 def test_a_live_view_shows_what_is_open_and_no_name_is_markup() -> None:
