@@ -11,15 +11,15 @@ from __future__ import annotations
 
 import contextvars
 import http.client
-import json
 import threading
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from typing import Any, Final
 
 from dockerlab import hijacking
 from dockerlab.client import Client, engine_errors, gone, meaning
 from dockerlab.errors import DockerlabError
+from dockerlab.wire.objects import Objects
+from dockerlab.wire.protobuf import MalformedError
 
 _PIECE: Final = 65536
 _JOIN_SECONDS: Final = 5
@@ -96,21 +96,13 @@ class Following:
 
 def messages(put: Callable[[dict[str, Any]], object]) -> Callable[[bytes], None]:
     """A `take` that hands on JSON objects as they come. Docker ends each with a newline, Podman not all of them."""
-    rest = bytearray()
+    objects = Objects(_LONGEST)
 
     def take(data: bytes) -> None:
-        rest.extend(data)
-        if len(rest) > _LONGEST:
-            raise ValueError("a message without an end")
-        *lines, last = bytes(rest).split(b"\n")
-        rest[:] = last
-        found = [json.loads(line) for line in lines if line.strip()]
-        with suppress(ValueError):  # it is not whole yet
-            found.append(json.loads(last))
-            rest.clear()
-        for message in found:
-            if not isinstance(message, dict):
-                raise ValueError("a message of another kind")
-            put(message)
+        try:
+            for message in objects.feed(data):
+                put(message)
+        except MalformedError as error:
+            raise ValueError(error.message) from error
 
     return take

@@ -134,6 +134,10 @@ def test_messages_come_whole_however_they_are_cut() -> None:
     for byte in b'{"a": 1}\n\n{"b": {"c": 2}}\n{"d": 3}':
         take(bytes((byte,)))
     assert found == [{"a": 1}, {"b": {"c": 2}}, {"d": 3}]
+    found.clear()
+    take(b'{"a": 1}{"b": 2} {"c"')
+    take(b": 3}\n")
+    assert found == [{"a": 1}, {"b": 2}, {"c": 3}]
     for wrong in (b"nonsense\n", b"[1]\n", b"x" * ((1 << 20) + 1)):
         with pytest.raises(ValueError, match=r"."):
             messages(found.append)(wrong)
