@@ -6,6 +6,7 @@ from argparse import Namespace
 from typing import TYPE_CHECKING
 
 from dockerlab import images, standins
+from dockerlab.errors import UsageError
 from dockerlab.image.files import CHANGES
 from dockerlab.notebook.arguments import HelpShown, Parser, parse_verb
 from dockerlab.notebook.expand import words
@@ -104,11 +105,13 @@ def _answer(session: Session, verb: str, arguments: Namespace) -> Shown | None:
 
 
 def _explore(session: Session, asked: Namespace) -> Shown | None:
+    if asked.live and asked.depth is not None:
+        raise UsageError("--depth has no use for --live", hint="Directories unfold there with a click.")
     explored = images.explore(asked.image, image=asked.within, client=_client(session, asked.image))
     if asked.live and session.is_in_page:
         from dockerlab.notebook.live_explorer import LiveExplorer
 
-        LiveExplorer(session, explored)
+        LiveExplorer(session, explored, layer=asked.layer, changed=asked.changed, find=asked.find)
         return None
     if asked.layer is None and not asked.changed and asked.find is None and asked.depth is None:
         return explored

@@ -15,6 +15,8 @@ from dockerlab.image.files import CHANGES
 from dockerlab.notebook.view import LiveView
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from dockerlab.image.files import Change
     from dockerlab.image.tree import Node
     from dockerlab.images.explored import Exploration, LayerTree
@@ -26,14 +28,29 @@ _FOUND: Final = 300
 
 
 class LiveExplorer:
-    """Shows it in the cell that runs."""
+    """Shows it in the cell that runs. layer, changed, find: what it begins with, as of `Exploration.view`; without them, with what the last
+    layer changed.
 
-    def __init__(self, session: Session, exploration: Exploration) -> None:
+    Raises UsageError for a layer that is not there.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        exploration: Exploration,
+        *,
+        layer: int | None = None,
+        changed: Sequence[Change] = (),
+        find: str | None = None,
+    ) -> None:
+        if layer is not None or changed:
+            exploration.view(layer, changed)
         self._changing = threading.Lock()
         self._trees: dict[int | None, LayerTree] = {}
         self._exploration = exploration
-        last = len(exploration.contents) - 1
-        self._face = self._made(LiveFace(exploration, self._tree(last if last >= 0 else None), last if last >= 0 else None))
+        number = layer or (None if find else len(exploration.contents) or None)
+        begun = None if number is None else number - 1
+        self._face = self._made(LiveFace(exploration, self._tree(begun), begun, frozenset(changed), find or ""))
         actions = {"layer": self._choose, "kind": self._filter, "find": self._search, "open": self._open}
         self._view = LiveView(session, self._face, actions=actions)
 

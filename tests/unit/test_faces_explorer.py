@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -16,6 +18,7 @@ from dockerlab.image.archive import Described
 from dockerlab.image.comparison import Comparison
 from dockerlab.image.files import Contents, File
 from dockerlab.images import Exploration, ImagesDiff
+from dockerlab.notebook.live_explorer import LiveExplorer
 from dockerlab.wire.trace import Vertex
 
 EVIL = "<script>alert(1)<b>"
@@ -69,6 +72,18 @@ def test_a_base_image_s_layer_is_no_line_of_the_dockerfile() -> None:
     described = Described((), {"history": [{"created_by": line} for line in made], "rootfs": {"diff_ids": ids}}, ())
     found = Exploration("app:1", described, layers(described.history, ids), (Contents(),) * 3)
     assert found.called("app:1", trace.snapshot(1.0, "done")).written == {1: 5, 2: 6}
+
+
+def test_a_live_view_begins_with_what_is_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
+    def begun(**asked: Any) -> tuple[int | None, frozenset[str], str]:
+        face = LiveExplorer(SimpleNamespace(is_in_page=False), SMALL, **asked)._face  # type: ignore[arg-type]
+        return face.layer, face.kinds, face.find
+
+    assert begun() == (1, frozenset(), "")
+    assert begun(layer=1, changed=["removed"]) == (0, frozenset(["removed"]), "")
+    assert begun(find="other") == (None, frozenset(), "other")
+    with pytest.raises(UsageError, match="has no layer 3"):
+        begun(layer=3)
 
 
 def test_a_live_view_shows_what_is_open_and_no_name_is_markup() -> None:
