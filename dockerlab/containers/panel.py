@@ -12,7 +12,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
-from dockerlab.client import Client, connect
+import requests
+
+from dockerlab.client import Client, connect, engine_errors
 from dockerlab.containers import hiding, processes
 from dockerlab.containers.container import Container, Which, acting, get
 from dockerlab.containers.execution import logs
@@ -21,7 +23,7 @@ from dockerlab.containers.observation import diff
 from dockerlab.containers.processes import Process
 from dockerlab.containers.sampling import Counter, Limits, Sample, limits_of, rates, sampled
 from dockerlab.containers.values import Change
-from dockerlab.errors import Conflict, EngineError, NotFound
+from dockerlab.errors import Conflict, EngineError, EngineGone, NotFound
 from dockerlab.faces import panel as faces
 from dockerlab.faces.ansi import lines_of
 from dockerlab.faces.container import Facts
@@ -106,8 +108,9 @@ def show(container: Which, *, client: Client | None = None) -> Panel:
     """All of a container on one page, as it is now. It takes a second or two. Raises NotFound."""
     client = client or connect()
     found = get(container, client=client)
-    panel = of(found, client.info())
-    panel = replace(panel, log=tail(found))
+    with engine_errors("ask the engine what it can do"):
+        info = client.info()
+    panel = replace(of(found, info), log=tail(found))
     if panel.is_running:
         panel = replace(panel, samples=_two_samples(found))
         panel = with_processes(panel, found, is_podman=processes.is_podman(client))
@@ -156,6 +159,8 @@ def with_processes(panel: Panel, container: Container, *, is_podman: bool) -> Pa
         return replace(panel, processes=())
     except EngineError as error:
         return replace(panel, processes=None, processes_said=error.message)
+    except EngineGone as error:
+        return replace(panel, processes=None, processes_said=_too_slow(error))
     return replace(panel, processes=found, processes_said="")
 
 
@@ -167,6 +172,15 @@ def with_changes(panel: Panel, container: Container) -> Panel:
         return panel  # the last that was known
     except EngineError as error:
         return replace(panel, changes=None, changes_said=error.message)
+    except EngineGone as error:
+        return replace(panel, changes=None, changes_said=_too_slow(error))
+
+
+def _too_slow(error: EngineGone) -> str:
+    """What is said where an engine takes too long for one question: it may answer others. Raises the error where it is gone."""
+    if not isinstance(error.__cause__, requests.exceptions.Timeout):
+        raise error
+    return "The engine takes too long to list them."
 
 
 def tail(container: Container, lines: int = TAIL) -> tuple[str, ...]:

@@ -146,6 +146,7 @@ class Watch:
                     failures += 1
                     self._set(note=f"The engine does not answer ({error}). It is asked again every few seconds.")
                     self._publish()
+                    self._rest(time.monotonic())
                     self._is_closing.wait(pause)
                 except DockerlabError as error:
                     self._set(note=f"{error} What is shown is no longer followed.")
@@ -202,7 +203,7 @@ class Watch:
         now = time.monotonic()
         for name in [name for name, due in self._due.items() if due <= now]:
             if self._due.pop(name, None) is None:
-                continue  # one before it has seen to it
+                continue  # done along with another
             match name:
                 case "look":
                     self._look()

@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import json
+import threading
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import requests
 
+from dockerlab.client import engine_errors
+from dockerlab.containers import panel, processes
 from dockerlab.containers.hiding import hide, hide_arguments, hide_in, hide_in_command, is_secret
-from dockerlab.containers.panel import variables
+from dockerlab.containers.panel import Panel, variables
 from dockerlab.containers.processes import Process, tree
 from dockerlab.containers.sampling import Limits, Sample, limits_of, rates, sampled
+from dockerlab.containers.watching import Watch
+from dockerlab.errors import EngineGone
+from dockerlab.faces.container import Facts
 
 CASES = Path(__file__).parents[1] / "cases" / "usage"
 SOURCES = sorted(path.stem for path in CASES.glob("*.json"))
@@ -176,6 +184,38 @@ def test_commands() -> None:
     )
     assert hide_in_command("env MYSQL_ROOT_PASSWORD=pw DB_PASS=pw mysqld") == "env MYSQL_ROOT_PASSWORD=*** DB_PASS=*** mysqld"
     assert hide_arguments(["sh", "-c", "export API_KEY=k; app"]) == ("sh", "-c", "export API_KEY=***; app")
+
+
+def test_an_engine_that_is_slow_at_one_question_is_not_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+    def slow(*_: object, **__: object) -> None:
+        with engine_errors("ask"):
+            raise requests.exceptions.ReadTimeout
+
+    def gone(*_: object, **__: object) -> None:
+        with engine_errors("ask"):
+            raise requests.exceptions.ConnectionError
+
+    container: Any = SimpleNamespace(client=SimpleNamespace(info=gone), attrs={})
+    before = Panel(Facts("c" * 64, "web", "web", "app", "x", "running"), 1.0)
+    monkeypatch.setattr(panel, "diff", slow)
+    monkeypatch.setattr(processes, "read", slow)
+    monkeypatch.setattr(panel, "get", lambda *_, **__: container)
+    after = panel.with_changes(panel.with_processes(before, container, is_podman=False), container)
+    assert (after.processes, after.changes) == (None, None)
+    assert after.processes_said == after.changes_said == "The engine takes too long to list them."
+    monkeypatch.setattr(panel, "diff", gone)
+    with pytest.raises(EngineGone):
+        panel.with_changes(before, container)
+    with pytest.raises(EngineGone, match="cannot ask the engine what it can do"):
+        panel.show("web", client=container.client)
+
+
+def test_what_was_done_along_with_another_is_not_done_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    watch = object.__new__(Watch)
+    watch._due, watch._is_closing = {"look": 0.0, "show": 0.0}, threading.Event()
+    monkeypatch.setattr(watch, "_look", lambda: watch._due.pop("show"))  # a new state is shown at once
+    watch._do_what_is_due()
+    assert watch._due == {}
 
 
 def test_the_environment() -> None:
