@@ -15,8 +15,8 @@ from urllib.parse import urlsplit
 
 import requests
 
+from dockerlab import hijacking
 from dockerlab.client import Client, engine_errors
-from dockerlab.hijacking import opened
 
 AT_ONCE: Final = 6  # connections
 _NOT_FOUND: Final = 404
@@ -46,9 +46,10 @@ def answers(client: Client, questions: Sequence[tuple[str, ...]], doing: str, at
         with engine_errors(doing):
             yield from pool.map(ask, questions)
     finally:
-        pool.shutdown(cancel_futures=True)
+        # Where it was interrupted, nobody waits for what an engine has not said yet.
         for connection in connections:
-            connection.close()
+            connection.end()
+        pool.shutdown(cancel_futures=True)
 
 
 class _Connection:
@@ -58,6 +59,7 @@ class _Connection:
         self._client = client
         self._api: Any = client.api  # its addresses and its errors are not public
         self._connection: Any = None
+        self._is_over = False
 
     def ask(self, path: str, *parts: str) -> Any:
         url = self._api._url(path, *parts)
@@ -66,7 +68,7 @@ class _Connection:
             answer, body = self._exchange(url)
         except (OSError, http.client.HTTPException) as error:
             self.close()
-            if is_new:
+            if is_new or self._is_over:
                 raise ConnectionError(str(error)) from error
             return self.ask(path, *parts)
         if answer.status == _NOT_FOUND:
@@ -83,7 +85,10 @@ class _Connection:
 
     def _exchange(self, url: str) -> tuple[Any, bytes]:
         if self._connection is None:
-            self._connection = opened(self._client)
+            self._connection = hijacking.opened(self._client)
+            if self._is_over:
+                self.close()
+                raise ConnectionAbortedError("it was ended")
             self._connection.sock.settimeout(self._api.timeout)
         split = urlsplit(url)
         self._connection.request("GET", split.path + (f"?{split.query}" if split.query else ""), preload_content=False)
@@ -98,3 +103,9 @@ class _Connection:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
+
+    def end(self) -> None:
+        """Its end for good, from any thread: whoever waits for an answer is woken."""
+        self._is_over = True
+        if (connection := self._connection) is not None:
+            hijacking.end(connection)

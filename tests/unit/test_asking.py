@@ -8,11 +8,12 @@ import socketserver
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Generator, Iterator
 from contextlib import closing
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -35,6 +36,9 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         name = self.path.split("/")[-2] if "/images/" in self.path else "ping"
+        if name == "slow":
+            self.server.asked.set()
+            self.server.answers.wait(20)
         if self.server.is_silent and name != "ping":
             self.close_connection = True
             return
@@ -58,11 +62,13 @@ def server() -> Iterator[Any]:
         daemon_threads = True
         opened = 0
         ends = is_silent = False
+        asked, answers = threading.Event(), threading.Event()
 
     with tempfile.TemporaryDirectory() as folder, Server(str(Path(folder, "s")), Handler) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         yield server
+        server.answers.set()
         server.shutdown()
         thread.join()
 
@@ -102,4 +108,16 @@ def test_an_engine_that_fails_or_says_nothing_is_one_of_our_errors(server: Any, 
     server.is_silent = True
     with pytest.raises(EngineGone, match="cannot look at the images"):
         ask(client, "a", "b")
+    assert not [thread.name for thread in threading.enumerate() if thread.name.startswith("dockerlab")]
+
+
+def test_an_interrupt_waits_for_no_answer(server: Any, client: Client) -> None:
+    questions = [("/images/{0}/json", name) for name in ("a", "slow", "b", "c")]
+    found = cast(Generator[Any, None, None], answers(client, questions, "look at the images", at_once=2))
+    assert next(found)["Id"] == "a"
+    assert server.asked.wait(10)
+    began = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        found.throw(KeyboardInterrupt)
+    assert time.monotonic() - began < 10
     assert not [thread.name for thread in threading.enumerate() if thread.name.startswith("dockerlab")]
