@@ -149,7 +149,7 @@ class Watch:
                     self._rest(time.monotonic())
                     self._is_closing.wait(pause)
                 except DockerlabError as error:
-                    self._set(note=f"{error} What is shown is no longer followed.")
+                    self._set(note=f"{error}. What is shown is no longer followed.")
                     self._finish()
         finally:
             self._close_streams()

@@ -83,7 +83,7 @@ class Watching:
                     self._look()
                     said = self._follow(stream)
         except DockerlabError as error:
-            said = error.message
+            said = f"{error.message}."
         finally:
             if not self._is_closed.is_set():
                 self._ended(said)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from queue import SimpleQueue
 from types import SimpleNamespace
 
 import pytest
@@ -13,10 +14,11 @@ from dockerlab.builds.rows import bases
 from dockerlab.containers.container import of
 from dockerlab.dockerfile import parse, stages
 from dockerlab.dockerfile.program import program
+from dockerlab.errors import EngineGone
 from dockerlab.faces.container import Facts, PortLink
 from dockerlab.faces.markup import END_VOLATILE, VOLATILE
 from dockerlab.image.accounting import Line
-from dockerlab.pipelines import asking
+from dockerlab.pipelines import asking, watching
 from dockerlab.pipelines.changes import change
 from dockerlab.pipelines.joining import UNFIT, UNKNOWN, Told, historical, joined
 from dockerlab.pipelines.model import ImageFacts, Pipeline, Running
@@ -116,6 +118,16 @@ def test_a_stage_that_an_argument_names_is_in_the_image() -> None:
     found = placed(joined(build.pipeline, told(*BASE, *lines, ids=3)))
     assert found == {"FROM busybox AS prod": [0], "RUN two": [1], "RUN three": [2]}
     assert build.graph.takes["stage-2"] == ("prod",)
+
+
+def test_what_ended_the_watching_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    def gone(*_: object, **__: object) -> None:
+        raise EngineGone("cannot watch the engine's events: the engine's connection broke off")
+
+    monkeypatch.setattr(watching, "streaming", gone)
+    heard = SimpleQueue[str]()
+    watching.Watching(SimpleNamespace(), "sha256:f", lambda _: None, heard.put)  # type: ignore[arg-type]
+    assert heard.get(timeout=5).endswith("broke off.")
 
 
 def test_a_from_that_names_a_stage_says_which() -> None:
