@@ -15,6 +15,7 @@ from dockerlab.notebook.live import LiveDisplay
 if TYPE_CHECKING:
     from dockerlab.client import Client
     from dockerlab.faces.shown import Shown
+    from dockerlab.images import Exploration
     from dockerlab.notebook.session import Session
 
 
@@ -107,7 +108,7 @@ def _answer(session: Session, verb: str, arguments: Namespace) -> Shown | None:
 def _explore(session: Session, asked: Namespace) -> Shown | None:
     if asked.live and asked.depth is not None:
         raise UsageError("--depth has no use for --live", hint="Directories unfold there with a click.")
-    explored = images.explore(asked.image, image=asked.within, client=_client(session, asked.image))
+    explored = _explored(session, asked)
     if asked.live and session.is_in_page:
         from dockerlab.notebook.live_explorer import LiveExplorer
 
@@ -116,6 +117,15 @@ def _explore(session: Session, asked: Namespace) -> Shown | None:
     if asked.layer is None and not asked.changed and asked.find is None and asked.depth is None:
         return explored
     return explored.view(asked.layer, asked.changed, asked.find, asked.depth)
+
+
+def _explored(session: Session, asked: Namespace) -> Exploration:
+    """Of an image that a cell built, with the lines of its Dockerfile."""
+    if images.exploring.archive_path(asked.image) is not None:
+        return images.explore(asked.image, image=asked.within)
+    image = images.get(asked.image, client=session.client)
+    image.build = session.built.get(str(image.id))
+    return images.exploring.explored(image, session.client)
 
 
 def _client(session: Session, *sources: str) -> Client | None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from dockerlab import images
 from dockerlab.builds.record import Trace
 from dockerlab.dockerfile import parse
 from dockerlab.errors import UsageError
@@ -18,6 +19,7 @@ from dockerlab.image.archive import Described
 from dockerlab.image.comparison import Comparison
 from dockerlab.image.files import Contents, File
 from dockerlab.images import Exploration, ImagesDiff
+from dockerlab.notebook import image_magic
 from dockerlab.notebook.live_explorer import LiveExplorer
 from dockerlab.wire.trace import Vertex
 
@@ -72,6 +74,15 @@ def test_a_base_image_s_layer_is_no_line_of_the_dockerfile() -> None:
     described = Described((), {"history": [{"created_by": line} for line in made], "rootfs": {"diff_ids": ids}}, ())
     found = Exploration("app:1", described, layers(described.history, ids), (Contents(),) * 3)
     assert found.called("app:1", trace.snapshot(1.0, "done")).written == {1: 5, 2: 6}
+
+
+def test_the_magic_knows_the_build_of_a_cell(monkeypatch: pytest.MonkeyPatch) -> None:
+    record: Any = object()
+    image = SimpleNamespace(id="sha256:f", build=None)
+    session: Any = SimpleNamespace(built={"sha256:f": record}, client=None, namespace={}, is_in_page=False)
+    monkeypatch.setattr(images, "get", lambda name, *, client: image)
+    monkeypatch.setattr(images.exploring, "explored", lambda found, client: found.build)
+    assert image_magic.magic(session, "explore app") is record
 
 
 def test_a_live_view_begins_with_what_is_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
