@@ -301,10 +301,13 @@ def _lists(panel: Panel) -> str:
     elif panel.processes_said and panel.is_running:
         parts.append(_fold("processes", "unknown", f'<div class="muted">{markup.text(panel.processes_said)}</div>'))
     if panel.changes is not None:
+        # There may be tens of thousands, and this is drawn twice a second.
         rows = [
-            (f'<span class="{_MARKS[c.kind][0]}">{_MARKS[c.kind][1]} {c.kind}</span>', markup.code(c.path)) for c in panel.changes
+            (f'<span class="{_MARKS[c.kind][0]}">{_MARKS[c.kind][1]} {c.kind}</span>', markup.code(c.path))
+            for c in panel.changes[:_MOST]
         ]
-        parts.append(_fold("files that differ from the image", f"{len(rows):,}", _rows(("", "path"), rows)))
+        count = len(panel.changes)
+        parts.append(_fold("files that differ from the image", f"{count:,}", _rows(("", "path"), rows, count=count)))
     elif panel.changes_said:
         parts.append(_fold("files", "unknown", f'<div class="muted">{markup.text(panel.changes_said)}</div>'))
     if panel.environment:
@@ -326,8 +329,10 @@ def _fold(title: str, count: str, inside: str) -> str:
     )
 
 
-def _rows(columns: Sequence[str], rows: Sequence[Sequence[str]], wrap: Sequence[int] = (1,)) -> str:
+def _rows(columns: Sequence[str], rows: Sequence[Sequence[str]], wrap: Sequence[int] = (1,), count: int | None = None) -> str:
+    """count: how many there are, where not all are given."""
     shown, more = _some(rows)
+    more = more if count is None else count - len(shown)
     rest = f'<div class="muted">… {more:,} more</div>' if more else ""
     return (markup.table(columns, shown, wrap=wrap) if shown else '<div class="muted">none</div>') + rest
 
