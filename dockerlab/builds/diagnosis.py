@@ -97,7 +97,7 @@ def diagnose(
 ) -> BuildError | DockerfileError:
     """The error for what the engine said. exit_code: of the failing command, or None. paths: the files of the build context."""
     said = printable(_STEP_PREFIX.sub("", said.strip()))
-    step = build.failed_step
+    step = build.failed_step or _unreported(build, said)
     # Podman finds an unknown instruction only when it comes to it.
     if step is None or _UNKNOWN.search(said):
         return _before_any_step(said, dockerfile, build)
@@ -253,6 +253,12 @@ def _no_image(said: str, node: Node, dockerfile: Dockerfile, build: Build, step:
         hint = "No registry has an image of that name and tag, or it is private. Is it spelt right? `%image ls` shows what the engine has."
     column = _column(dockerfile, node, name)
     return _error(f"line {step.line}: there is no image '{name}'", node, column, dockerfile, build, step, evidence, hint)
+
+
+def _unreported(build: Build, said: str) -> Step | None:
+    """The one COPY or ADD that is not done, where a busy builder ends with words about files before it tells which step failed."""
+    left = [step for step in build.steps if step.keyword in ("COPY", "ADD") and step.line and step.state in ("waiting", "running")]
+    return left[0] if len(left) == 1 and (_LOOP.search(said) or _MISSING_FILE.search(said)) else None
 
 
 def _before_any_step(said: str, dockerfile: Dockerfile, build: Build) -> BuildError | DockerfileError:

@@ -89,7 +89,7 @@ def printed(panel: Any) -> list[str]:
 
 def until(page: Any, holds: Callable[[], object]) -> None:
     """Waits; the page goes on meanwhile."""
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 90
     while not holds():
         assert time.monotonic() < deadline
         page.wait_for_timeout(100)

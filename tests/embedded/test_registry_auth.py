@@ -147,7 +147,7 @@ class TestTokens:
         [
             ("file:///etc/passwd", "the registry's token server is not one: 'file:///etc/passwd'"),
             ("", "the registry's token server is not one: ''"),
-            ("http://me:x@127.0.0.1/", "the registry's token server is not one: 'http://me:x@127.0.0.1/'"),
+            ("http://me:x@127.0.0.1/", "the registry's token server is not one: 'http://me:***@127.0.0.1/'"),
         ],
     )
     def test_a_token_server_that_is_none(self, mine: Engine, registry: Fake, realm: str, text: str) -> None:

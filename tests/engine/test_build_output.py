@@ -176,7 +176,9 @@ def test_what_is_listed_is_results_and_no_steps(client: Client, tmp_path: Path) 
         result = builds.build(text, tag=name, client=client)  # of cached steps alone
         assert listed() == [(result.id, [name])]
         other = builds.build(text.replace("A=1", "A=2"), tag=name, client=client)
-        assert {(result.id, False), (other.id, True)} == {(id, bool(tags)) for id, tags in listed()}
+        # containerd's image store lets go of an image with its last name.
+        is_kept = "snapshotter" not in str(client.info()["DriverStatus"])
+        assert {*({(result.id, False)} if is_kept else ()), (other.id, True)} == {(id, bool(tags)) for id, tags in listed()}
     finally:
         for id, _ in listed():
             client.api.remove_image(id, force=True)

@@ -153,6 +153,9 @@ def test_a_context_that_is_fetched_by_ssh_without_an_agent_says_which_flag_is_mi
     if own_api != "contexts":
         pytest.skip("the engine has no named contexts")
     text = "FROM busybox\nCOPY --from=lib / /x/\n"
-    with pytest.raises(BuildError, match=r"without an agent: load git source git@127\.0\.0\.1:org/repo") as caught:
+    with pytest.raises(BuildError) as caught:
         dockerlab.build(text, client=client, label=LABEL, build_contexts={"lib": "git@127.0.0.1:org/repo"})
+    if "unknown scheme git" in str(caught.value.evidence):
+        pytest.skip("the engine has no git")
+    assert "without an agent: load git source git@127.0.0.1:org/repo" in str(caught.value)
     assert "`--ssh default`" in str(caught.value.hint)
