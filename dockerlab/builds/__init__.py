@@ -6,7 +6,7 @@
 - `driving`: which of them runs the build, and how; `solving`: by BuildKit's own API, for `contexts`, named, and `caching`
 - `record`: events → steps with state, time and log: the value that stays on the image, or on the error
 - `checking`, `hadolint`: what is to be said of a Dockerfile before it is built; `linting`: and beside its lines, once it is
-- `remembering`, `memory`: what is kept of a build for the next; `inputs`, `aligning`, `reasons`: why a step ran
+- `remembering`, `memory`: what is kept of a build for the next; `inputs`, `changes`, `aligning`, `reasons`: why a step ran
 - `diagnosis`: an engine's words → an error with line, caret and next step
 """
 

@@ -25,7 +25,8 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Any, Final
 
-from dockerlab.builds.inputs import ByContext, File, Files, Instruction, Stage
+from dockerlab.builds.changes import ByContext, File, Files
+from dockerlab.builds.inputs import Instruction, Stage
 from dockerlab.builds.reasons import Inputs
 
 VERSION: Final = 1

@@ -17,7 +17,8 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from dockerlab.builds.aligning import Aligned, align
-from dockerlab.builds.inputs import Changes, Instruction, Stage
+from dockerlab.builds.changes import Changes
+from dockerlab.builds.inputs import Instruction, Stage
 from dockerlab.faces.human import short_id, shorten
 
 FIRST: Final = "first"

@@ -26,7 +26,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from dockerlab.builds import wording
 from dockerlab.builds.bases import Bases
-from dockerlab.builds.inputs import ByContext, Changes, Digest, File, Files, Instruction, Stage, difference, salted, stages
+from dockerlab.builds.changes import ByContext, Changes, File, Files, difference
+from dockerlab.builds.inputs import Digest, Instruction, Stage, salted, stages
 from dockerlab.builds.memory import MOST_FILES, Memory, Past, Slots, folder
 from dockerlab.builds.reading import opened
 from dockerlab.builds.reasons import Inputs, Reason, reasons

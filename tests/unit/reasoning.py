@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
+from dockerlab.builds.changes import File, difference
 from dockerlab.builds.contexts import Contexts
-from dockerlab.builds.inputs import File, Stage, difference, salted, stages
+from dockerlab.builds.inputs import Stage, salted, stages
 from dockerlab.builds.reasons import Inputs, Reason, reasons
 from dockerlab.dockerfile import parse
 

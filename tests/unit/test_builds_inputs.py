@@ -7,7 +7,8 @@ import tracemalloc
 
 import pytest
 
-from dockerlab.builds.inputs import MANY, Changes, File, Stage, difference, salted, stages, without_secrets
+from dockerlab.builds.changes import Changes, File, difference
+from dockerlab.builds.inputs import MANY, Stage, salted, stages, without_secrets
 from dockerlab.dockerfile import parse
 from tests.unit.reasoning import FILE, Made, explained
 

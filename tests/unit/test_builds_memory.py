@@ -17,9 +17,10 @@ import pytest
 
 from dockerlab.builds import memory, remembering
 from dockerlab.builds.bases import Bases
+from dockerlab.builds.changes import File
 from dockerlab.builds.context import Context
 from dockerlab.builds.driving import Asked
-from dockerlab.builds.inputs import File, salted, stages
+from dockerlab.builds.inputs import salted, stages
 from dockerlab.builds.memory import Memory, Past, Slots, folder
 from dockerlab.builds.reasons import Inputs
 from dockerlab.builds.tally import Tally, hashing
