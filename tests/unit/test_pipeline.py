@@ -141,15 +141,18 @@ def test_a_from_that_names_a_stage_says_which() -> None:
     assert '<span class="muted">base</span>' in uncertain
 
 
+# What follows the base in the history of the Dockerfile that `record` has.
+OWN = (
+    Line("EXPOSE 5000"),
+    Line("WORKDIR /app"),
+    Line("RUN pip install flask", 11),
+    Line("COPY . .", 5),
+    Line("CMD flask run"),
+)
+
+
 def test_rows_get_the_layers_of_their_lines() -> None:
-    lines = (
-        Line("EXPOSE 5000"),
-        Line("WORKDIR /app"),
-        Line("RUN pip install flask", 11),
-        Line("COPY . .", 5),
-        Line("CMD flask run"),
-    )
-    found = joined(record().pipeline, told(*BASE, *lines, ids=4))
+    found = joined(record().pipeline, told(*BASE, *OWN, ids=4))
     assert placed(found) == {"FROM python:3.10": [0], "WORKDIR /app": [1], "RUN pip install flask": [2], "COPY . .": [3]}
     assert [layer.is_base for row in found.rows for layer in row.layers] == [True, False, False, False]
     assert found.image is not None
@@ -158,14 +161,7 @@ def test_rows_get_the_layers_of_their_lines() -> None:
 
 
 def test_a_workdir_without_a_layer_is_configuration() -> None:
-    lines = (
-        Line("EXPOSE 5000"),
-        Line("WORKDIR /app"),
-        Line("RUN pip install flask", 11),
-        Line("COPY . .", 5),
-        Line("CMD flask run"),
-    )
-    found = joined(record().pipeline, told(*BASE, *lines, ids=3))
+    found = joined(record().pipeline, told(*BASE, *OWN, ids=3))
     assert placed(found) == {"FROM python:3.10": [0], "RUN pip install flask": [1], "COPY . .": [2]}
     assert found.rows[2].adds == "config"
 
