@@ -9,12 +9,12 @@ The Dockerfile travels under a name of its own (`DOCKERFILE`), which the `.docke
 
 from __future__ import annotations
 
+import hashlib
 import os
 import stat
 import tarfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from hashlib import blake2b
 from pathlib import Path, PurePosixPath
 
 from dockerlab.builds.reading import opened, read
@@ -125,7 +125,7 @@ def _member(path: str, content: bytes) -> Iterator[bytes]:
     yield _header(info) + content + _padding(info.size)
 
 
-def _entry(found: Found, hashed: blake2b) -> Iterator[bytes]:
+def _entry(found: Found, hashed: hashlib._Hash) -> Iterator[bytes]:
     """A file, link or folder of the context. Pipes are left out.
 
     hashed: takes a file's bytes, too.

@@ -127,10 +127,10 @@ def _failed(error: BuildError | DockerfileError) -> tuple[Asked, Point]:
         hint = f"No instruction of the Dockerfile was carried out and failed. The failure was: {error}"
         raise UsageError("there is no step to debug in this failure", hint=hint)
     found = point(asked.dockerfile, line)
-    step = error.build.failed_step if isinstance(error.build, Build) else None
-    if found is not None and step is not None and step.line == line:
+    failed = [step.line for step in error.build.steps if step.state == "failed"] if isinstance(error.build, Build) else []
+    if found is not None and line in failed:
         return asked, found
-    if step is None:
+    if not failed:
         reason = "The engine refused the Dockerfile before it carried out any step: its message says where to mend it."
     else:
         reason = f"Nothing stands before it in its stage that could be started. The failure was: {error}"

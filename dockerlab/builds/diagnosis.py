@@ -97,7 +97,7 @@ def diagnose(
 ) -> BuildError | DockerfileError:
     """The error for what the engine said. exit_code: of the failing command, or None. paths: the files of the build context."""
     said = printable(_STEP_PREFIX.sub("", said.strip()))
-    step = build.failed_step or _unreported(build, said)
+    step = _spoken_of(build, said) or _unreported(build, said)
     # Podman finds an unknown instruction only when it comes to it.
     if step is None or _UNKNOWN.search(said):
         return _before_any_step(said, dockerfile, build)
@@ -253,6 +253,12 @@ def _no_image(said: str, node: Node, dockerfile: Dockerfile, build: Build, step:
         hint = "No registry has an image of that name and tag, or it is private. Is it spelt right? `%image ls` shows what the engine has."
     column = _column(dockerfile, node, name)
     return _error(f"line {step.line}: there is no image '{name}'", node, column, dockerfile, build, step, evidence, hint)
+
+
+def _spoken_of(build: Build, said: str) -> Step | None:
+    """The step that failed; of several, which happens where steps run side by side, the one whose failure the engine's words repeat."""
+    failed = [step for step in build.steps if step.state == "failed"]
+    return next((step for step in failed if printable(step.vertex.error) in said), failed[0] if failed else None)
 
 
 def _unreported(build: Build, said: str) -> Step | None:

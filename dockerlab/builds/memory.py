@@ -29,7 +29,7 @@ from dockerlab.builds.changes import ByContext, File, Files
 from dockerlab.builds.inputs import Instruction, Stage
 from dockerlab.builds.reasons import Inputs
 
-VERSION: Final = 1
+VERSION: Final = 2
 MOST_FILES: Final = 100_000  # of one build
 _MOST: Final = 200  # builds
 _MOST_OF_A_PLACE: Final = 8

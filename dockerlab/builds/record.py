@@ -129,10 +129,6 @@ class Build(Shown):
     def seconds(self) -> float:
         return (self.completed or self.moment) - self.started
 
-    @property
-    def failed_step(self) -> Step | None:
-        return next((step for step in self.steps if step.state == "failed"), None)
-
     def _text(self) -> str:
         return faces.text(self)
 

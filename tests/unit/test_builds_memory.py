@@ -104,7 +104,7 @@ def test_only_the_user_reads_it(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "broken",
-    ["", "{", "[]", "null", '{"version": 1}', '{"version": 99}', "[" * 100_000, '{"version": 1, "stages": 3}', "\0\xff"],
+    ["", "{", "[]", "null", '{"version": 2}', '{"version": 99}', "[" * 100_000, '{"version": 2, "stages": 3}', "\0\xff"],
 )
 def test_a_broken_file_is_as_good_as_none(tmp_path: Path, broken: str) -> None:
     keeper = Memory(tmp_path)
