@@ -1,7 +1,7 @@
 """A container watched until it ends: panels that keep coming, and the lines of its log.
 
     watch = Watch(container, show=view.show, log=view_lines, ended=view.freeze)
-    with watch.acting(): containers.restart(…)      what is done on purpose is no end
+    with watch.acting(): containers.restart(…)      done on purpose, it is no end
     watch.close()
 
 One thread, the watch's own, does the thinking; three others read what the engine sends for long: its events, the container's counters and
@@ -42,10 +42,9 @@ _PAUSE: Final = 0.5  # between two panels
 _LINES_PAUSE: Final = 0.1  # between two handfuls of lines
 _PROCESSES_EVERY, _CHANGES_EVERY = 4.0, 12.0  # seconds, and more where the engine takes long for it
 _SHARE: Final = 0.05  # of the time that the engine may spend on one of these
-_LAST_LINES: Final = 3.0  # seconds that the end of the log may take
+_LAST_LINES: Final = 3.0  # seconds for the end of the log
 _ASK_AGAIN: Final = (1.0, 2.0, 4.0, 8.0, 15.0)
-_JOIN_SECONDS: Final = 5
-_ANSWER_SECONDS: Final = 30  # what is asked while it is watched is asked again anyway
+_JOIN_SECONDS, _ANSWER_SECONDS = 5, 30  # seconds; what is asked while it is watched is asked again anyway
 _ACTIONS: Final = {
     *("start", "die", "died", "stop", "kill", "pause", "unpause", "restart", "rename", "destroy", "remove", "oom", "update", "cleanup")
 }  # fmt: skip
@@ -313,13 +312,12 @@ class Watch:
 
     def _finish(self) -> None:
         """The last panel: with the end of the log, and the files as it left them."""
-        deadline = time.monotonic() + _LAST_LINES
         with suppress(EngineGone):
-            while "log" in self._streams and not self._panel.is_running and time.monotonic() < deadline:
-                with suppress(Empty):
-                    kind, what = self._items.get(timeout=0.1)
-                    if kind == "over" and self._streams.get(what[0]) is what[1]:
-                        self._over(what[0], what[2])
+            self._await_log()
+            if not self._panel.is_running and self._panel.facts.state != "removed":
+                # What is followed may be over before the last lines: Podman 4.3 does so now and then.
+                self._follow_log(tail=str(panels.TAIL))
+                self._await_log()
         self._close_streams()
         with suppress(EngineGone):
             self._panel = panels.with_changes(self._panel, self._container)
@@ -328,6 +326,15 @@ class Watch:
         if not self._is_closing.is_set():
             self._is_closing.set()
             self._ended(self.panel)
+
+    def _await_log(self) -> None:
+        """Until the log of a container that has ended is over. Raises EngineGone."""
+        deadline = time.monotonic() + _LAST_LINES
+        while "log" in self._streams and not self._panel.is_running and time.monotonic() < deadline:
+            with suppress(Empty):
+                kind, what = self._items.get(timeout=0.1)
+                if kind == "over" and self._streams.get(what[0]) is what[1]:
+                    self._over(what[0], what[2])
 
     # What the engine sends for long.
 
