@@ -10,9 +10,9 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
-from dockerlab.containers import get
+from dockerlab.containers import get, panel
 from dockerlab.errors import NotFound
-from dockerlab.faces import markup
+from dockerlab.faces import ansi, markup
 from dockerlab.faces import pipeline as faces
 from dockerlab.faces.human import plain
 from dockerlab.notebook.view import LiveView
@@ -107,6 +107,7 @@ class LivePipeline:
             container = get(identity, client=self._client)
         except NotFound:
             return '<div class="muted">It is not there any more.</div>'
-        log = plain(container.logs(tail=_LINES).decode("utf-8", "replace")).rstrip("\n")
-        shown = f'<pre tabindex="0">{markup.text(log)}</pre>' if log else '<div class="muted">It has printed nothing.</div>'
-        return container._repr_html_() + shown
+        lines = "\n".join(ansi.html(line) for line in panel.tail(container, _LINES))
+        log = f'<pre tabindex="0">{lines}</pre>' if lines else '<div class="muted">It has printed nothing.</div>'
+        more = f"%container show {container.facts.name or container.facts.engine_name}"
+        return f'{container._repr_html_()}{log}<div class="muted">{markup.code(more)} follows it.</div>'

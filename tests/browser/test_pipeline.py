@@ -100,6 +100,7 @@ def test_containers_come_and_go_whoever_starts_them(lab: Lab, page: Any, name: s
         page.evaluate("() => window.jupyterapp.commands.execute('apputils:change-theme', {theme: 'JupyterLab Light'})")
         box.get_by_role("button", name=f"{name}-web").click()
         view.locator(".drawer").get_by_text("It has printed nothing.").wait_for()
+        view.locator(".drawer").get_by_text(f"%container show {name}-web follows it.").wait_for()
         container.pause()
         box.get_by_text("paused").wait_for()
         container.unpause()
