@@ -26,6 +26,7 @@ from tests.engines import MAIN, MISSING, Engine, find
 
 BASES = ("busybox", "python:3.10")
 NO_ENGINE = "none"
+POD = "embedded-pod"
 _ENGINES = pytest.StashKey[tuple[Engine, ...]]()
 
 
@@ -34,6 +35,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--shared-engines",
         action="store_true",
         help="somebody else uses the engines meanwhile: do not fail a test for containers that appear while it runs",
+    )
+    parser.addoption(
+        "--notebooks-everywhere",
+        action="store_true",
+        help="notebooks on every engine, and not only on the main one and in the stand-in for a Binder pod",
     )
 
 
@@ -102,11 +108,17 @@ def client(engine: Engine, _connected: Client) -> Iterator[Client]:
         yield _connected
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    elsewhere = []
     for item in items:
         parameters = item.callspec.params if isinstance(item, pytest.Function) and hasattr(item, "callspec") else {}
         engine = parameters.get("engine")
         item.user_properties.append(("engine", engine.name if isinstance(engine, Engine) else NO_ENGINE))
+        if item.get_closest_marker("notebooks") and isinstance(engine, Engine) and not engine.is_main and engine.name != POD:
+            elsewhere.append(item)
+    if elsewhere and not config.getoption("notebooks_everywhere"):
+        config.hook.pytest_deselected(items=elsewhere)
+        items[:] = [item for item in items if item not in set(elsewhere)]
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -1,4 +1,7 @@
-"""Every notebook gives what it was saved with, on every engine; on the main engine twice in a row."""
+"""Every notebook gives what it was saved with; on the main engine twice in a row.
+
+They run on the main engine and in the stand-in for a Binder pod, and with `--notebooks-everywhere` on every engine.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +19,7 @@ NOTEBOOKS = sorted(Path(__file__).parents[2].joinpath("notebooks").glob("*.ipynb
 
 @pytest.mark.contract
 @pytest.mark.timeout(900)
+@pytest.mark.notebooks
 @pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
 def test_a_notebook_gives_what_it_was_saved_with(
     notebook: Path, engine: Engine, tmp_path: Path, record_property: Callable[[str, object], None]
