@@ -1,6 +1,7 @@
 """Containers, learned and used from a Jupyter notebook.
 
-    %load_ext dockerlab            the magics: %%dockerfile, %%context, %container, %image, %pipeline, %engine
+    %load_ext dockerlab            the magics: %%dockerfile, %%context, %container, %image, %pipeline, %engine,
+                                   %exercise
 
     dockerlab.connect()            a docker-py client to the engine that answers
     dockerlab.build(text, …)       an Image, from a Dockerfile
@@ -12,6 +13,7 @@
     dockerlab.explore(image)       the files of its layers, and what is wasted; of an archive on disk, too
     dockerlab.pipeline(image)      one picture: Dockerfile line, build step, layer, image, its containers
     dockerlab.prepare(name, …)     base images: found, pulled, or made from this machine's files
+    dockerlab.exercise(name)       what of an exercise is done; dockerlab.course: exercises, also of your own
     dockerlab.doctor.examine()     what works on this machine, found by trying it
     dockerlab.machine.picture()    what a container stands on here, from the hardware up, beside a virtual machine
     dockerlab.errors               the one error tree
@@ -27,13 +29,14 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
-    from dockerlab import containers, doctor, errors, images, machine
+    from dockerlab import containers, course, doctor, errors, images, machine
     from dockerlab.builds import Build, build, export
     from dockerlab.builds.checking import check
     from dockerlab.builds.debugging import debug
     from dockerlab.builds.staging import stages
     from dockerlab.client import Client, connect, use
     from dockerlab.containers import Container, run
+    from dockerlab.course import exercise
     from dockerlab.images import Image, explore
     from dockerlab.pipelines import pipeline
     from dockerlab.standins import prepare
@@ -49,9 +52,11 @@ _HOMES = {
     "check": "dockerlab.builds.checking",
     "connect": "dockerlab.client",
     "containers": "",
+    "course": "",
     "debug": "dockerlab.builds.debugging",
     "doctor": "",
     "errors": "",
+    "exercise": "dockerlab.course",
     "explore": "dockerlab.images",
     "export": "dockerlab.builds",
     "images": "",
@@ -72,9 +77,11 @@ __all__ = [
     "check",
     "connect",
     "containers",
+    "course",
     "debug",
     "doctor",
     "errors",
+    "exercise",
     "explore",
     "export",
     "images",

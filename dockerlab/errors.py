@@ -14,6 +14,7 @@
     │   └── RegistryUnreachable the engine does not reach the registry that an image is to come from
     ├── EngineGone              the connection broke while an answer was awaited
     ├── BuildError              a build failed
+    ├── Unsolved                an exercise is not solved, where it had to be
     ├── CommandError            a command in a container ended with a non-zero exit code
     └── NotReady                a container did not become ready in time
 
@@ -211,6 +212,10 @@ class CommandError(DockerlabError):
     def __init__(self, message: str, *, exit_code: int, hint: str | None = None) -> None:
         super().__init__(message, hint=hint)
         self.exit_code = exit_code
+
+
+class Unsolved(DockerlabError):
+    """An exercise is not solved, where it had to be."""
 
 
 class NotReady(DockerlabError, TimeoutError):

@@ -42,10 +42,11 @@ ROOMS: dict[str, set[str]] = {
     "containers": {*_PURE, *_CLIENT} - {"dockerfile"},
     "pipelines": {*_PURE, *_CLIENT, "containers"},
     "standins": {*_PURE, *_CLIENT, "builds", "containers"},
+    "course": {*_PURE, *_CLIENT, "containers"},
     "doctor": {*_PURE, *_CLIENT},
     "machine": {"errors", "embedded", "client", "engines", "faces"},
-    "notebook": {*_PURE, *_CLIENT, *_VERBS, "doctor", "machine"},
-    "testing": {*_PURE, *_CLIENT, *_VERBS, "notebook"},
+    "notebook": {*_PURE, *_CLIENT, *_VERBS, "course", "doctor", "machine"},
+    "testing": {*_PURE, *_CLIENT, *_VERBS, "course", "notebook"},
     "cli": {*_PURE, *_CLIENT, *_VERBS, "doctor"},
     "engine": {"errors", "reference", "dockerfile", "image", "wire"},
 }
@@ -61,6 +62,7 @@ THIRD_PARTY: dict[str, set[str]] = {
     "wire": {"h2", "zstandard"},
 }
 THIRD_PARTY["containers"] = THIRD_PARTY["containers"] | {"backports"}
+THIRD_PARTY["course"] = {"backports"}
 
 # Missing on Windows, some of them on macOS too.
 UNIX_ONLY = {

@@ -44,6 +44,10 @@ MAGICS = {
         "line",
         "%engine shows which engine answers; use <url or docker context> switches; doctor and picture look at this machine.",
     ),
+    "exercise": (
+        "line",
+        "%exercise NAME shows what of an exercise is done; --hint gives a hint; %exercise lists the exercises.",
+    ),
 }
 
 

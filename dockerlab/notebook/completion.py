@@ -221,6 +221,13 @@ def _folders(place: _Place, parser: Parser, word: str) -> tuple[str, Iterable[st
     return "folder", [path for path in _on_disk(word) if path.endswith("/")]
 
 
+def _exercises(place: _Place, parser: Parser, word: str) -> tuple[str, Iterable[str]]:
+    from dockerlab.course import course
+    from dockerlab.notebook.exercise_magic import own_exercises
+
+    return "exercise", course(own_exercises(place.session)).names
+
+
 def _copied(place: _Place, parser: Parser, word: str) -> tuple[str, Iterable[str]]:
     return "file", [*(f"{name}:" for name in place.session.names.containers()), *_on_disk(word)]
 
@@ -231,6 +238,7 @@ _SOURCES: dict[str, Callable[[_Place, Parser, str], tuple[str, Iterable[str]]]] 
     "IMAGE|FILE": _images,
     "CONTAINER": _containers,
     "CONTEXT": _contexts,
+    "EXERCISE": _exercises,
     "STAGE": _stages,
     "PATH": _context_files,
     "FILE": _files,

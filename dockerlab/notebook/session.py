@@ -26,7 +26,7 @@ class Session:
     """shell: the IPython shell. files: the notebook's build context, path → content; replaced, never changed in place.
 
     failed: of the last build that failed in a cell, for `%container debug`. built: records of builds in cells, by the image's id, for
-    `%pipeline`.
+    `%pipeline`. hints: how many of an exercise were given, by its name.
     """
 
     def __init__(self, shell: InteractiveShell) -> None:
@@ -34,6 +34,7 @@ class Session:
         self.files: dict[str, bytes] = {}
         self.failed: BuildError | DockerfileError | None = None
         self.built: dict[str, Build] = {}
+        self.hints: dict[str, int] = {}
         self._client: Client | None = None
         self._connected_for: tuple[str | None, ...] = ()
         self._connecting = threading.Lock()  # <TAB> connects from a thread of its own

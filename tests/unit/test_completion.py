@@ -36,7 +36,7 @@ class FakeNames:
 
 @pytest.fixture
 def session() -> Session:
-    return cast(Session, SimpleNamespace(names=FakeNames(), files={"app.py": b"", "src/x.py": b""}))
+    return cast(Session, SimpleNamespace(names=FakeNames(), files={"app.py": b"", "src/x.py": b""}, namespace={}))
 
 
 def offered(session: Session, text: str) -> list[str]:
@@ -63,6 +63,8 @@ def offered(session: Session, text: str) -> list[str]:
         ("%container|", ""),
         ("%containers ru|", ""),
         ("print('%container ru|", ""),
+        ("%exercise two-g|", "two-greetings"),
+        ("%exercise two-greetings --|", "--help --hint --strict"),
         # flags: the long ones, and with a dash typed all; what is given already is left out unless it repeats
         ("%container rm -|", "-f --force -h --help"),
         ("%container run --n|", "--name --network"),
