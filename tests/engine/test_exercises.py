@@ -52,11 +52,8 @@ def test_two_greetings(greeter: str, prefix: str) -> None:
         wait = 5000 if publish else None
         containers.run(greeter, detach=True, name=f"{prefix}{name}", replace=True, publish=ports, env=env, wait=wait)
 
-    assert looked().missing == (
-        "none runs yet",
-        "(first: two containers of `greeter` run)",
-        "(first: they were started with different greetings)",
-    )
+    run, differ, _ = looked().findings
+    assert looked().missing == ("none runs yet", f"(first: {run.wants})", f"(first: {differ.wants})")
     start("one")
     assert looked().missing[0] == "one runs; one more is missing"
     containers.run("busybox", ["sleep", "60"], detach=True, name=f"{prefix}stranger", env={"GREETING": "Good day"})
@@ -66,8 +63,10 @@ def test_two_greetings(greeter: str, prefix: str) -> None:
     start("two", GREETING="Hello")
     assert looked().missing == (
         "both greet with 'Hello': they should differ",
-        "(first: they were started with different greetings)",
+        f"(first: {differ.wants})",
     )
+    start("two", GREETING="")
+    assert looked().missing[0] == "one was given 'Hello'; the other has no greeting of its own"
     start("two", publish=False, GREETING="Moin")
     assert looked().missing == ("the one that greets with 'Moin' publishes no port 5000",)
     start("two", GREETING="Moin")

@@ -30,7 +30,9 @@ def _greetings_differ(look: Look) -> str | None:
     given = [greeting for greeting in greetings if greeting]
     if not given:
         return f"none was given a greeting: they have no variable {_VARIABLE}"
-    if len(set(greetings)) < 2:
+    if len(given) == 1:
+        return f"one was given {quoted(given[0])}; the other has no greeting of its own"
+    if len(set(given)) < 2:
         everyone = "both" if len(greetings) == 2 else "all"
         return f"{everyone} greet with {quoted(given[0])}: they should differ"
     return None

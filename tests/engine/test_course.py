@@ -1,0 +1,40 @@
+"""The exercises of each notebook, solved: the notebook runs to its end, and leaves nothing behind of what the learner made."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from dockerlab import standins
+from dockerlab.client import Client
+from dockerlab.course.exercises import COURSE
+from dockerlab.testing.notebooks import check
+from tests.course.notebooks import NUMBERED, solution, solved
+
+
+@pytest.mark.contract(only=("embedded-pod",))
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("notebook", NUMBERED, ids=lambda path: path.stem)
+def test_a_notebook_whose_exercises_are_solved(notebook: Path, client: Client, tmp_path: Path, pytestconfig: pytest.Config) -> None:
+    solutions = {exercise.name: solution(exercise.name) for exercise in COURSE[notebook.stem]}
+    copy = tmp_path / notebook.name
+    copy.write_text(json.dumps(solved(json.loads(notebook.read_text(encoding="utf-8")), solutions)), encoding="utf-8")
+    before = _there(client)
+    checked = check(copy)
+    assert checked.holds, f"{checked}\n{checked.report}"
+    assert list(tmp_path.iterdir()) == [copy]
+    if not pytestconfig.getoption("shared_engines"):
+        assert _there(client) <= before
+
+
+def _there(client: Client) -> set[str]:
+    """Images but for base images, volumes and networks, by their names."""
+    images = {tag for image in client.api.images() for tag in image["RepoTags"] or [] if not _is_base(tag)}
+    volumes = {f"volume {one['Name']}" for one in client.api.volumes()["Volumes"] or []}
+    return images | volumes | {f"network {one['Name']}" for one in client.api.networks()}
+
+
+def _is_base(tag: str) -> bool:
+    return tag.rpartition("/")[2] in {name if ":" in name else f"{name}:latest" for name in standins.NAMES}
