@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from dockerlab.client import Client, connect
 from dockerlab.course.finding import find
 from dockerlab.course.look import Look
@@ -18,17 +20,17 @@ def exercise(which: str | Exercise, *, client: Client | None = None) -> Progress
     """
     found = which if isinstance(which, Exercise) else find(which)
     look = Look(client or connect())
-    missing: dict[Check, str | None] = {}
+    findings: dict[Check, Finding] = {}
     for check in found.checks:
-        missing[check] = _missing(check, missing, look)
-    return Progress(found, tuple(Finding(check.wants, said) for check, said in missing.items()))
+        findings[check] = _finding(check, findings, look)
+    return Progress(found, tuple(findings.values()))
 
 
-def _missing(check: Check, before: dict[Check, str | None], look: Look) -> str | None:
-    if check.after is not None and before[check.after] is not None:
-        return f"(first: {check.after.wants})"
+def _finding(check: Check, before: Mapping[Check, Finding], look: Look) -> Finding:
+    if check.after is not None and not before[check.after].holds:
+        return Finding(check.wants, f"(first: {check.after.wants})", waits=True)
     try:
-        return check.lacks(look)
+        return Finding(check.wants, check.lacks(look))
     except (NotFound, Conflict) as error:
         # It ended, or was removed, between two questions.
-        return f"{error.message}; look again"
+        return Finding(check.wants, f"{error.message}; look again")

@@ -20,18 +20,21 @@ _MARKS = {True: ("done", "✓", "done"), False: ("waiting", "○", "missing")}
 _NONE_LEFT = "There is no further hint."
 _STYLE = """<style>
 .dockerlab .task{margin:0 0 6px;max-width:46em}
-.dockerlab table.checks td{white-space:normal}.dockerlab table.checks td:first-child{white-space:nowrap}
-.dockerlab .lacks{color:var(--jp-content-font-color2,#5b6069)}
-.dockerlab .score{margin-left:8px}
+.dockerlab .framed{border-left:3px solid var(--edge);padding-left:12px;margin:2px 0}
+.dockerlab .framed.solved{border-color:var(--s-done)}
+.dockerlab.dockerlab.dockerlab table.checks td{white-space:normal;line-height:1.5}
+.dockerlab.dockerlab.dockerlab table.checks td:first-child{white-space:nowrap}
+.dockerlab .score{margin:0 4px 0 8px}
 </style>"""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """A check that was made. wants: what is to be. missing: what is not so yet, None where it holds."""
+    """A check that was made. wants: what is to be. missing: what is not so yet, None where it holds. waits: whether for another check."""
 
     wants: str
     missing: str | None = None
+    waits: bool = False
 
     @property
     def holds(self) -> bool:
@@ -67,7 +70,8 @@ def html(name: str, title: str, task: str, findings: Sequence[Finding], has_hint
     head = f'<div class="head">{_coded(title)} <span class="score">{bar}</span> {state}</div>'
     rows = "".join(f"<tr><td>{_mark(finding)}</td><td>{_row(finding)}</td></tr>" for finding in findings)
     hint = f'<div class="muted">A hint: {markup.code(_command(name))}</div>' if has_hints and not is_solved else ""
-    return markup.page(_STYLE, head, _task(task), f'<table class="checks"><tbody>{rows}</tbody></table>', hint)
+    table = f'<table class="checks"><tbody>{rows}</tbody></table>'
+    return _framed("solved" if is_solved else "", head, _task(task), table, hint)
 
 
 def task_text(name: str, title: str, task: str) -> str:
@@ -77,7 +81,7 @@ def task_text(name: str, title: str, task: str) -> str:
 
 def task_html(name: str, title: str, task: str) -> str:
     """See `task_text`."""
-    return markup.page(_STYLE, markup.head(_coded(title), markup.code(f"%exercise {name}")), _task(task))
+    return _framed("", markup.head(_coded(title), markup.code(f"%exercise {name}")), _task(task))
 
 
 def hint_text(name: str, number: int, count: int, said: str) -> str:
@@ -90,10 +94,10 @@ def hint_text(name: str, number: int, count: int, said: str) -> str:
 def hint_html(name: str, number: int, count: int, said: str) -> str:
     """See `hint_text`."""
     if not said:
-        return markup.page(_STYLE, f'<div class="task muted">{markup.text(_none(count))}</div>')
+        return _framed("", f'<div class="muted">{markup.text(_none(count))}</div>')
     after = _NONE_LEFT if number == count else f"One more: {markup.code(_command(name))}"
     head = markup.head(f"Hint {number} of {count}", markup.code(name))
-    return markup.page(_STYLE, head, _task(said), f'<div class="muted">{after}</div>')
+    return _framed("", head, _task(said), f'<div class="muted">{after}</div>')
 
 
 def course_text(rows: Sequence[tuple[str, Sequence[tuple[str, str]]]]) -> str:
@@ -129,7 +133,12 @@ def _mark(finding: Finding) -> str:
 
 
 def _row(finding: Finding) -> str:
-    return _coded(finding.wants) + (f'<div class="lacks">{_coded(finding.missing)}</div>' if finding.missing else "")
+    kind = "muted" if finding.waits else "running"
+    return _coded(finding.wants) + (f'<div class="{kind}">{_coded(finding.missing)}</div>' if finding.missing else "")
+
+
+def _framed(kind: str, *parts: str) -> str:
+    return markup.page(_STYLE, f'<div class="{f"framed {kind}".strip()}">', *parts, "</div>")
 
 
 def _task(said: str) -> str:
