@@ -68,9 +68,13 @@ class Client(docker.DockerClient):
     def identity(self) -> str:
         """Names the engine, the same from one process to the next. Podman makes up a new id for every answer: there it is the address."""
         with engine_errors("ask the engine what it is"):
-            parts = self.version().get("Components") or ()
-            is_podman = any(part.get("Name") == "Podman Engine" for part in parts)
-            return self.endpoint.url if is_podman else str(self.info().get("ID") or self.endpoint.url)
+            return self.endpoint.url if self.is_podman else str(self.info().get("ID") or self.endpoint.url)
+
+    @cached_property
+    def is_podman(self) -> bool:
+        """Whether it is Podman that answers."""
+        with engine_errors("ask the engine what it is"):
+            return any(part.get("Name") == "Podman Engine" for part in self.version().get("Components") or ())
 
 
 def connect(target: str | None = None) -> Client:

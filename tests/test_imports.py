@@ -19,7 +19,19 @@ PACKAGE = ROOT / "dockerlab"
 
 # Rooms that each room may import, besides itself.
 _PURE = {"errors", "reference", "dockerfile", "image", "wire", "faces"}
-_CLIENT = {"drawing", "embedded", "endpoints", "transport", "client", "engines", "hijacking", "duplex", "stream", "images"}
+_CLIENT = {
+    "credentials",
+    "drawing",
+    "embedded",
+    "endpoints",
+    "transport",
+    "client",
+    "engines",
+    "hijacking",
+    "duplex",
+    "stream",
+    "images",
+}
 _VERBS = {"builds", "containers", "pipelines", "standins"}
 ROOMS: dict[str, set[str]] = {
     "errors": set(),
@@ -34,10 +46,11 @@ ROOMS: dict[str, set[str]] = {
     "endpoints": {"errors", "embedded"},
     "client": {"errors", "embedded", "endpoints", "transport"},
     "engines": {"errors", "embedded", "client", "faces"},
+    "credentials": {"wire"},
     "stream": {"errors", "client", "hijacking", "wire"},
     "duplex": set(),
     "hijacking": {"client", "duplex"},
-    "images": {*_PURE, "client", "stream", "hijacking", "drawing"},
+    "images": {*_PURE, "client", "credentials", "stream", "hijacking", "drawing"},
     "builds": {*_PURE, *_CLIENT, "containers", "pipelines"},
     "containers": {*_PURE, *_CLIENT} - {"dockerfile"},
     "pipelines": {*_PURE, *_CLIENT, "containers"},

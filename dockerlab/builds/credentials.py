@@ -1,79 +1,29 @@
-"""Who we are at registries, for an engine that asks while it builds: from Docker's config file and its credential helpers.
+"""Credentials of registries for an engine that asks while it builds.
 
     credentials = Credentials.found(os.environ)
     Session(client, {**credentials.services, …}, …)
-    credentials.problems       why some were not found, for the error of a build that was refused; never a password
 
-A registry of which nothing is known, or whose helper fails, gets an empty answer: the engine then asks it as nobody. Only `Credentials` is
-served, so that the engine itself fetches tokens with them. A helper runs beside the session's thread, which looks again each time the
-engine says something. Nothing secret is kept, printed, or in a repr or an error.
-
-Follows docker/cli (cli/config/configfile, cli/config/credentials), moby/buildkit (session/auth/authprovider) and the protocol of
-docker/docker-credential-helpers.
+Only `Credentials` is served, so that the engine itself fetches tokens with them. A helper runs beside the session's thread, which looks
+again each time the engine says something.
 """
 
 from __future__ import annotations
 
-import base64
-import binascii
-import json
-import os
-import re
-import shutil
 import subprocess
 import time
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
 
+from dockerlab import credentials as room
 from dockerlab.builds.session import Begin, Exchange, Metadata, Service
 from dockerlab.wire.protobuf import decode, encode
 from dockerlab.wire.services import CREDENTIALS, CredentialsRequest, CredentialsResponse
 
-HUB: Final = "https://index.docker.io/v1/"  # where Docker Hub's are kept
-HUB_HOST: Final = "registry-1.docker.io"  # what BuildKit asks for
-
-_VARIABLE: Final = "DOCKER_AUTH_CONFIG"
-_HUB_NAMES: Final = ("index.docker.io", "docker.io", HUB_HOST)
-_TOKEN: Final = "<token>"  # in the place of a name: it is no password
-_SECONDS: Final = 30.0  # that a helper has
-_LOOK: Final = 2.0  # that the session's thread waits for it at a time
-_NAME: Final = re.compile(r"[\w.-]+")
-_UNKNOWN: Final = (b"credentials not found", b"no credentials server", b"no credentials username")
-_NOBODY: Final = CredentialsResponse()
+_LOOK: Final = 2.0  # seconds that the session's thread waits for a helper at a time
 
 
-class Credentials:
-    """config: what Docker's config file says. source: its name, for `problems`. first: `auths` that go before it."""
-
-    def __init__(
-        self, config: Mapping[str, Any], source: str = "Docker's config file", first: Mapping[str, Any] | None = None
-    ) -> None:
-        self._first = _mapping(first)
-        self._auths = _mapping(config.get("auths"))
-        self._helpers = _mapping(config.get("credHelpers"))
-        self._store = config.get("credsStore")
-        self._source = source
-        self._problems: dict[str, None] = {}
-
-    @classmethod
-    def found(cls, environ: Mapping[str, str]) -> Credentials:
-        """Those of the config file that the `docker` command would read; DOCKER_AUTH_CONFIG goes before it, as there."""
-        folder = environ.get("DOCKER_CONFIG") or os.path.join(os.path.expanduser("~"), ".docker")
-        path = os.path.join(folder, "config.json")
-        config, problem = _read(path)
-        text = environ.get(_VARIABLE)
-        first, malformed = _parsed(text, _VARIABLE) if text else ({}, "")
-        credentials = cls(config, path, first.get("auths"))
-        credentials._problems.update(dict.fromkeys(filter(None, (problem, malformed))))
-        return credentials
-
-    def __repr__(self) -> str:
-        return "Credentials(…)"
-
-    @property
-    def problems(self) -> tuple[str, ...]:
-        """What kept credentials from being found, in words."""
-        return tuple(self._problems)
+class Credentials(room.Credentials):
+    """They, served by a session."""
 
     @property
     def services(self) -> Mapping[str, Begin]:
@@ -84,73 +34,13 @@ class Credentials:
         """Serves Auth/Credentials."""
         return _Asked(self, exchange)
 
-    # What `_Asked` asks
-
-    def known(self, host: str) -> CredentialsResponse | None:
-        """What is known without a helper; None where one is to be asked."""
-        if entry := _entry(self._first, host):
-            return self._answer(host, entry)
-        return None if self.helper(host) else self.filed(host)
-
-    def helper(self, host: str) -> str:
-        """The name of the program that keeps a registry's credentials, or nothing."""
-        name = _entry(self._helpers, host) or self._store
-        return name if isinstance(name, str) else ""
-
-    def filed(self, host: str) -> CredentialsResponse:
-        """What stands in the file itself, or nothing."""
-        return self._answer(host, _entry(self._auths, host))
-
-    def failed(self, what: str) -> None:
-        """Notes a problem."""
-        self._problems[what] = None
-
-    def told(self, host: str, program: str, code: int, output: bytes) -> CredentialsResponse:
-        """What a helper's answer means."""
-        if code:
-            # By the protocol the reason is in the output: it is looked at, and not shown.
-            if not output.strip().startswith(_UNKNOWN):
-                self.failed(f"{program} ended with exit code {code} when asked for {host}; try: echo {_key(host)} | {program} get")
-            return self.filed(host)
-        try:
-            answer = json.loads(output)
-            name, secret = answer["Username"], answer["Secret"]
-        except (ValueError, KeyError, TypeError):
-            name = secret = None
-        if not isinstance(name, str) or not isinstance(secret, str):
-            self.failed(f"{program} gave no answer that can be read when asked for {host}")
-            return self.filed(host)
-        if not secret:
-            return self.filed(host)
-        return CredentialsResponse("" if name == _TOKEN else name, secret)
-
-    def _answer(self, host: str, entry: Any) -> CredentialsResponse:
-        entry = _mapping(entry)
-        if token := entry.get("identitytoken"):
-            return CredentialsResponse("", str(token))
-        if text := entry.get("auth"):
-            try:
-                name, colon, password = base64.b64decode(str(text), validate=True).decode().partition(":")
-            except (binascii.Error, ValueError):
-                name = colon = password = ""
-            if colon and name:
-                return CredentialsResponse(name, password.strip("\0"))
-            self.failed(f"{self._source}: 'auth' of {host} is not the base64 of name:password")
-        elif entry.get("username") and entry.get("password"):
-            return CredentialsResponse(str(entry["username"]), str(entry["password"]))
-        elif entry.get("registrytoken"):
-            self.failed(
-                f"{self._source}: the 'registrytoken' of {host} cannot be given to a build; log in with a name and a password"
-            )
-        return _NOBODY
-
 
 class _Asked:
     """One call."""
 
     def __init__(self, credentials: Credentials, exchange: Exchange) -> None:
         self._credentials, self._exchange = credentials, exchange
-        self._host, self._program = "", ""
+        self._host = ""
         self._process: subprocess.Popen[bytes] | None = None
         self._input: bytes | None = None
         self._until = 0.0
@@ -158,7 +48,7 @@ class _Asked:
     def received(self, message: bytes) -> None:
         self._host = decode(CredentialsRequest, message).host
         answer = self._credentials.known(self._host)
-        if answer is None and not self._start(self._credentials.helper(self._host)):
+        if answer is None and not self._start():
             answer = self._credentials.filed(self._host)
         if answer is not None:
             self._finish(answer)
@@ -180,24 +70,12 @@ class _Asked:
             self._process.communicate()
             self._process = None
 
-    def _start(self, name: str) -> bool:
+    def _start(self) -> bool:
         """Starts a helper. Whether it runs."""
-        self._program = f"docker-credential-{name}"
-        found = shutil.which(self._program) if _NAME.fullmatch(name) else None
-        if found is None:
-            self._credentials.failed(f"{self._program}, which keeps the credentials of {self._host}, is not installed")
-            return False
-        try:
-            # What it says on stderr is for people, and might be what nobody should see.
-            self._process = subprocess.Popen(
-                [found, "get"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=os.environ
-            )
-        except OSError as error:
-            self._credentials.failed(f"{self._program} cannot be started: {error.strerror or error}")
-            return False
-        self._input = _key(self._host).encode("utf-8", "replace")
-        self._until = time.monotonic() + _SECONDS
-        return True
+        self._process = self._credentials.started(self._host)
+        self._input = room.key(self._host)
+        self._until = time.monotonic() + room.SECONDS
+        return self._process is not None
 
     def _look(self, seconds: float) -> None:
         """Whether the helper has answered."""
@@ -209,54 +87,13 @@ class _Asked:
             if time.monotonic() < self._until:
                 return
             self.close()
-            self._credentials.failed(f"{self._program} did not answer within {_SECONDS:g} s when asked for {self._host}")
+            self._credentials.late(self._host)
             self._finish(self._credentials.filed(self._host))
             return
         code = self._process.returncode
         self._process = None
-        self._finish(self._credentials.told(self._host, self._program, code, output))
+        self._finish(self._credentials.told(self._host, code, output))
 
     def _finish(self, answer: CredentialsResponse) -> None:
         self._exchange.send(encode(answer))
         self._exchange.finish()
-
-
-def _key(host: str) -> str:
-    """The name under which a registry's are kept."""
-    return HUB if host == HUB_HOST else host
-
-
-def _entry(among: Mapping[str, Any], host: str) -> Any:
-    """What is kept for a registry: under its name, or under a URL of it; None if there is nothing."""
-    key = _key(host)
-    names = _HUB_NAMES if key == HUB else (key,)
-    return among[key] if key in among else next((among[one] for one in among if _host(one) in names), None)
-
-
-def _host(key: str) -> str:
-    """Of a URL, as older files have them."""
-    return re.sub(r"^https?://", "", key).partition("/")[0]
-
-
-def _mapping(value: Any) -> Mapping[str, Any]:
-    return value if isinstance(value, Mapping) else {}
-
-
-def _read(path: str) -> tuple[Mapping[str, Any], str]:
-    """A config file, and what is wrong with it; one that is not there is empty."""
-    try:
-        with open(path, encoding="utf-8") as file:
-            text = file.read()
-    except FileNotFoundError:
-        return {}, ""
-    except (OSError, ValueError) as error:
-        return {}, f"{path} cannot be read: {getattr(error, 'strerror', None) or 'it is not UTF-8'}"
-    return _parsed(text, path)
-
-
-def _parsed(text: str, source: str) -> tuple[Mapping[str, Any], str]:
-    try:
-        config = json.loads(text)
-    except ValueError:
-        config = None
-    return (config, "") if isinstance(config, Mapping) else ({}, f"{source} cannot be read: it is not a JSON object")

@@ -1,4 +1,4 @@
-"""The faces of images: of one, of a list, of what one is made of, and of what pull, rm and prune did.
+"""The faces of images: of one, of a list, of what one is made of, and of what rm and prune did. Transfers are in `transfer`.
 
 Text holds what is the same on every run and engine: names and instructions. Sizes, ids and times stand between volatile marks.
 """
@@ -17,8 +17,7 @@ from dockerlab.faces.human import plain, short_id, shorten, size
 if TYPE_CHECKING:
     from dockerlab.image import Layer
     from dockerlab.images.model import Image
-    from dockerlab.images.values import History, Images, ImageView, Inspection, Pruned, PullProgress, Removed
-    from dockerlab.wire.trace import Status
+    from dockerlab.images.values import History, Images, ImageView, Inspection, Pruned, Removed
 
 _WIDTH = 72
 _BAR = 120  # pixels of the longest bar
@@ -216,61 +215,6 @@ def _layer_bytes(layer: Layer) -> str:
 def _scale(count: int, largest: int) -> str:
     width = round(_BAR * count / largest) if largest else 0
     return f'<span class="done"><span class="bar" style="width:{width}px"></span></span>' if width else ""
-
-
-# pull
-
-
-def pull_text(progress: PullProgress) -> str:
-    return f"{progress.reference}: {'pulled' if progress.done else 'pulling'}"
-
-
-def pull_table(progress: PullProgress) -> str:
-    rows = [(layer.id[:12], layer.name.lower(), _share(layer)) for layer in progress.layers]
-    return "\n".join([f"{pull_text(progress)}   {_pulled(progress)}".rstrip(), markup.columns(rows)]).rstrip()
-
-
-def pull_html(progress: PullProgress) -> str:
-    state = markup.state("done", "pulled") if progress.done else markup.state("running", "pulling")
-    head = markup.head(f"{markup.text(progress.reference)} {state}", markup.volatile(markup.text(_pulled(progress))))
-    rows = [
-        (
-            markup.code(layer.id[:12]),
-            markup.state(_layer_state(layer), layer.name.lower()),
-            markup.bar(1.0 if layer.completed else layer.current / layer.total if layer.total else 0.0),
-            markup.text(_share(layer)),
-        )
-        for layer in progress.layers
-    ]
-    table = markup.table(("layer", "", "", ""), rows, numeric=(3,)) if rows else ""
-    return markup.page(head, markup.volatile(table if not progress.done else _folded(_count(len(rows), "layer"), table)))
-
-
-def _layer_state(layer: Status) -> str:
-    if layer.name == "Already exists":
-        return "cached"
-    if layer.completed:
-        return "done"
-    return "waiting" if layer.name in ("Waiting", "Pulling fs layer") else "running"
-
-
-def _share(layer: Status) -> str:
-    if not layer.total:
-        return ""
-    return size(layer.total) if layer.completed else f"{size(layer.current)} of {size(layer.total)}"
-
-
-def _pulled(progress: PullProgress) -> str:
-    """`3 of 5 layers   12 MB of 40 MB`."""
-    layers = progress.layers
-    if not layers:
-        return "" if progress.done else "asking the registry"
-    done = sum(layer.completed is not None for layer in layers)
-    total = sum(layer.total for layer in layers)
-    count = _count(len(layers), "layer") if progress.done else f"{done} of {_count(len(layers), 'layer')}"
-    current = sum(min(layer.current, layer.total) for layer in layers)
-    amount = "" if not total else size(total) if progress.done else f"{size(current)} of {size(total)}"
-    return "   ".join(part for part in (count, amount) if part)
 
 
 # rm and prune

@@ -2,6 +2,8 @@
 
     images.ls()                     Images      get(name)                   Image
     images.pull("busybox")          Image       ensure(name)                Image, pulled if it is not there
+    images.push("localhost:5000/app") Pushed
+    images.save("app.tar", ["app"]) Saved       load("app.tar")             Loaded
     images.tag("busybox", "mine:1") Image       rm("mine:1")                Removed
     images.show("app")              ImageView   history("app")              History
     images.inspect("app")           Inspection  prune()                     Pruned
@@ -15,20 +17,36 @@ An image is named by reference, by id or by `Image`. Every verb takes `client=`,
 - `store`: the verbs on what the engine has
 - `layering`: graph
 - `exploring`: the files of layers, from an engine or an archive on disk; `explored`: what that answers
-- `transfer`: pull and ensure; `refusal`: why a registry did not give an image
+- `transfer`: pull, push and ensure; `refusal`: why a registry did not give or take an image
+- `archiving`: save and load
 """
 
 from __future__ import annotations
 
+from dockerlab.images.archiving import load, save
 from dockerlab.images.explored import Exploration, ImagesDiff, LayerTree
 from dockerlab.images.exploring import diff, explore
 from dockerlab.images.layering import LayerGraph, graph
 from dockerlab.images.model import Image
 from dockerlab.images.store import get, history, inspect, ls, prune, rm, show, tag
-from dockerlab.images.transfer import ensure, pull
-from dockerlab.images.values import History, Images, ImageView, Inspection, Pruned, PullProgress, Removed
+from dockerlab.images.transfer import ensure, pull, push
+from dockerlab.images.values import (
+    ArchiveProgress,
+    History,
+    Images,
+    ImageView,
+    Inspection,
+    Loaded,
+    Pruned,
+    PullProgress,
+    Pushed,
+    PushProgress,
+    Removed,
+    Saved,
+)
 
 __all__ = [
+    "ArchiveProgress",
     "Exploration",
     "History",
     "Image",
@@ -38,9 +56,13 @@ __all__ = [
     "Inspection",
     "LayerGraph",
     "LayerTree",
+    "Loaded",
     "Pruned",
     "PullProgress",
+    "PushProgress",
+    "Pushed",
     "Removed",
+    "Saved",
     "diff",
     "ensure",
     "explore",
@@ -48,10 +70,13 @@ __all__ = [
     "graph",
     "history",
     "inspect",
+    "load",
     "ls",
     "prune",
     "pull",
+    "push",
     "rm",
+    "save",
     "show",
     "tag",
 ]

@@ -13,6 +13,7 @@ from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any
 
+from dockerlab import reference as references
 from dockerlab.client import Client, connect, engine_errors
 from dockerlab.errors import ArchiveError, NotFound, UsageError
 from dockerlab.image import layers as joined
@@ -21,7 +22,7 @@ from dockerlab.image.comparison import Comparison
 from dockerlab.image.files import Contents, File, repeated
 from dockerlab.image.stacking import State
 from dockerlab.images.explored import Exploration, ImagesDiff
-from dockerlab.images.model import Image
+from dockerlab.images.model import Image, familiar_names
 from dockerlab.images.store import Name, get
 from dockerlab.wire import streams
 from dockerlab.wire.tar import Flow
@@ -153,7 +154,8 @@ def _chosen(archive: Archive, wanted: str | None) -> Described:
     found = archive.images()
     if wanted is None and len(found) == 1:
         return found[0]
-    named = [image for image in found if wanted is not None and (wanted in image.tags or f"{wanted}:latest" in image.tags)]
+    # Podman writes names in full, Docker in short.
+    named = [image for image in found if wanted is not None and references.parse(wanted).familiar in familiar_names(image.tags)]
     if named:
         return named[0]
     names = ", ".join(tag for image in found for tag in image.tags) or f"{len(found)} without a name"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 
@@ -67,6 +68,13 @@ class Image(Shown, docker.models.images.Image):
         return dict((self.attrs.get("Config") or {}).get("Labels") or {})
 
     @property
+    def digests(self) -> list[str]:
+        """The digests by which its name's registry knows it; none before it was pushed or pulled. Podman lists its own with them."""
+        named = reference.parse(self.name).familiar_name if self.tags else ""
+        found = (str(entry).rpartition("@") for entry in self.attrs.get("RepoDigests") or [])
+        return [digest for name, _, digest in found if name and reference.parse(name).familiar_name == named]
+
+    @property
     def stand_in(self) -> str | None:
         """What it holds, if it is a stand-in itself (an image that is built on one inherits its labels); else None."""
         made_for = self.labels.get("dockerlab.stand-in.for")
@@ -111,7 +119,12 @@ class Image(Shown, docker.models.images.Image):
 
 def familiar_tags(attrs: dict[str, Any]) -> list[str]:
     """The references that an engine lists for an image, in their familiar form, sorted."""
-    return sorted({_familiar(tag) for tag in attrs.get("RepoTags") or [] if tag != "<none>:<none>"})
+    return familiar_names(tag for tag in attrs.get("RepoTags") or [] if tag != "<none>:<none>")
+
+
+def familiar_names(tags: Iterable[str]) -> list[str]:
+    """References in their familiar form, sorted."""
+    return sorted({_familiar(tag) for tag in tags})
 
 
 def _familiar(tag: str) -> str:

@@ -1,19 +1,21 @@
-"""Why a registry did not give an image: an engine's words → one error. Docker Engine 20.10 and 28 and Podman 4 were asked. Pure."""
+"""Why a registry did not give or take an image: an engine's words → one error. Docker Engine 20.10 and 28 and Podman 4 were asked. Pure."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from dockerlab.client import meaning
 from dockerlab.errors import EngineError, NotFound, RegistryUnreachable
-from dockerlab.reference import Reference
+from dockerlab.reference import DEFAULT_DOMAIN, Reference
 
 _OFFLINE = re.compile(
     r"no such host|connection refused|i/o timeout|Client\.Timeout exceeded|TLS handshake timeout|network is unreachable"
     r"|no route to host"
     r"|server misbehaving|request canceled while waiting|context deadline exceeded|connection reset|proxyconnect|temporary failure"
 )
-_UNTRUSTED = re.compile(r"x509: |certificate|server gave HTTP response to HTTPS client")
+_PLAIN = re.compile(r"server gave HTTP response to HTTPS client")
+_UNTRUSTED = re.compile(r"x509: |certificate")
 _LIMITED = re.compile(r"toomanyrequests|too many requests|rate limit", re.IGNORECASE)
 _PLATFORM = re.compile(
     r"no matching manifest for|no image found in (?:manifest list|image index)"
@@ -27,16 +29,26 @@ _REFUSED = re.compile(
 )
 
 
-def refusal(image: Reference, said: str, platform: str | None = None, status: int | None = None) -> EngineError:
+def refusal(
+    image: Reference,
+    said: str,
+    platform: str | None = None,
+    status: int | None = None,
+    *,
+    doing: str = "pull",
+    problems: Sequence[str] = (),
+) -> EngineError:
     """The error that `said`, an engine's answer to a pull of `image`, stands for; the same message on every engine.
 
-    platform: that was asked for. status: of the HTTP answer, None where the answer came within the stream.
+    platform: that was asked for. status: of the HTTP answer, None where the answer came within the stream. doing: "pull" or "push".
+    problems: why credentials were not found.
     """
-    name, evidence = image.familiar, [f"the engine says: {line}" for line in said.strip().splitlines()[:3]]
-    registry = "the registry" if image.domain == "docker.io" else f"the registry {image.domain}"
+    name, evidence = image.familiar, [*(f"the engine says: {line}" for line in said.strip().splitlines()[:3]), *problems]
+    is_hub = image.domain == DEFAULT_DOMAIN
+    registry = "the registry" if is_hub else f"the registry {image.domain}"
     if _LIMITED.search(said):
         return EngineError(
-            f"cannot pull '{name}': {registry} limits how often one may pull",
+            f"cannot {doing} '{name}': {registry} limits how often one may {doing}",
             evidence=evidence,
             status=429,
             hint="Wait, or log in with `docker login`: the limit is then higher.",
@@ -44,26 +56,45 @@ def refusal(image: Reference, said: str, platform: str | None = None, status: in
     if _PLATFORM.search(said):
         wanted = f"platform {platform}" if platform else "the engine's platform"
         return NotFound(
-            f"cannot pull '{name}': the image is not there for {wanted}",
+            f"cannot {doing} '{name}': the image is not there for {wanted}",
             evidence=evidence,
             hint="Leave out --platform, or choose one that the image is made for.",
         )
-    if _OFFLINE.search(said):
+    if _PLAIN.search(said):
         return RegistryUnreachable(
-            f"cannot pull '{name}': {registry} does not answer",
+            f"cannot {doing} '{name}': {registry} has no TLS, which the engine wants of all but those on its own machine",
             evidence=evidence,
-            hint="Is the engine's host online? Without a network: `%image prepare busybox python:3.10`.",
+            hint="Give the registry a certificate. Or trust the network in between, and tell the engine so: "
+            f'`"insecure-registries": ["{image.domain}"]` in Docker\'s daemon.json or in the registries.json of dockerlab\'s engine, '
+            "`insecure = true` in Podman's registries.conf.",
+        )
+    if _OFFLINE.search(said):
+        without = "Without a network: `%image prepare busybox python:3.10`."
+        here = "A registry of your own: `%image prepare registry:2`, then run it and push to `localhost:PORT/NAME`."
+        return RegistryUnreachable(
+            f"cannot {doing} '{name}': {registry} does not answer",
+            evidence=evidence,
+            hint=f"Is the engine's host online? {here if doing == 'push' else without}",
         )
     if _UNTRUSTED.search(said):
         return RegistryUnreachable(
-            f"cannot pull '{name}': the engine does not trust the certificate of {registry}",
+            f"cannot {doing} '{name}': the engine does not trust the certificate of {registry}",
             evidence=evidence,
             hint="The engine's configuration names the certificates that it trusts.",
         )
-    if status in (401, 403, 404) or _REFUSED.search(said):
+    if status not in (401, 403, 404) and not _REFUSED.search(said):
+        return meaning(said, f"{doing} '{name}'", status)
+    if doing == "pull":
         return NotFound(
             f"cannot pull '{name}': {registry} has no such image, or it is private",
             evidence=evidence,
             hint="Check the spelling and the tag; for a private image, log in with `docker login`.",
         )
-    return meaning(said, f"pull '{name}'", status)
+    log_in = f"Log in as one who may push there: `docker login{'' if is_hub else f' {image.domain}'}`."
+    yours = f" Docker Hub takes it under your own name: `%image tag {name} USER/{name}`, then push that."
+    return EngineError(
+        f"cannot push '{name}': {registry} does not let you",
+        evidence=evidence,
+        status=status or 403,
+        hint=log_in + (yours if is_hub and image.path.startswith("library/") else ""),
+    )

@@ -1,29 +1,41 @@
-"""`pull` and `ensure`: images from a registry, with progress, and cancelled in the engine by an interrupt."""
+"""`pull`, `push` and `ensure`: images from a registry and to one, with progress, and cancelled in the engine by an interrupt.
+
+Podman, unlike Docker, wants TLS also of a registry on its own machine, unless a request says otherwise. So that one notebook does on
+every engine, requests for a registry on loopback say so; for a pull by Podman's own API, since its Docker API does not listen.
+"""
 
 from __future__ import annotations
 
+import ipaddress
+import os
+import re
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import replace
-from typing import Any
-
-import docker.auth
+from collections.abc import Callable, Generator, Mapping
+from contextlib import closing
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
+from urllib.parse import quote
 
 from dockerlab import reference as references
 from dockerlab.client import Client, connect
-from dockerlab.errors import EngineError, NotFound
+from dockerlab.credentials import HUB_HOST, Credentials
+from dockerlab.errors import EngineError, NotFound, UsageError
+from dockerlab.faces.transfer import THERE
 from dockerlab.images.model import Image
 from dockerlab.images.refusal import refusal
 from dockerlab.images.store import get, is_id
-from dockerlab.images.values import PullProgress
-from dockerlab.reference import Reference
+from dockerlab.images.values import PullProgress, Pushed, PushProgress
+from dockerlab.reference import DEFAULT_DOMAIN, Reference
 from dockerlab.stream import streaming
 from dockerlab.wire.trace import Status
 
 Report = Callable[[PullProgress], object]
 
-_TICK = 0.1  # seconds between two reports: at most ten a second
-_ENDED = ("Pull complete", "Already exists")
+TICK: Final = 0.1  # seconds between two reports: at most ten a second
+_ENDED: Final = ("Pull complete", "Pushed", *THERE)
+_DIGEST: Final = re.compile(r"digest: (sha256:[0-9a-f]{64})")
+_COPYING: Final = re.compile(r"Copying blob sha256:([0-9a-f]{12})")
+_PODMANS: Final = "/libpod/images/pull"  # below any version
 
 
 def pull(reference: str, *, platform: str | None = None, progress: Report | None = None, client: Client | None = None) -> Image:
@@ -36,10 +48,26 @@ def pull(reference: str, *, platform: str | None = None, progress: Report | None
     """
     image = references.parse(reference)
     client = client or connect()
-    said = _pull(image, platform, progress or (lambda so_far: None), client)
-    if said is not None:
-        raise refusal(image, said, platform)
+    _run(_Transfer(image, "pull", client, progress or (lambda so_far: None), platform))
     return get(image.familiar, client=client)
+
+
+def push(reference: str, *, progress: Report | None = None, client: Client | None = None) -> Pushed:
+    """Sends an image to the registry that its name begins with (Docker Hub, if with none); without a tag, `latest`.
+
+    progress, credentials and an interrupt are as in `pull`.
+
+    Raises InvalidReference; NotFound where the engine has no such image; RegistryUnreachable; EngineError (denied, …).
+    """
+    image = references.parse(reference)
+    if image.digest or not image.tag:
+        raise UsageError(f"cannot push '{reference}': a digest follows from the content", hint="Push a tag: name:tag.")
+    client = client or connect()
+    get(image.familiar, client=client)
+    digest = _run(_Transfer(image, "push", client, progress or (lambda so_far: None)))
+    if not digest:
+        raise EngineError(f"cannot push '{image.familiar}': the engine does not say under which digest the registry has it")
+    return Pushed(image.familiar, digest)
 
 
 def ensure(reference: str, *, platform: str | None = None, progress: Report | None = None, client: Client | None = None) -> Image:
@@ -57,14 +85,16 @@ def ensure(reference: str, *, platform: str | None = None, progress: Report | No
 
 
 def follow(layers: Mapping[str, Status], message: Mapping[str, Any], reference: str, now: float) -> dict[str, Status]:
-    """The layers of a pull after one more message of the engine. Pure. now: seconds since the epoch."""
+    """The layers of a pull or a push after one more message of the engine. Pure. now: seconds since the epoch."""
     name, status = message.get("id"), message.get("status", "")
-    detail = message.get("progressDetail")
-    # Lines about the whole pull have no detail, and an id that is a tag.
+    if copying := _COPYING.match(str(message.get("stream", ""))):  # Podman's own API
+        name, status = copying[1], "Copying"
+    detail = message.get("progressDetail", {} if copying else None)
+    # Lines about the whole have no detail, and an id that is a tag.
     if not name or detail is None or not status:
         return dict(layers)
     before = layers.get(name) or Status(id=name, vertex=reference, name=status, started=now)
-    if status in _ENDED:
+    if status in _ENDED or status.startswith("Mounted from"):
         after = replace(before, name=status, current=before.total, completed=before.completed or now)
     elif status == "Download complete" or "units" in detail:  # unpacking in the containerd image store counts seconds, not bytes
         after = replace(before, name=status, current=before.total)
@@ -73,41 +103,99 @@ def follow(layers: Mapping[str, Status], message: Mapping[str, Any], reference: 
     return {**layers, name: after}
 
 
-def _pull(image: Reference, platform: str | None, report: Report, client: Client) -> str | None:
-    """Runs one pull; gives what went wrong in it, in the engine's words, or None. Raises what its HTTP answer means."""
-    name, layers, error = image.familiar, dict[str, Status](), None
+@dataclass
+class _Transfer:
+    """One pull or push. doing: "pull" or "push"."""
+
+    image: Reference
+    doing: str
+    client: Client
+    report: Report
+    platform: str | None = None
+    credentials: Credentials = field(default_factory=lambda: Credentials.found(os.environ))
+
+    @property
+    def path(self) -> str:
+        if self._is_podmans:
+            return _PODMANS
+        return "/images/create" if self.doing == "pull" else f"/images/{quote(self._repository, safe='/:')}/push"
+
+    @property
+    def request(self) -> dict[str, Any]:
+        """Its parameters and headers."""
+        image = self.image
+        host = HUB_HOST if image.domain == DEFAULT_DOMAIN else image.domain
+        params: dict[str, Any] = {"tag": image.digest or image.tag}
+        if self._is_podmans:
+            params = {"reference": image.canonical, "policy": "always"}
+        elif self.doing == "pull":
+            params |= {"fromImage": self._repository} | ({"platform": self.platform} if self.platform else {})
+        if self.client.is_podman and _is_loopback(image.domain):
+            params["tlsVerify"] = "false"
+        return {"params": params, "headers": {"X-Registry-Auth": self.credentials.header(host)}}
+
+    @property
+    def _repository(self) -> str:
+        return f"{self.image.domain}/{self.image.path}"
+
+    @property
+    def _is_podmans(self) -> bool:
+        return self.doing == "pull" and not self.platform and _is_loopback(self.image.domain) and self.client.is_podman
+
+    def refusal(self, said: str, status: int | None = None) -> EngineError:
+        return refusal(self.image, said, self.platform, status, doing=self.doing, problems=self.credentials.problems)
+
+    def progress(self, layers: Mapping[str, Status], *, done: bool = False) -> PullProgress:
+        kind = PullProgress if self.doing == "pull" else PushProgress
+        return kind(self.image.familiar, tuple(layers.values()), done)
+
+
+def _run(transfer: _Transfer) -> str:
+    """Runs it; gives the digest that the engine says. Raises EngineError."""
+    name, layers, error, digest = transfer.image.familiar, dict[str, Status](), None, ""
+    with closing(_messages(transfer)) as messages:
+        for message in messages:
+            if message is None:
+                transfer.report(transfer.progress(layers))
+                continue
+            layers = follow(layers, message, name, time.time())
+            error = error or message.get("error")
+            if found := _DIGEST.search(str(message.get("status", ""))):
+                digest = found[1]
+    if error is not None:
+        raise transfer.refusal(str(error))
+    ended = time.time()
+    layers = {key: replace(layer, current=layer.total, completed=layer.completed or ended) for key, layer in layers.items()}
+    transfer.report(transfer.progress(layers, done=True))
+    return digest
+
+
+def _messages(transfer: _Transfer) -> Generator[dict[str, Any] | None]:
+    """What the engine says, and None when it is time for a report. Raises what its HTTP answer means."""
+    doing = f"{transfer.doing} '{transfer.image.familiar}'"
     try:
-        with streaming(client, "POST", "/images/create", doing=f"pull '{name}'", **_request(image, platform, client)) as stream:
+        with streaming(transfer.client, "POST", transfer.path, doing=doing, **transfer.request) as stream:
             reported = 0.0
-            for message in stream.messages(_TICK):
-                now = time.time()
+            for message in stream.messages(TICK):
                 if message:
-                    layers = follow(layers, message, name, now)
-                    error = error or message.get("error")
-                if now - reported >= _TICK:
-                    report(PullProgress(name, tuple(layers.values())))
-                    reported = now
+                    yield message
+                if time.time() - reported >= TICK:
+                    yield None
+                    reported = time.time()
     except EngineError as answer:
         said = getattr(answer.__cause__, "explanation", None)
         if said is None:
             raise
-        raise refusal(image, str(said), platform, answer.status) from answer
-    if error is None:
-        ended = time.time()
-        layers = {key: replace(layer, current=layer.total, completed=layer.completed or ended) for key, layer in layers.items()}
-        report(PullProgress(name, tuple(layers.values()), done=True))
-    return None if error is None else str(error)
+        raise transfer.refusal(str(said), answer.status) from answer
 
 
-def _request(image: Reference, platform: str | None, client: Client) -> dict[str, Any]:
-    repository = f"{image.domain}/{image.path}"
-    params = {"fromImage": repository, "tag": image.digest or image.tag}
-    registry, _ = docker.auth.resolve_repository_name(image.familiar_name)
-    header = docker.auth.get_config_header(client.api, registry)
-    return {
-        "params": params | ({"platform": platform} if platform else {}),
-        "headers": {"X-Registry-Auth": header} if header else {},
-    }
+def _is_loopback(domain: str) -> bool:
+    """Whether a registry is on the engine's own machine, by its name."""
+    host = re.sub(r":\d+$", "", domain).strip("[]")
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def _is_for(image: Image, platform: str) -> bool:

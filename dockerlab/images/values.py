@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import Any, Literal
 
+from dockerlab import reference as references
 from dockerlab.faces import image as faces
+from dockerlab.faces import transfer as transfers
 from dockerlab.faces.shown import Shown
 from dockerlab.image import Layer
 from dockerlab.images.model import Image
@@ -94,13 +97,103 @@ class PullProgress(Shown):
     done: bool = False
 
     def _text(self) -> str:
-        return faces.pull_text(self)
+        return transfers.transfer_text(self, *self._words)
 
     def _table(self) -> str:
-        return faces.pull_table(self)
+        return transfers.transfer_table(self, *self._words)
 
     def _html(self) -> str:
-        return faces.pull_html(self)
+        return transfers.transfer_html(self, *self._words)
+
+    @property
+    def _words(self) -> tuple[str, str]:
+        return "pulling", "pulled"
+
+
+@dataclass(frozen=True, repr=False)
+class PushProgress(PullProgress):
+    """How far a push is, in the same way. done: whether the registry has the image."""
+
+    @property
+    def _words(self) -> tuple[str, str]:
+        return "pushing", "pushed"
+
+
+@dataclass(frozen=True, repr=False)
+class Pushed(Shown):
+    """What `push` did. digest: by which the registry knows the image, and by which anybody gets just this one."""
+
+    reference: str
+    digest: str
+
+    @property
+    def pinned(self) -> str:
+        """The reference by digest: `registry.example/app@sha256:…`."""
+        return f"{references.parse(self.reference).familiar_name}@{self.digest}"
+
+    def _text(self) -> str:
+        return transfers.pushed_text(self)
+
+    def _table(self) -> str:
+        return transfers.pushed_table(self)
+
+    def _html(self) -> str:
+        return transfers.pushed_html(self)
+
+
+@dataclass(frozen=True, repr=False)
+class ArchiveProgress(Shown):
+    """How far a save or a load is. doing: "saving" or "loading". current, total: bytes; of a save the total is about what it will be."""
+
+    file: str
+    doing: Literal["saving", "loading"]
+    current: int = 0
+    total: int = 0
+    layers: tuple[Status, ...] = ()
+
+    def _text(self) -> str:
+        return transfers.archiving_text(self)
+
+    def _table(self) -> str:
+        return transfers.archiving_table(self)
+
+    def _html(self) -> str:
+        return transfers.archiving_html(self)
+
+
+@dataclass(frozen=True, repr=False)
+class Saved(Shown):
+    """What `save` did. names: of the images, as given. size: bytes of the file."""
+
+    file: Path
+    names: tuple[str, ...]
+    size: int
+
+    def _text(self) -> str:
+        return transfers.saved_text(self)
+
+    def _table(self) -> str:
+        return transfers.saved_table(self)
+
+    def _html(self) -> str:
+        return transfers.saved_html(self)
+
+
+@dataclass(frozen=True, repr=False)
+class Loaded(Shown):
+    """What `load` did. images: those that came, in the order of the archive; with `called`, under the name that they came by."""
+
+    file: Path
+    images: tuple[Image, ...]
+
+    def _text(self) -> str:
+        return transfers.loaded_text(self)
+
+    def _table(self) -> str:
+        return transfers.loaded_table(self)
+
+    def _html(self) -> str:
+        return transfers.loaded_html(self)
 
 
 @dataclass(frozen=True, repr=False)

@@ -55,13 +55,22 @@ def parsers() -> dict[str, Parser]:
     pull.add_argument("image", metavar="IMAGE")
     pull.add_argument("--platform", metavar="OS/ARCH", help="such as linux/amd64")
     pull.add_argument("-q", "--quiet", action="store_true", help="show no progress")
+    push = Parser("%image push", "Sends an image to the registry that its name begins with; without one, to Docker Hub.")
+    push.add_argument("image", metavar="IMAGE", help="such as localhost:5000/app:1; `%%image tag` gives an image such a name")
+    push.add_argument("-q", "--quiet", action="store_true", help="show no progress")
+    save = Parser("%image save", "Writes images into one file, which `docker load` reads, too.")
+    save.add_argument("file", metavar="FILE", help="such as app.tar; one that is there is replaced")
+    save.add_argument("images", nargs="+", metavar="IMAGE")
+    load = Parser("%image load", "Gives the engine the images of a file that `%image save` or `docker save` wrote.")
+    load.add_argument("file", metavar="FILE", help="compressed or not")
     prepare = Parser(
         "%image prepare",
         "Makes base images ready: kept where they are there, else pulled, else made from this machine's files.",
         epilog=f"It knows how to make: {', '.join(standins.NAMES)}.",
     )
     prepare.add_argument("images", nargs="*", metavar="IMAGE", help="all that it knows, unless named")
-    return {p.prog.split()[-1]: p for p in (ls, show, inspect, history, graph, explore, diff, tag, rm, prune, pull, prepare)}
+    looks, moves = (ls, show, inspect, history, graph, explore, diff), (tag, rm, prune, pull, push, save, load, prepare)
+    return {p.prog.split()[-1]: p for p in (*looks, *moves)}
 
 
 def magic(session: Session, line: str, cell: str | None = None) -> Shown | None:
@@ -100,6 +109,16 @@ def _answer(session: Session, verb: str, arguments: Namespace) -> Shown | None:
             with LiveDisplay(session) as live:
                 progress = None if arguments.quiet else live.show
                 return images.pull(arguments.image, platform=arguments.platform, progress=progress, client=client)
+        case "push":
+            with LiveDisplay(session) as live:
+                progress = None if arguments.quiet else live.show
+                return images.push(arguments.image, progress=progress, client=client)
+        case "save":
+            with LiveDisplay(session, keep=False) as live:
+                return images.save(arguments.file, arguments.images, progress=live.show, client=client)
+        case "load":
+            with LiveDisplay(session, keep=False) as live:
+                return images.load(arguments.file, progress=live.show, client=client)
         case _:
             with LiveDisplay(session, keep=False) as live:
                 return standins.prepare(*arguments.images, progress=live.show, client=client)

@@ -128,7 +128,7 @@ def test_a_slow_helper_is_waited_for_and_not_for_ever(helper: Helper, monkeypatc
     monkeypatch.setattr("dockerlab.builds.credentials._LOOK", 0.01)
     helper("slow", 'read server; sleep 0.5; echo "{\\"Username\\":\\"me\\",\\"Secret\\":\\"$server\\"}"')
     assert asked(Credentials({"credsStore": "slow"}), "r.test") == ("me", "r.test")
-    monkeypatch.setattr("dockerlab.builds.credentials._SECONDS", 0.1)
+    monkeypatch.setattr("dockerlab.credentials.SECONDS", 0.1)
     helper("stuck", "exec sleep 60")
     credentials = Credentials({"credsStore": "stuck"})
     assert asked(credentials, "r.test") == NOBODY

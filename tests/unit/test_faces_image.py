@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -12,7 +13,21 @@ from dockerlab.errors import EngineError, NotFound, RegistryUnreachable
 from dockerlab.faces.markup import END_VOLATILE, VOLATILE
 from dockerlab.faces.shown import Shown
 from dockerlab.image import Layer
-from dockerlab.images import History, Image, Images, ImageView, Inspection, Pruned, PullProgress, Removed
+from dockerlab.images import (
+    ArchiveProgress,
+    History,
+    Image,
+    Images,
+    ImageView,
+    Inspection,
+    Loaded,
+    Pruned,
+    PullProgress,
+    Pushed,
+    PushProgress,
+    Removed,
+    Saved,
+)
 from dockerlab.images.refusal import refusal
 from dockerlab.images.transfer import follow
 from dockerlab.reference import parse
@@ -126,6 +141,72 @@ def test_the_messages_of_a_pull_become_layers() -> None:
     assert [layer.completed for layer in layers.values()] == [None, 1.0]
     layers = follow(layers, {"status": "Pull complete", "progressDetail": {}, "id": "a"}, "busybox:latest", 2.0)
     assert layers["a"].completed == 2.0
+
+
+def test_the_messages_of_a_push_become_layers() -> None:
+    messages: list[dict[str, Any]] = [
+        {"status": "The push refers to repository [r.test/app]"},
+        {"status": "Preparing", "progressDetail": {}, "id": "a"},
+        {"status": "Preparing", "progressDetail": {}, "id": "b"},
+        {"status": "Pushing", "progressDetail": {"current": 12, "total": 10}, "id": "a"},
+        {"status": "Layer already exists", "progressDetail": {}, "id": "b"},
+        {"status": "Mounted from library/x", "progressDetail": {}, "id": "c"},
+        {"status": "1: digest: sha256:0 size: 5"},
+    ]
+    layers: dict[str, Status] = {}
+    for message in messages:
+        layers = follow(layers, message, "r.test/app:1", 1.0)
+    progress = PushProgress("r.test/app:1", tuple(layers.values()))
+    assert repr(progress) == "r.test/app:1: pushing"
+    assert str(progress).splitlines()[0] == "r.test/app:1: pushing   2 of 3 layers   10 B of 10 B"
+    assert progress._repr_html_().count('class="cached"') == 2
+    assert [layer.completed for layer in layers.values()] == [None, 1.0, 1.0]
+    assert repr(PushProgress("r.test/app:1", tuple(layers.values()), done=True)) == "r.test/app:1: pushed"
+
+
+def test_what_podmans_own_api_says_of_a_pull() -> None:
+    said = {"stream": f"Copying blob sha256:{'ab' * 32}\n"}
+    [layer] = follow({}, said, "r.test/app:1", 1.0).values()
+    assert (layer.id, layer.name, layer.total) == ("ab" * 6, "Copying", 0)
+
+
+def test_what_a_save_and_a_load_say() -> None:
+    progress = ArchiveProgress("<app>.tar", "saving", 5_000_000, 10_000_000)
+    assert str(progress).rstrip() == "<app>.tar: saving   5.0 MB of about 10.0 MB"
+    assert "&lt;app&gt;.tar" in progress._repr_html_()
+    assert "50 %" in progress._repr_html_()
+    assert repr(Saved(Path("/tmp/x.tar"), ("a:1", "b:1"), 5)) == "saved a:1, b:1 to x.tar"
+    loaded = Loaded(Path("/tmp/x.tar"), (image("a:1"), image("b:1")))
+    assert repr(loaded) == "from x.tar:\n  loaded image a:1\n  loaded image b:1"
+    assert "<strong>b:1</strong>" in loaded._repr_html_()
+    pushed = Pushed("r.test:5000/app:1", "sha256:12")
+    assert pushed.pinned == "r.test:5000/app@sha256:12"
+    assert "sha256:12" in str(pushed)
+    assert "sha256:12" not in repr(pushed)
+
+
+@pytest.mark.parametrize(
+    ("said", "kind", "message", "hint"),
+    [
+        (
+            "denied: requested access to the resource is denied",
+            EngineError,
+            "the registry does not let you",
+            "%image tag x:1 USER/x:1",
+        ),
+        ('Get "https://r/v2/": http: server gave HTTP response to HTTPS client', RegistryUnreachable, "has no TLS", "insecure"),
+        ("dial tcp 127.0.0.1:1: connect: connection refused", RegistryUnreachable, "does not answer", "%image prepare registry:2"),
+        ("the disk is on fire", EngineError, "the disk is on fire", None),
+    ],
+)
+def test_why_a_registry_did_not_take_an_image(said: str, kind: type[EngineError], message: str, hint: str | None) -> None:
+    error = refusal(parse("x:1"), said, doing="push", problems=["the helper is asleep"])
+    assert type(error) is kind
+    assert message in str(error)
+    assert "cannot push 'x:1'" in str(error)
+    if hint:
+        assert hint in str(error.hint)
+        assert error.evidence[-1] == "the helper is asleep"
 
 
 @pytest.mark.parametrize(
