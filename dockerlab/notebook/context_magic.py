@@ -1,6 +1,6 @@
 """`%%context PATH`: the cell becomes a file of the notebook's build context. `%context ls|show|rm|clear|add`: manages it.
 
-The context lives in the kernel's memory; `COPY . .` of a `%%dockerfile` cell copies it. Nothing is written to disk.
+`add PATH --var NAME` makes a file of a notebook variable. The context lives in the kernel's memory; `COPY . .` of a `%%dockerfile` cell copies it. Nothing is written to disk.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
 from dockerlab.builds.context import clean_path
-from dockerlab.errors import ContextError, NotFound
+from dockerlab.errors import ContextError, NotFound, UsageError
 from dockerlab.faces.context import ContextFile, ContextFileContent, ContextFiles
 from dockerlab.notebook.arguments import HelpShown, Parser, parse_verb
 from dockerlab.notebook.expand import words
@@ -32,6 +32,7 @@ def parsers() -> dict[str, Parser]:
     clear = Parser("%context clear", "Empties the notebook's build context.")
     add = Parser("%context add", "Puts files from disk, as they are now, into the notebook's build context.")
     add.add_argument("paths", metavar="FILE", nargs="+", help="a file, or a folder with all that is in it")
+    add.add_argument("--var", metavar="NAME", help="a variable of the notebook, text or bytes, as the content of FILE; no disk is read")
     return {"": cell, "ls": ls, "show": show, "rm": rm, "clear": clear, "add": add}
 
 
@@ -52,6 +53,8 @@ def magic(session: Session, line: str, cell: str | None) -> Shown | None:
         session.files = {path: content for path, content in session.files.items() if path not in gone}
     elif verb == "clear":
         session.files = {}
+    elif verb == "add" and arguments.var is not None:
+        return _put(session, _only(arguments.paths), _variable(session, arguments.var))
     elif verb == "add":
         session.files = session.files | {
             path: data for given_path in arguments.paths for path, data in _read(Path(given_path).expanduser())
@@ -59,10 +62,28 @@ def magic(session: Session, line: str, cell: str | None) -> Shown | None:
     return ContextFiles(tuple(ContextFile(path, content) for path, content in sorted(session.files.items())))
 
 
-def _put(session: Session, path: str, cell: str) -> ContextFile:
-    file = ContextFile(clean_path(path), (cell if cell.endswith("\n") or not cell else cell + "\n").encode())
+def _put(session: Session, path: str, content: str | bytes) -> ContextFile:
+    """Text ends with a newline; bytes stay as they are."""
+    if isinstance(content, str):
+        content = (content if content.endswith("\n") or not content else content + "\n").encode()
+    file = ContextFile(clean_path(path), content)
     session.files = session.files | {file.path: file.content}
     return file
+
+
+def _only(paths: list[str]) -> str:
+    if len(paths) > 1:
+        raise UsageError("%context add --var fills one file", hint="As in: %context add notice.txt --var notice")
+    return paths[0]
+
+
+def _variable(session: Session, name: str) -> str | bytes:
+    if name not in session.namespace:
+        raise UsageError(f"--var '{name}': the notebook has no such variable", hint="Run the cell that sets it first.")
+    value = session.namespace[name]
+    if not isinstance(value, (str, bytes)):
+        raise UsageError(f"--var '{name}' is of type {type(value).__name__}, not text", hint=f"A text of it: str({name}).")
+    return value
 
 
 def _find(session: Session, path: str) -> tuple[str, bytes]:
