@@ -221,7 +221,7 @@ def _scale(count: int, largest: int) -> str:
 
 
 def removed_text(removed: Removed) -> str:
-    return "\n".join(f"removed {name}" for name in removed.names)
+    return "\n".join([*(f"removed {name}" for name in removed.names), *(f"there was no image '{name}'" for name in removed.absent)])
 
 
 def removed_table(removed: Removed) -> str:
@@ -230,6 +230,7 @@ def removed_table(removed: Removed) -> str:
 
 def removed_html(removed: Removed) -> str:
     heads = [markup.head(f"removed {markup.text(name)}") for name in removed.names]
+    heads += [f'<div class="muted">there was no image {markup.code(name)}</div>' for name in removed.absent]
     return markup.page(*heads, markup.volatile(_gone_html(removed.untagged, removed.deleted)))
 
 

@@ -88,14 +88,22 @@ def tag(name: Name, reference: str, *, client: Client | None = None) -> Image:
 def rm(names: Name | Iterable[Name], force: bool = False, *, client: Client | None = None) -> Removed:
     """Takes references away; an image without any left is deleted.
 
-    force: also where a container was made from it. Nothing is removed unless all of `names` are there.
-    Raises NotFound; Conflict where a container uses it.
+    force: also where a container was made from it, and one that is not there is no error; without it nothing is removed unless all
+    of `names` are there. Raises NotFound; Conflict where a container uses it.
     """
     client = client or connect()
     wanted = [names] if isinstance(names, str | docker.models.images.Image) else list(names)
     if not wanted:
         raise UsageError("name the images to remove")
-    images = [(identity(name), get(name, client=client)) for name in wanted]
+    images: list[tuple[str, Image]] = []
+    absent: list[str] = []
+    for name in wanted:
+        try:
+            images.append((identity(name), get(name, client=client)))
+        except NotFound:
+            if not force:
+                raise
+            absent.append(identity(name))
     untagged: list[str] = []
     deleted: list[str] = []
     for asked, image in images:
@@ -103,7 +111,7 @@ def rm(names: Name | Iterable[Name], force: bool = False, *, client: Client | No
             untagged += [entry["Untagged"]] if entry.get("Untagged") else []
             deleted += [entry["Deleted"]] if entry.get("Deleted") else []
     shown = tuple(image.name if is_id(asked) else references.parse(asked).familiar for asked, image in images)
-    return Removed(shown, tuple(untagged), tuple(deleted))
+    return Removed(shown, tuple(untagged), tuple(deleted), tuple(absent))
 
 
 def prune(all: bool = False, *, client: Client | None = None) -> Pruned:

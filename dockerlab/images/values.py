@@ -198,11 +198,15 @@ class Loaded(Shown):
 
 @dataclass(frozen=True, repr=False)
 class Removed(Shown):
-    """What `rm` did. names: as given. untagged: references that are gone; deleted: digests of images and layers that are."""
+    """What `rm` did. names: as given. untagged: references that are gone; deleted: digests of images and layers that are.
+
+    absent: of the names those that were not there.
+    """
 
     names: tuple[str, ...]
     untagged: tuple[str, ...]
     deleted: tuple[str, ...]
+    absent: tuple[str, ...] = ()
 
     def _text(self) -> str:
         return faces.removed_text(self)

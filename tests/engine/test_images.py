@@ -113,6 +113,18 @@ def test_rm_of_an_image_in_use(client: Client) -> None:
 
 
 @pytest.mark.contract
+def test_rm_by_force_of_what_is_not_there(client: Client) -> None:
+    made = f"{PREFIX}-forced:1"
+    images.tag("busybox", made, client=client)
+    with pytest.raises(NotFound):
+        images.rm([made, f"{PREFIX}-nothing"], client=client)
+    removed = images.rm([made, f"{PREFIX}-nothing"], force=True, client=client)
+    assert str(removed).splitlines()[:2] == [f"removed {made}", f"there was no image '{PREFIX}-nothing'"]
+    assert "there was no image" in removed._repr_html_()
+    assert not images.ls(made, client=client)
+
+
+@pytest.mark.contract
 def test_tag_wants_a_reference(client: Client) -> None:
     with pytest.raises(InvalidReference):
         images.tag("busybox", "No Reference", client=client)
