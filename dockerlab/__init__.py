@@ -10,6 +10,7 @@
     dockerlab.debug(error)         a Container of the state before the step of a build that failed
     dockerlab.run(image, …)        a Container, from an image
     dockerlab.containers, .images  the other verbs: ps, logs, exec, …; pull, tag, history, …
+    dockerlab.networks, .volumes   create, ls, get, rm
     dockerlab.explore(image)       the files of its layers, and what is wasted; of an archive on disk, too
     dockerlab.pipeline(image)      one picture: Dockerfile line, build step, layer, image, its containers
     dockerlab.prepare(name, …)     base images: found, pulled, or made from this machine's files
@@ -29,7 +30,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
-    from dockerlab import containers, course, doctor, errors, images, machine
+    from dockerlab import containers, course, doctor, errors, images, machine, networks, volumes
     from dockerlab.builds import Build, build, export
     from dockerlab.builds.checking import check
     from dockerlab.builds.debugging import debug
@@ -61,11 +62,13 @@ _HOMES = {
     "export": "dockerlab.builds",
     "images": "",
     "machine": "",
+    "networks": "",
     "pipeline": "dockerlab.pipelines",
     "prepare": "dockerlab.standins",
     "run": "dockerlab.containers",
     "stages": "dockerlab.builds.staging",
     "use": "dockerlab.client",
+    "volumes": "",
 }
 
 __all__ = [
@@ -86,11 +89,13 @@ __all__ = [
     "export",
     "images",
     "machine",
+    "networks",
     "pipeline",
     "prepare",
     "run",
     "stages",
     "use",
+    "volumes",
 ]
 
 

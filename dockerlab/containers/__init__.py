@@ -8,7 +8,7 @@ Container object; where a parameter is called `containers`, one of these or a se
 - `container`, `facts`, `address`, `page`, `readiness`: what is known of a container, and where it is reached
 - `panel`: all of a container on one page; `sampling`, `processes`, `hiding`: what of it is counted, and what is not shown
 - `watching`: the same while it changes; `following`, `tailing`: how it is read
-- `lifecycle`, `observation`, `measurement`, `copying`: the other verbs; `values`: their results
+- `lifecycle`, `observation`, `measurement`, `limits`, `copying`: the other verbs; `values`: their results
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from dockerlab.containers.container import Container, Containers, get
 from dockerlab.containers.copying import cp
 from dockerlab.containers.execution import exec, logs
 from dockerlab.containers.lifecycle import commit, kill, pause, prune, rename, restart, rm, start, stop, unpause, wait
+from dockerlab.containers.limits import limits
 from dockerlab.containers.measurement import stats
 from dockerlab.containers.observation import diff, inspect, port, ps, top
 from dockerlab.containers.page import Page
@@ -35,6 +36,7 @@ __all__ = [
     "get",
     "inspect",
     "kill",
+    "limits",
     "logs",
     "pause",
     "port",

@@ -36,6 +36,8 @@ MAGICS = {
         "%container run|ps|logs|exec|stop|… as the docker command has them; %%container run|exec feeds the cell to it.",
     ),
     "image": ("line", "%image ls|show|pull|tag|rm|history|inspect|prune|prepare. --help lists the flags."),
+    "network": ("line", "%network create|ls|inspect|rm: networks, in which containers call one another by name."),
+    "volume": ("line", "%volume create|ls|inspect|rm: volumes, which keep files beyond their containers."),
     "pipeline": (
         "line",
         "%pipeline IMAGE shows one picture: the Dockerfile's lines, the steps of its build, its layers, its containers.",

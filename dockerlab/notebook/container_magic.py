@@ -372,6 +372,13 @@ VERBS: tuple[Verb, ...] = (
         lambda s, a: containers.cp(a.source, a.destination, client=s.client),
     ),
     Verb(
+        "limits",
+        "Shows what memory and CPUs a container may use: asked for, read inside, kept by the engine.",
+        _one,
+        lambda s, a: containers.limits(a.container, client=s.client),
+        "running",
+    ),
+    Verb(
         "port",
         "Shows where a container's ports are reached.",
         _port_flags,

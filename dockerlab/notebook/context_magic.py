@@ -1,6 +1,7 @@
 """`%%context PATH`: the cell becomes a file of the notebook's build context. `%context ls|show|rm|clear|add`: manages it.
 
-`add PATH --var NAME` makes a file of a notebook variable. The context lives in the kernel's memory; `COPY . .` of a `%%dockerfile` cell copies it. Nothing is written to disk.
+`add PATH --var NAME` makes a file of a notebook variable. The context lives in the kernel's memory; `COPY . .` of a `%%dockerfile` cell
+copies it. Nothing is written to disk.
 """
 
 from __future__ import annotations
@@ -32,7 +33,9 @@ def parsers() -> dict[str, Parser]:
     clear = Parser("%context clear", "Empties the notebook's build context.")
     add = Parser("%context add", "Puts files from disk, as they are now, into the notebook's build context.")
     add.add_argument("paths", metavar="FILE", nargs="+", help="a file, or a folder with all that is in it")
-    add.add_argument("--var", metavar="NAME", help="a variable of the notebook, text or bytes, as the content of FILE; no disk is read")
+    add.add_argument(
+        "--var", metavar="NAME", help="a variable of the notebook, text or bytes, as the content of FILE; no disk is read"
+    )
     return {"": cell, "ls": ls, "show": show, "rm": rm, "clear": clear, "add": add}
 
 

@@ -161,3 +161,17 @@ def test_names_are_completed(shell: Shell, name: str) -> None:
     assert shell.complete(f"%container exec {name[:-1]}") == [name]
     assert any("busybox" in image for image in shell.complete("%container run "))
     assert shell.complete("%container run --publi") == ["--publish"]
+
+
+def test_a_file_of_the_context_from_a_variable(shell: Shell) -> None:
+    shell.run("notice = 'Cake'; raw = b'x'; number = 3")
+    assert repr(shell.run("%context add notice.txt --var notice").value) == "notice.txt in the build context: 1 line"
+    assert shell.run("%context show notice.txt").displays[-1]["text/html"].count("Cake") >= 1
+    shell.run("%context add raw.bin --var raw")
+    for line, said in (
+        ("%context add a b --var notice", "fills one file"),
+        ("%context add a --var nothing", "the notebook has no such variable"),
+        ("%context add a --var number", "is of type int, not text"),
+    ):
+        with pytest.raises(UsageError, match=said):
+            shell.run(line)
