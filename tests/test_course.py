@@ -11,9 +11,11 @@ from dockerlab.course import course, find
 from dockerlab.course.exercises import COURSE
 from tests.course.notebooks import NUMBERED, SOLUTIONS, cells, solution, solved
 from tests.course.points import POINTS
+from tests.course.table import README, passed, with_table
 
 ALL = [cell for path in NUMBERED for cell in cells(path)]
 NAMES = course().names
+ENGINES = {"engine28", "engine28-containerd", "engine20", "podman", "embedded", "embedded-user", "embedded-pod"}
 
 
 def test_the_notebooks_are_those_of_the_table_of_exercises() -> None:
@@ -104,3 +106,14 @@ def test_a_solution_takes_the_place_of_the_learner_s_cells() -> None:
     assert len({cell["id"] for cell in made}) == len(made)
     fewer = solved(notebook, {"one": ["a"]})["cells"]
     assert ["".join(cell["source"]) for cell in fewer][1:3] == ["a", "# and here"]
+
+
+def test_the_table_of_points_tells_of_the_cells_that_there_are() -> None:
+    text = README.read_text(encoding="utf-8")
+    assert with_table(text, passed(text)) == text, "it is old: .venv/bin/python -m tests.course.table --cells"
+
+
+def test_every_notebook_has_passed_on_every_engine_of_the_contract() -> None:
+    assert {name: set(engines.split(", ")) for name, engines in passed(README.read_text(encoding="utf-8")).items()} == {
+        path.stem: ENGINES for path in NUMBERED
+    }
