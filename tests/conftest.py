@@ -1,8 +1,7 @@
 """Engines for the tests, and how many tests ran on which.
 
-A test that asks for `client` (or `engine`) runs on the main engine; marked `contract`, on every engine, or, where it is
-`contract(only=("embedded-pod",))`, on those that are named as well. `tests/engine/conftest.py` sees to it that all of `tests/engine` does,
-and that nothing is left behind.
+A test that asks for `client` (or `engine`) runs on the main engine; marked `contract`, on every engine. `tests/engine/conftest.py`
+sees to it that all of `tests/engine` does, and that nothing is left behind.
 
 Where several processes share a run (`make test`), the tests on engines are one process's, one after another; so are those of one file.
 """
@@ -59,9 +58,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "engine" not in metafunc.fixturenames:
         return
     engines = _engines(metafunc.config)
-    contract = metafunc.definition.get_closest_marker("contract")
-    only = contract.kwargs.get("only") if contract else ()
-    wanted = [engine for engine in engines if engine.is_main or only is None or engine.name in only]
+    wanted = engines if metafunc.definition.get_closest_marker("contract") else engines[:1]
     names = [engine.name for engine in wanted] or [NO_ENGINE]
     metafunc.parametrize("engine", wanted or [None], ids=names, indirect=True, scope="session")
 

@@ -3,8 +3,9 @@
 An exercise of your own, in a package or in a cell; a check's function gets a `Look` and gives None where it holds, else what is missing:
 
     def runs(look): return None if look.containers("shop") else "none runs yet"
-    shop = dockerlab.course.Exercise("shop", "A shop", "Start the image shop.", [dockerlab.course.Check("a shop runs", runs)], ["`run`"])
-    dockerlab.exercise(shop)         what is done, what is missing; `%exercise shop` and its --hint find it by its name, too
+    check = dockerlab.course.Check("a container of `shop` runs", runs)
+    shop = dockerlab.course.Exercise("shop", "A shop", "Start the image `shop`.", [check], ["`%container run -d shop`"])
+    dockerlab.exercise(shop)    # what is done, what is missing; `%exercise shop` and its --hint find it by its name
 
 - `model`: an exercise, its checks, and what became of them; `look`: what may be asked of an engine
 - `exercises`: those of the course, a file for each notebook; `finding`: by name; `looking`: carries the checks out

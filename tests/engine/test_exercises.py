@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 
 import pytest
 
 import dockerlab
-from dockerlab import containers
-from dockerlab.client import Client
+from dockerlab import containers, course
+from dockerlab.client import Client, connect
 from dockerlab.course import Look, Progress
 from dockerlab.course.exercises import one_image_many_containers
-from dockerlab.errors import Unsolved
+from dockerlab.errors import EngineError, EngineGone, Unsolved
 from dockerlab.testing.shell import Shell
+from tests.engine.forwarder import forwarding
+from tests.engines import Engine
 
 APP = """import os
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 class Greeter(BaseHTTPRequestHandler):
     def do_GET(self):
         self.send_response(200)
         self.end_headers()
         self.wfile.write((os.environ["GREETING"] + " from a container").encode())
-HTTPServer(("0.0.0.0", 5000), Greeter).serve_forever()
+ThreadingHTTPServer(("0.0.0.0", 5000), Greeter).serve_forever()
 """
 DOCKERFILE = 'FROM python:3.10\nENV GREETING=Hello\nCOPY app.py /\nCMD ["python3", "/app.py"]\n'
 
@@ -97,6 +100,23 @@ def test_words_that_are_printed_solve_nothing(greeter: str, prefix: str, shell: 
 def test_without_the_image_the_way_to_it_is_said(client: Client, prefix: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(one_image_many_containers, "IMAGE", f"{prefix}none")
     assert looked().missing[0] == f"there is no image {prefix}none: run the cell above that builds it"
+
+
+def test_the_exercise_of_the_documentation_can_be_written(client: Client, shell: Shell) -> None:
+    assert course.__doc__
+    shell.run("import dockerlab\n" + "\n".join(line[4:] for line in course.__doc__.splitlines() if line.startswith("    ")))
+    progress = shell.run("%exercise shop").value
+    assert progress.missing == ("none runs yet",)
+    assert repr(shell.run("%exercise shop --hint").value).splitlines()[1] == "`%container run -d shop`"
+
+
+def test_an_engine_that_refuses_or_is_gone_is_an_error_and_nothing_missing(engine: Engine, greeter: str) -> None:
+    with forwarding(engine.url, refused={"GET /containers/json": 403}) as forwarder:
+        with closing(connect(forwarder.url)) as reached, pytest.raises(EngineError, match="cannot list the containers"):
+            dockerlab.exercise("two-greetings", client=reached)
+        gone = connect(forwarder.url)
+    with closing(gone), pytest.raises(EngineGone):
+        dockerlab.exercise("two-greetings", client=gone)
 
 
 @pytest.mark.contract
