@@ -9,7 +9,7 @@ import pytest
 
 from dockerlab.course import course, find
 from dockerlab.course.exercises import COURSE
-from tests.course.notebooks import NUMBERED, SOLUTIONS, cells, solution, solved
+from tests.course.notebooks import NUMBERED, SOLUTIONS, Cell, cells, solution, solved
 from tests.course.points import POINTS
 from tests.course.table import README, passed, with_table
 
@@ -29,9 +29,13 @@ def test_none_of_the_article_s_points_is_missing() -> None:
     assert shown <= POINTS.keys()
 
 
-def test_a_point_is_named_before_the_cell_that_shows_it() -> None:
-    numbers = [(cell, tag.removeprefix("point-")) for cell in ALL for tag in cell.tags if tag.startswith("point-")]
-    unnamed = [f"{cell}: point {number}" for cell, number in numbers if not re.search(rf"\bpoints?\b.*\b{number}\b", cell.above)]
+def test_a_point_is_named_right_above_the_first_cell_of_a_notebook_that_shows_it() -> None:
+    first: dict[tuple[Path, str], Cell] = {}
+    for cell in ALL:
+        for tag in cell.tags:
+            first.setdefault((cell.path, tag), cell)
+    numbers = [(cell, tag.removeprefix("point-")) for (_, tag), cell in first.items() if tag.startswith("point-")]
+    unnamed = [f"{cell}: point {number}" for cell, number in numbers if not re.search(rf"\b[Pp]oints?\b.*\b{number}\b", cell.above)]
     assert not unnamed, "the text above does not name it:\n" + "\n".join(unnamed)
 
 
