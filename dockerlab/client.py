@@ -58,6 +58,8 @@ class Attempt:
 class Client(docker.DockerClient):
     """docker-py's client that knows which endpoint it speaks to. explored: images that were explored last, by id."""
 
+    api: API
+
     def __init__(self, endpoint: Endpoint) -> None:
         self.api = API(endpoint.url, tls=endpoint.tls, timeout=PROBE_SECONDS)
         self.endpoint = endpoint

@@ -27,6 +27,7 @@ from docker.constants import DEFAULT_MAX_POOL_SIZE
 from docker.tls import TLSConfig
 from docker.transport import UnixHTTPAdapter
 
+from dockerlab import ledger
 from dockerlab.errors import printable
 
 _SSH: Final = "ssh://"
@@ -39,6 +40,7 @@ class API(docker.APIClient):
     """docker-py's requests to the engine at an address."""
 
     def __init__(self, url: str, *, tls: TLSConfig | None, timeout: int) -> None:
+        self._address = url
         self._ssh = _Adapter(ssh_command(url), timeout) if url.startswith(_SSH) and sys.platform != "win32" else None
         super().__init__(
             base_url=_AS_A_SOCKET if self._ssh else url, version="auto", timeout=timeout, tls=tls or False, use_ssh_client=True
@@ -52,6 +54,17 @@ class API(docker.APIClient):
         """See `requests.Session`: where something is known of whom to trust, the environment is not asked."""
         verify = self.verify if verify is None else verify
         return super().merge_environment_settings(url, proxies, stream, verify, cert)
+
+    def send(self, request: Any, **how: Any) -> Any:
+        """See `requests.Session`: what a request makes is written down, if somebody asks for it."""
+        response = super().send(request, **how)
+        if ledger.is_kept() and response.ok:
+            self.note(*ledger.made(request.method, request.url, request.body, response.json))
+        return response
+
+    def note(self, *made: ledger.Entry | None) -> None:
+        """Writes down what was made on this engine by other ways, if somebody asks for it."""
+        ledger.note(self._address, *filter(None, made))
 
     def close(self) -> None:
         """Ends all connections that wait for a request."""

@@ -20,7 +20,7 @@ from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 from typing import Any, Final, Protocol
 
-from dockerlab import embedded
+from dockerlab import embedded, ledger
 from dockerlab.builds import buildkit, caching, classic, linting, rows, solving
 from dockerlab.builds.bases import Bases
 from dockerlab.builds.caching import CacheTo
@@ -318,6 +318,8 @@ def _driven(client: Client, asked: Asked, way: _Way, progress: Callable[[Build],
         if adapter.error is None and adapter.image_id is None and asked.output.is_image:
             raise gone(_DOING)
         outcome = "failed" if adapter.error is not None else "done"
+        if adapter.error is None and adapter.image_id:
+            client.api.note(ledger.Entry("image", adapter.image_id), *map(ledger.tag, asked.tags))
     except KeyboardInterrupt:
         outcome = "interrupted"
         raise

@@ -17,6 +17,7 @@ from typing import Any, BinaryIO, Final
 
 import docker.models.images
 
+from dockerlab import ledger
 from dockerlab.client import Client, connect, engine_errors, gone
 from dockerlab.errors import ArchiveError, DockerlabError, EngineError, NotFound, UsageError
 from dockerlab.images.model import Image
@@ -75,7 +76,9 @@ def load(file: str | os.PathLike[str], *, progress: Report | None = None, client
         told = _Told(progress, ArchiveProgress(path.name, "loading", total=os.fstat(archive.fileno()).st_size))
         said = _sent(client, path, archive, told)
     names = [name.strip() for line in said if (match := _LOADED.search(line)) for name in match[1].split(",")]
-    return Loaded(path, tuple(_loaded(client, name) for name in names))
+    images = tuple(_loaded(client, name) for name in names)
+    client.api.note(*map(ledger.tag, names), *(ledger.Entry("image", str(image.id)) for image in images))
+    return Loaded(path, images)
 
 
 class _Told:

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final
 from urllib.parse import quote
 
+from dockerlab import ledger
 from dockerlab import reference as references
 from dockerlab.client import Client, connect
 from dockerlab.credentials import HUB_HOST, Credentials
@@ -49,7 +50,9 @@ def pull(reference: str, *, platform: str | None = None, progress: Report | None
     image = references.parse(reference)
     client = client or connect()
     _run(_Transfer(image, "pull", client, progress or (lambda so_far: None), platform))
-    return get(image.familiar, client=client)
+    found = get(image.familiar, client=client)
+    client.api.note(ledger.tag(image.familiar), ledger.Entry("image", str(found.id)))
+    return found
 
 
 def push(reference: str, *, progress: Report | None = None, client: Client | None = None) -> Pushed:

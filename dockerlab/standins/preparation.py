@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import IO
 
-from dockerlab import images
+from dockerlab import images, ledger
 from dockerlab import reference as references
 from dockerlab.client import Client, connect, engine_errors
 from dockerlab.dockerfile import nearest
@@ -150,3 +150,4 @@ def _load(known: str, client: Client) -> None:
     with archive(known) as file, engine_errors(f"load the stand-in for '{known}'"):
         # The bytes ride in the request's body; docker-py reads the answer to its end and raises what it says.
         client.images.load(file)
+    client.api.note(ledger.tag(known))

@@ -3,9 +3,8 @@
     checked = check("notebooks/01-build-and-run.ipynb")
     assert checked.holds, checked.report
 
-nbval runs in a process of its own, with a kernel of this Python; the engine is the one that DOCKER_HOST or the docker context names.
-Two things that nbval lets pass do not hold here: a cell that was never run before the notebook was saved, for which there is nothing to
-compare with, and a cell that is skipped.
+It is `pytest --nbval --dockerlab` (see `dockerlab.testing.session`) in a process of its own, on the engine that DOCKER_HOST or the docker
+context names, where nothing is removed: what a notebook leaves is there to be seen. A cell that is skipped does not hold.
 """
 
 from __future__ import annotations
@@ -21,14 +20,16 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 from dockerlab.errors import UsageError
-from dockerlab.testing import sanitiser
 
 CELL_SECONDS = 300
 
 
 @dataclass(frozen=True)
 class Checked:
-    """What came of a check, in code cells. unsaved: those that were saved without having been run. report: what nbval printed."""
+    """What came of a check, in code cells. failed: those among them that were saved without having been run, unsaved, too.
+
+    report: what nbval printed.
+    """
 
     notebook: Path
     cells: int
@@ -68,7 +69,7 @@ def check(notebook: str | os.PathLike[str], *, cell_seconds: float = CELL_SECOND
         configuration.write_text("[pytest]\n", encoding="utf-8")
         command = [
             *(sys.executable, "-m", "pytest", "-c", str(configuration), "--rootdir", str(path.parent), "-p", "no:cacheprovider"),
-            *("--nbval", "--nbval-current-env", f"--nbval-sanitize-with={sanitiser.PATH}", f"--nbval-cell-timeout={cell_seconds}"),
+            *("--nbval", "--dockerlab-engine=configured", "--dockerlab-keep", f"--nbval-cell-timeout={cell_seconds}"),
             *(f"--junitxml={results}", "--color=no", "--tb=short", path.name),
         ]
         environ = {name: value for name, value in os.environ.items() if name != "PYTEST_ADDOPTS"}

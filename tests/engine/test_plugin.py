@@ -1,0 +1,137 @@
+"""`pytest --nbval --dockerlab` as a teacher calls it, in a folder of their own, with real nbval."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from dockerlab.client import Client
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
+
+# A lesson that leaves all it can, as one does that was left half-way.
+LESSON = """
+%load_ext dockerlab
+---
+%image prepare busybox
+---
+%%dockerfile -t {0}lesson
+FROM busybox
+RUN echo hello > /hello
+---
+%container run --rm {0}lesson cat /hello
+---
+%container run -d --name {0}web --replace -v {0}data:/data {0}lesson sleep 600
+---
+%%dockerfile -t {0}tag
+FROM {0}lesson
+---
+import dockerlab
+dockerlab.connect().networks.create("{0}net").name
+"""
+
+
+def lesson(folder: Path, prefix: str) -> Path:
+    """The lesson, saved as it is after it was run; with nothing left of that."""
+    path = folder / "lesson.ipynb"
+    cells = [nbformat.v4.new_code_cell(source.strip()) for source in LESSON.format(prefix).split("---")]
+    kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
+    nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=kernel), path)
+    command = [sys.executable, "-m", "nbconvert", "--to", "notebook", "--execute", "--inplace", path.name]
+    subprocess.run(command, cwd=folder, env=_environ(), check=True, capture_output=True)
+    return path
+
+
+def run(folder: Path, *words: str, engine: bool = True) -> subprocess.CompletedProcess[str]:
+    """The teacher's command. engine: whether one is configured."""
+    command = [sys.executable, "-m", "pytest", "--nbval", "--dockerlab", "--color=no", *words]
+    return subprocess.run(command, cwd=folder, env=_environ(engine), capture_output=True, text=True, check=False)
+
+
+def _environ(engine: bool = True) -> dict[str, str]:
+    dropped = ("PYTEST", "DOCKERLAB_STATIC", *(() if engine else ("DOCKER",)))
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(dropped)}
+    return {**kept, "JUPYTER_PREFER_ENV_PATH": "1"}
+
+
+def there(client: Client, prefix: str) -> set[str]:
+    """The names of all that the engine has with the prefix."""
+    return {
+        *(str(container.name) for container in client.containers.list(all=True)),
+        *(tag.rpartition("/")[2] for image in client.images.list() for tag in image.tags),
+        *(str(volume.name) for volume in client.volumes.list()),
+        *(str(network.name) for network in client.networks.list()),
+    } & {f"{prefix}{name}" for name in ("web", "lesson:latest", "tag:latest", "data", "net", "mine", "mine:latest", "precious")}
+
+
+def processes(folder: str) -> list[str]:
+    """Those that were told of a folder in their environment."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        try:
+            if entry.name.isdecimal() and folder.encode() in (entry / "environ").read_bytes():
+                found.append((entry / "cmdline").read_bytes().replace(b"\0", b" ").decode())
+        except OSError:
+            continue  # it has ended, or is somebody else's
+    return found
+
+
+def test_on_the_configured_engine_just_what_the_run_made_goes(tmp_path: Path, client: Client, prefix: str) -> None:
+    lesson(tmp_path, prefix)
+    client.containers.get(f"{prefix}web").remove(force=True)
+    client.networks.get(f"{prefix}net").remove()
+    client.images.remove(f"{prefix}lesson")
+    # The user's: a container, a volume, and an image of the name that the lesson gives away.
+    mine = client.containers.run("busybox", ["sleep", "600"], name=f"{prefix}mine", detach=True)
+    client.volumes.get(f"{prefix}data")
+    client.images.get("busybox").tag(f"{prefix}tag")
+    before = there(client, prefix)
+    for _ in range(2):
+        done = run(tmp_path, "--dockerlab-engine=configured")
+        assert done.returncode == 0, done.stdout
+        assert f"container {prefix}web, network {prefix}net, image {prefix}lesson:latest" in done.stdout
+        assert there(client, prefix) == before
+        assert client.images.get(f"{prefix}tag").id == client.images.get("busybox").id
+        mine.reload()
+        assert mine.status == "running"
+    assert not (tmp_path / "state").exists()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the engine runs on Linux only")
+def test_on_an_engine_of_its_own_nothing_stays(tmp_path: Path, client: Client, prefix: str) -> None:
+    path = lesson(tmp_path, prefix)
+    before = there(client, prefix)
+    for _ in range(2):
+        done = run(tmp_path, "--dockerlab-prepare=busybox", engine=False)
+        assert done.returncode == 0, done.stdout
+        [folder] = re.findall(r"^dockerlab: embedded engine at unix://(\S+)/run/engine\.sock$", done.stdout, re.MULTILINE)
+        assert not Path(folder).exists()
+        assert processes(folder) == []
+    assert there(client, prefix) == before, "the configured engine has not been asked"
+
+    notebook = nbformat.read(path, 4)
+    notebook.cells[3].outputs[0].text = "hallo\n"
+    notebook.cells[4].execution_count = None
+    nbformat.write(notebook, path)
+    done = run(tmp_path, engine=False)
+    assert done.returncode == 1
+    assert "2 failed, 5 passed" in done.stdout
+    assert "hallo" in done.stdout
+    assert "saved without having been run" in done.stdout
+    [folder] = re.findall(r"unix://(\S+)/run/engine\.sock", done.stdout)
+    assert processes(folder) == []
+
+
+def test_an_engine_that_does_not_answer_is_told_before_the_first_test(tmp_path: Path) -> None:
+    environ = {**_environ(engine=False), "DOCKER_HOST": f"unix://{tmp_path}/none.sock"}
+    command = [sys.executable, "-m", "pytest", "--dockerlab-engine=configured"]
+    done = subprocess.run(command, cwd=tmp_path, env=environ, capture_output=True, text=True, check=False)
+    assert done.returncode == pytest.ExitCode.USAGE_ERROR
+    assert "--dockerlab: no Docker engine answers" in done.stderr
+    assert "Traceback" not in done.stderr + done.stdout
