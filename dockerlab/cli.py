@@ -3,6 +3,8 @@
     dockerlab                          what it can do
     dockerlab engine VERB …            the embedded engine; handed over to `python -m dockerlab.engine`
     dockerlab images prepare [NAME …]  base images: found, pulled, or made from this machine's files
+    dockerlab course export DIR        the course's notebooks as a website, for reading without a kernel
+    dockerlab course copy DIR          the course's notebooks, to run
     dockerlab doctor                   what works on this machine
 
 Exit codes: 0; 1 where something failed, or where `doctor` finds that no container can run; 2 for a wrong argument; of `engine`, its own.
@@ -48,6 +50,16 @@ def _parser() -> argparse.ArgumentParser:
     prepare = images.add_parser("prepare", help="make sure that base images are there", description=text)
     prepare.add_argument("names", nargs="*", metavar="NAME", help="busybox, python:3.10 or debian; all that can be made, if none")
     prepare.set_defaults(verb=_prepare)
+    course = verbs.add_parser("course", help="the course's notebooks").add_subparsers(metavar="VERB", required=True)
+    text = "Writes notebooks, those of the course if none are named, as a small website that needs no kernel, no script and no network."
+    site = course.add_parser("export", help="as a website, for reading", description=text)
+    site.add_argument("folder", metavar="DIR", help="where to; made if need be")
+    site.add_argument("notebooks", nargs="*", metavar="NOTEBOOK", help="notebooks of your own, in that order")
+    site.set_defaults(verb=_export_course)
+    text = "Copies the course's notebooks, and a template for one of your own. A file that is there already is never replaced."
+    copies = course.add_parser("copy", help="to run them", description=text)
+    copies.add_argument("folder", metavar="DIR", help="where to; made if need be")
+    copies.set_defaults(verb=_copy_course)
     text = "Tries what works on this machine, and says what each lack costs and what mends it."
     doctor = verbs.add_parser("doctor", help="what works on this machine", description=text)
     doctor.set_defaults(verb=_doctor)
@@ -78,6 +90,20 @@ def _prepare(arguments: argparse.Namespace) -> int:
             failed = 1
     client.close()
     return failed
+
+
+def _export_course(arguments: argparse.Namespace) -> int:
+    from dockerlab.course.export import export
+
+    print(export(arguments.folder, arguments.notebooks))
+    return 0
+
+
+def _copy_course(arguments: argparse.Namespace) -> int:
+    from dockerlab.course.notebooks import copy
+
+    print(*copy(arguments.folder), sep="\n")
+    return 0
 
 
 def _doctor(arguments: argparse.Namespace) -> int:

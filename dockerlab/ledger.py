@@ -58,7 +58,9 @@ def entries(path: Path, url: str) -> list[Entry]:
 
 
 def tag(reference: str) -> Entry | None:
-    """The entry of a tag; None for what is none, a digest."""
+    """The entry of a tag; None for what is none, a digest or an id."""
+    if reference.startswith("sha256:"):
+        return None
     try:
         parsed = references.parse(reference)
     except InvalidReference:

@@ -35,6 +35,7 @@ _CLIENT = {
 _VERBS = {"builds", "containers", "pipelines", "standins"}
 ROOMS: dict[str, set[str]] = {
     "errors": set(),
+    "ledger": {"errors", "reference"},
     "reference": {"errors"},
     "dockerfile": {"errors", "reference"},
     "image": {"errors", "reference", "dockerfile", "wire"},
@@ -42,7 +43,7 @@ ROOMS: dict[str, set[str]] = {
     "faces": {"errors", "reference", "dockerfile", "image", "wire"},
     "drawing": {"faces"},
     "embedded": {"errors"},
-    "transport": {"errors"},
+    "transport": {"errors", "ledger"},
     "endpoints": {"errors", "embedded"},
     "client": {"errors", "embedded", "endpoints", "transport"},
     "engines": {"errors", "embedded", "client", "faces"},
@@ -50,11 +51,11 @@ ROOMS: dict[str, set[str]] = {
     "stream": {"errors", "client", "hijacking", "wire"},
     "duplex": set(),
     "hijacking": {"client", "duplex"},
-    "images": {*_PURE, "client", "credentials", "stream", "hijacking", "drawing"},
-    "builds": {*_PURE, *_CLIENT, "containers", "pipelines"},
+    "images": {*_PURE, "client", "credentials", "stream", "hijacking", "drawing", "ledger"},
+    "builds": {*_PURE, *_CLIENT, "containers", "ledger", "pipelines"},
     "containers": {*_PURE, *_CLIENT} - {"dockerfile"},
     "pipelines": {*_PURE, *_CLIENT, "containers"},
-    "standins": {*_PURE, *_CLIENT, "builds", "containers"},
+    "standins": {*_PURE, *_CLIENT, "builds", "containers", "ledger"},
     "course": {*_PURE, *_CLIENT, "containers"},
     "doctor": {*_PURE, *_CLIENT},
     "machine": {"errors", "embedded", "client", "engines", "faces"},
@@ -62,8 +63,8 @@ ROOMS: dict[str, set[str]] = {
     "networks": {"errors", "client", "faces", "belongings"},
     "volumes": {"errors", "client", "faces", "belongings"},
     "notebook": {*_PURE, *_CLIENT, *_VERBS, "course", "doctor", "machine", "networks", "volumes"},
-    "testing": {*_PURE, *_CLIENT, *_VERBS, "course", "notebook"},
-    "cli": {*_PURE, *_CLIENT, *_VERBS, "doctor"},
+    "testing": {*_PURE, *_CLIENT, *_VERBS, "course", "ledger", "notebook"},
+    "cli": {*_PURE, *_CLIENT, *_VERBS, "course", "doctor"},
     "engine": {"errors", "reference", "dockerfile", "image", "wire"},
 }
 
@@ -73,12 +74,14 @@ _DISPLAY = {"IPython", "anywidget", "traitlets"}
 THIRD_PARTY: dict[str, set[str]] = {
     **dict.fromkeys((*_CLIENT, *_VERBS, "doctor"), _DOCKER),
     "notebook": _DOCKER | _DISPLAY,
-    "testing": _DOCKER | _DISPLAY,
+    "testing": _DOCKER | _DISPLAY | {"pytest"},
     "engine": {"h11", "httpx", "zstandard"},
     "wire": {"h2", "zstandard"},
 }
 THIRD_PARTY["containers"] = THIRD_PARTY["containers"] | {"backports"}
-THIRD_PARTY["course"] = {"backports"}
+THIRD_PARTY["course"] = {"backports", "nbconvert", "nbformat"}
+# Of these, what is imported only by what needs it: an extra brings it, itself or with the package that stands here.
+OPTIONAL = {"nbconvert": "nbconvert", "nbformat": "nbconvert", "pytest": "pytest"}
 
 # Missing on Windows, some of them on macOS too.
 UNIX_ONLY = {
@@ -187,7 +190,9 @@ def test_what_is_imported_is_a_declared_dependency_and_the_other_way_round() -> 
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     declared = {re.split(r"[^\w-]", requirement)[0].lower() for requirement in project["dependencies"]}
     imported = {i.top.lower() for i in ALL if i.target is None and i.top not in sys.stdlib_module_names}
-    assert imported == declared
+    assert imported - OPTIONAL.keys() == declared
+    extras = {re.split(r"[^\w-]", r)[0].lower() for extra in project["optional-dependencies"].values() for r in extra}
+    assert set(OPTIONAL.values()) <= extras
 
 
 def test_each_dependency_is_justified() -> None:

@@ -20,12 +20,13 @@ pytestmark = pytest.mark.slow
 _USE = """
 from pathlib import Path
 from IPython.core.interactiveshell import InteractiveShell
-import dockerlab, dockerlab.testing.sanitiser
+import dockerlab, dockerlab.course.notebooks, dockerlab.testing.sanitiser
 shell = InteractiveShell.instance()
 shell.run_line_magic("load_ext", "dockerlab")
 assert "dockerfile" in shell.magics_manager.magics["cell"]
 assert all(getattr(dockerlab, name) is not None for name in dockerlab.__all__)
 assert dockerlab.testing.sanitiser.rules()
+assert any(path.name == "gallery.ipynb" for path in dockerlab.course.notebooks.notebooks())
 print(Path(dockerlab.__file__).parent)
 """
 
@@ -44,7 +45,9 @@ def test_the_wheel_holds_the_package_and_nothing_else(built: Path) -> None:
         names = archive.namelist()
     package = {name for name in names if name.startswith("dockerlab/")}
     sources = {
-        str(path.relative_to(ROOT)) for path in (ROOT / "dockerlab").rglob("*") if path.suffix in (".py", ".cfg", ".typed", ".js")
+        str(path.relative_to(ROOT))
+        for path in (ROOT / "dockerlab").rglob("*")
+        if path.suffix in (".py", ".cfg", ".typed", ".js", ".css")
     }
     assert sources <= package
     assert {name.split("/")[0].split("-")[0] for name in names} == {"dockerlab", "jupyter_dockerlab"}
@@ -61,6 +64,15 @@ def test_the_wheel_brings_what_colours_cells(built: Path) -> None:
         load = json.loads((folder / "package.json").read_text())["jupyterlab"]["_build"]["load"]
         assert (folder / load).is_file()
     assert size < 12_000
+
+
+def test_the_wheel_brings_the_course_and_stays_small(built: Path) -> None:
+    (wheel,) = built.glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        found = {name.removeprefix("dockerlab/course/notebooks/") for name in archive.namelist() if name.endswith(".ipynb")}
+        assert found == {str(path.relative_to(ROOT / "notebooks")) for path in (ROOT / "notebooks").rglob("*.ipynb")}
+        course = [info for info in archive.infolist() if info.filename.startswith("dockerlab/course/notebooks/")]
+    assert sum(info.compress_size for info in course) < 2_000_000
 
 
 def test_what_the_page_runs_was_built_from_its_sources() -> None:

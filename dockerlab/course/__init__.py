@@ -8,6 +8,7 @@ An exercise of your own, in a package or in a cell; a check's function gets a `L
     dockerlab.exercise(shop)    # what is done, what is missing; `%exercise shop` and its --hint find it by its name
 
 - `model`: an exercise, its checks, and what became of them; `look`: what may be asked of an engine
+- `notebooks`: where the course's notebooks are; `export`: they as a website
 - `exercises`: those of the course, a file for each notebook; `finding`: by name; `looking`: carries the checks out
 """
 

@@ -137,9 +137,9 @@ class Session:
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_call(self, item: pytest.Item) -> Generator[None]:
         yield
-        cell, options = _cell(item), getattr(item, "options", {})
-        if cell is not None and options["check"] and cell.execution_count is None:
-            pytest.fail(_UNRUN, pytrace=False)
+        if (cell := _cell(item)) is not None and cell.execution_count is None:
+            of_nbval: Any = item
+            of_nbval.raise_cell_error(_UNRUN)
 
     @pytest.hookimpl(trylast=True)  # when kernels and workers have ended
     def pytest_sessionfinish(self) -> None:

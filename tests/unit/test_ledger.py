@@ -47,6 +47,11 @@ def test_a_request_tells_what_it_makes(url: str, answer: dict[str, str], expecte
     assert [(entry.kind, entry.name) for entry in found] == expected
 
 
+@pytest.mark.parametrize("name", [f"sha256:{'0' * 64}", "0" * 64, f"app@sha256:{'0' * 64}", "No Name"])
+def test_what_is_no_tag_is_not_written_down_as_one(name: str) -> None:
+    assert ledger.tag(name) is None
+
+
 def test_what_only_reads_makes_nothing() -> None:
     assert list(made("GET", "http://localhost/v1.47/containers/create", None, dict)) == []
 
