@@ -14,7 +14,8 @@ import pytest
 from dockerlab.testing.notebooks import check
 from tests.engines import Engine
 
-NOTEBOOKS = sorted(Path(__file__).parents[2].joinpath("notebooks").glob("*.ipynb"))
+FOLDER = Path(__file__).parents[2] / "notebooks"
+NOTEBOOKS = [*sorted(FOLDER.glob("*.ipynb")), *FOLDER.glob("template/*.ipynb")]
 
 
 @pytest.mark.contract

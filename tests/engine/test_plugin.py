@@ -6,12 +6,16 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import nbformat
 import pytest
 
 from dockerlab.client import Client
+from tests.engine import leftovers
+from tests.engines import Engine
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 
@@ -37,15 +41,29 @@ dockerlab.connect().networks.create("{0}net").name
 """
 
 
-def lesson(folder: Path, prefix: str) -> Path:
-    """The lesson, saved as it is after it was run; with nothing left of that."""
-    path = folder / "lesson.ipynb"
+@dataclass(frozen=True)
+class Lesson:
+    """A folder with the lesson in it. prefix: how the names begin of all that it makes."""
+
+    folder: Path
+    prefix: str
+
+
+@pytest.fixture(scope="module")
+def lesson(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lesson]:
+    """The lesson, saved as it is after it was run, with nothing left of that."""
+    folder, prefix = tmp_path_factory.mktemp("teacher"), leftovers.prefix()
     cells = [nbformat.v4.new_code_cell(source.strip()) for source in LESSON.format(prefix).split("---")]
     kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
-    nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=kernel), path)
-    command = [sys.executable, "-m", "nbconvert", "--to", "notebook", "--execute", "--inplace", path.name]
-    subprocess.run(command, cwd=folder, env=_environ(), check=True, capture_output=True)
-    return path
+    nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=kernel), folder / "lesson.ipynb")
+    command = [sys.executable, "-m", "nbconvert", "--to", "notebook", "--execute", "--inplace", "lesson.ipynb"]
+    with engine.configured() as client:
+        try:
+            subprocess.run(command, cwd=folder, env=_environ(), check=True, capture_output=True)
+            leftovers.remove(client, prefix)
+            yield Lesson(folder, prefix)
+        finally:
+            leftovers.remove(client, prefix)
 
 
 def run(folder: Path, *words: str, engine: bool = True) -> subprocess.CompletedProcess[str]:
@@ -82,38 +100,34 @@ def processes(folder: str) -> list[str]:
     return found
 
 
-def test_on_the_configured_engine_just_what_the_run_made_goes(tmp_path: Path, client: Client, prefix: str) -> None:
-    lesson(tmp_path, prefix)
-    client.containers.get(f"{prefix}web").remove(force=True)
-    client.networks.get(f"{prefix}net").remove()
-    client.images.remove(f"{prefix}lesson")
+def test_on_the_configured_engine_just_what_the_run_made_goes(lesson: Lesson, client: Client) -> None:
+    prefix = lesson.prefix
     # The user's: a container, a volume, and an image of the name that the lesson gives away.
     mine = client.containers.run("busybox", ["sleep", "600"], name=f"{prefix}mine", detach=True)
-    client.volumes.get(f"{prefix}data")
+    client.volumes.create(f"{prefix}precious")
     client.images.get("busybox").tag(f"{prefix}tag")
     before = there(client, prefix)
+    assert before == {f"{prefix}mine", f"{prefix}precious", f"{prefix}tag:latest"}
     for _ in range(2):
-        done = run(tmp_path, "--dockerlab-engine=configured")
+        done = run(lesson.folder, "--dockerlab-engine=configured")
         assert done.returncode == 0, done.stdout
-        assert f"container {prefix}web, network {prefix}net, image {prefix}lesson:latest" in done.stdout
+        assert f"container {prefix}web, network {prefix}net, volume {prefix}data, image {prefix}lesson:latest" in done.stdout
         assert there(client, prefix) == before
         assert client.images.get(f"{prefix}tag").id == client.images.get("busybox").id
         mine.reload()
         assert mine.status == "running"
-    assert not (tmp_path / "state").exists()
+    mine.remove(force=True)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the engine runs on Linux only")
-def test_on_an_engine_of_its_own_nothing_stays(tmp_path: Path, client: Client, prefix: str) -> None:
-    lesson(tmp_path, prefix)
-    before = there(client, prefix)
-    for _ in range(2):
-        done = run(tmp_path, "--dockerlab-prepare=busybox", engine=False)
-        assert done.returncode == 0, done.stdout
-        [folder] = re.findall(r"^dockerlab: embedded engine at unix://(\S+)/run/engine\.sock$", done.stdout, re.MULTILINE)
-        assert not Path(folder).exists()
-        assert processes(folder) == []
-    assert there(client, prefix) == before, "the configured engine has not been asked"
+def test_on_an_engine_of_its_own_nothing_stays(lesson: Lesson, client: Client) -> None:
+    before = there(client, lesson.prefix)
+    done = run(lesson.folder, "--dockerlab-prepare=busybox", engine=False)
+    assert done.returncode == 0, done.stdout
+    [folder] = re.findall(r"^dockerlab: embedded engine at unix://(\S+)/run/engine\.sock$", done.stdout, re.MULTILINE)
+    assert not Path(folder).exists()
+    assert processes(folder) == []
+    assert there(client, lesson.prefix) == before, "the configured engine has not been asked"
 
 
 def test_what_is_not_as_it_was_saved_fails(tmp_path: Path, client: Client) -> None:
