@@ -29,9 +29,7 @@ from dockerlab.testing import sanitiser
 from dockerlab.testing.cleaning import Before, Cleaned, clean
 
 _LONGEST = 60  # characters of a temporary folder's path in which a socket still has its place
-_UNRUN = (
-    "This cell was saved without having been run, so that there is nothing to compare with. Run all cells, and save the notebook."
-)
+_UNRUN = "It was saved without having been run, so that there is nothing to compare with. Run all cells, and save the notebook."
 
 
 class Session:
