@@ -9,7 +9,7 @@ engine takes it.
 
 - `tree`, `archives`: files → layer → docker-archive
 - `machine`, `libraries`, `packages`: what it is made of
-- `busybox`, `python`, `debian`: the recipes
+- `busybox`, `python`, `debian`, `registry`: the recipes; `registry_server`: what runs in the last, where there is no better one
 - `preparation`: `prepare`
 """
 

@@ -29,7 +29,7 @@ class Layer:
 
 @dataclass(frozen=True)
 class Recipe:
-    """An image to be made. name: with its tag. steps: layers, and lines of history that change only the config."""
+    """An image to be made. name: with its tag. steps: layers, and lines of history that change only the config. ports: of EXPOSE."""
 
     name: str
     architecture: str
@@ -37,6 +37,7 @@ class Recipe:
     command: tuple[str, ...]
     labels: Mapping[str, str]
     steps: tuple[Layer | str, ...]
+    ports: tuple[int, ...] = ()
 
 
 def write(recipe: Recipe, file: IO[bytes]) -> None:
@@ -80,6 +81,7 @@ def _config(recipe: Recipe, diff_ids: list[str]) -> dict[str, object]:
             "Env": [f"{name}={value}" for name, value in recipe.env.items()],
             "Cmd": list(recipe.command),
             "Labels": dict(recipe.labels),
+            **({"ExposedPorts": {f"{port}/tcp": {} for port in recipe.ports}} if recipe.ports else {}),
         },
         "rootfs": {"type": "layers", "diff_ids": [f"sha256:{diff_id}" for diff_id in diff_ids]},
         "history": history,

@@ -16,10 +16,10 @@ from dockerlab.errors import DockerlabError, EngineError, NotFound, RegistryUnre
 from dockerlab.faces import markup
 from dockerlab.faces.shown import Shown
 from dockerlab.images import Image, PullProgress
-from dockerlab.standins import archives, busybox, debian, machine, python
+from dockerlab.standins import archives, busybox, debian, machine, python, registry
 from dockerlab.standins.archives import Recipe
 
-NAMES = (busybox.NAME, python.NAME, debian.NAME)
+NAMES = (busybox.NAME, python.NAME, debian.NAME, registry.NAME)
 
 
 @dataclass(frozen=True, repr=False)
@@ -107,6 +107,8 @@ def makeable() -> tuple[str, ...]:
 def _recipe(known: str) -> Recipe:
     if known == debian.NAME:
         return debian.recipe()
+    if known == registry.NAME:
+        return registry.recipe(registry.installed())
     return busybox.recipe(machine.static_busybox()) if known == busybox.NAME else python.recipe()
 
 

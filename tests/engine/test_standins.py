@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import dataclasses
+import os
+import tempfile
 import time
 import urllib.request
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from dockerlab import builds, images, standins
+from dockerlab import builds, containers, images, standins
 from dockerlab.client import Client
 from dockerlab.errors import NotFound, UsageError
+from dockerlab.standins import archives, registry
 
 ARTICLE = """\
 FROM python:3.10
@@ -122,3 +127,29 @@ def page(client: Client, identifier: str | None) -> str:
             if time.monotonic() > deadline or container.status == "exited":
                 raise AssertionError(container.logs().decode()) from None
             time.sleep(0.1)
+
+
+@pytest.mark.contract
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("program", [registry.installed(), None], ids=["docker-registry", "python"])
+def test_the_registry_takes_an_image_and_gives_it_back(client: Client, prefix: str, program: Path | None) -> None:
+    recipe = dataclasses.replace(registry.recipe(program), name=f"{prefix}registry:2")
+    with tempfile.TemporaryFile() as file:
+        archives.write(recipe, file)
+        file.seek(0)
+        client.images.load(file)
+    assert images.get(recipe.name, client=client).labels["dockerlab.stand-in.for"] == "registry:2"
+    served: Any = containers.run(recipe.name, detach=True, publish="5000", wait=5000, name=f"{prefix}registry", client=client)
+    assert served.page(5000, "/v2/").status == 200
+    _, port = served.address(5000)
+    name = f"localhost:{port}/{prefix}app:1"
+    builds.build("FROM busybox\nCOPY file /file\n", files={"file": os.urandom(3_000_000)}, tag=name, client=client)
+    layers = images.get(name, client=client).attrs["RootFS"]
+    pushed = images.push(name, client=client)
+    images.rm(name, force=True, client=client)
+    pulled = images.pull(name, client=client)
+    assert pushed.digest in pulled.digests
+    assert pulled.attrs["RootFS"] == layers
+    with pytest.raises(NotFound, match="has no such image"):
+        images.pull(f"{name}2", client=client)
