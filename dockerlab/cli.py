@@ -48,7 +48,9 @@ def _parser() -> argparse.ArgumentParser:
     images = verbs.add_parser("images", help="base images").add_subparsers(metavar="VERB", required=True)
     text = "Makes sure that the engine has base images: those that are missing are pulled, or made from this machine's files."
     prepare = images.add_parser("prepare", help="make sure that base images are there", description=text)
-    prepare.add_argument("names", nargs="*", metavar="NAME", help="busybox, python:3.10, debian or registry:2; all that can be made, if none")
+    prepare.add_argument(
+        "names", nargs="*", metavar="NAME", help="busybox, python:3.10, debian or registry:2; all that can be made, if none"
+    )
     prepare.set_defaults(verb=_prepare)
     course = verbs.add_parser("course", help="the course's notebooks").add_subparsers(metavar="VERB", required=True)
     text = "Writes notebooks, those of the course if none are named, as a small website that needs no kernel, no script and no network."

@@ -60,7 +60,7 @@ class LiveDisplay:
             from dockerlab.notebook.view import LiveView
 
             self._view = LiveView(self._session, value)
-        else:
+        elif self._keep:  # else an output without anything in it would stay
             self._handle = display(value.bundle(), raw=True, display_id=True)
 
     def log(self, name: str, lines: Sequence[str]) -> None:
@@ -85,7 +85,7 @@ class LiveDisplay:
             else:
                 self._view.discard()
         elif self._handle is not None:
-            self._handle.update(self._latest.bundle() if self._keep else NOTHING, raw=True)
+            self._handle.update(self._latest.bundle(), raw=True)
         elif self._keep:
             display(self._latest.bundle(), raw=True)
 

@@ -127,7 +127,7 @@ class Handler(BaseHTTPRequestHandler):
             with contextlib.suppress(Refusal):
                 for _ in itertools.islice(self._body, _PATIENCE):
                     continue
-            self.say(refusal.status, json.dumps({"errors": [error]}).encode(), **headers | self._end())
+            self.say(refusal.status, _json({"errors": [error]}), **headers | self._end())
 
     do_GET = do_HEAD = do_POST = do_PATCH = do_PUT = do_DELETE = answer
 
@@ -182,14 +182,14 @@ class Handler(BaseHTTPRequestHandler):
     def get_catalog(self) -> None:
         root = self.server.folder / "repositories"
         names = sorted(str(path.parent.relative_to(root)) for path in root.rglob("_tags"))
-        self.say(HTTPStatus.OK, json.dumps({"repositories": names}).encode(), Content_Type="application/json")
+        self.say(HTTPStatus.OK, _json({"repositories": names}), Content_Type="application/json")
 
     def get_tags(self, name: str) -> None:
         folder = self.server.tags(name)
         if not folder.is_dir():
             raise Refusal(HTTPStatus.NOT_FOUND, "NAME_UNKNOWN", f"repository name not known to registry: {name}")
         tags = sorted(path.name for path in folder.iterdir())
-        self.say(HTTPStatus.OK, json.dumps({"name": name, "tags": tags}).encode(), Content_Type="application/json")
+        self.say(HTTPStatus.OK, _json({"name": name, "tags": tags}), Content_Type="application/json")
 
     # Blobs
 
@@ -280,6 +280,11 @@ class Handler(BaseHTTPRequestHandler):
         if which != digest:
             (self.server.tags(name) / which).write_text(digest)
         self.say(HTTPStatus.CREATED, Location=f"/v2/{name}/manifests/{digest}", Docker_Content_Digest=digest)
+
+
+def _json(value: object) -> bytes:
+    """Written as docker-registry writes it."""
+    return json.dumps(value, separators=(",", ":")).encode() + b"\n"
 
 
 def _size(text: str | bytes, base: int) -> int:
