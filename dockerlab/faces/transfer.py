@@ -36,7 +36,7 @@ def transfer_html(progress: PullProgress, doing: str, done: str) -> str:
     state = markup.state("done", done) if progress.done else markup.state("running", doing)
     head = markup.head(f"{markup.text(progress.reference)} {state}", markup.volatile(markup.text(_amount(progress))))
     table = _layers(progress.layers)
-    if progress.done:
+    if progress.done and table:
         table = f"<details><summary>{_count(len(progress.layers))}</summary>{table}</details>"
     return markup.page(head, markup.volatile(table))
 
