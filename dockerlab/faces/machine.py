@@ -95,6 +95,25 @@ def html(what: str, stacks: Sequence[Stack]) -> str:
     )
 
 
+def chain(stack: Stack) -> str:
+    """A stack in one line, from its foot to its top: `hardware (Apple M3) → … → program (flask run)`."""
+    links = []
+    for layer in reversed(stack.layers):
+        names = ", ".join(shorten(_clean(_name(box)), _NARROW) for box in layer.boxes)
+        links.append(f"{KINDS[layer.kind]} ({names})")
+    return " → ".join(links)
+
+
+def example_text(title: str) -> str:
+    return f"an example, not this machine: {title}"
+
+
+def example_html(stack: Stack) -> str:
+    """A stack that is made up, which is the same everywhere."""
+    said = '<span class="muted">an example, not this machine</span>'
+    return STYLE + markup.page(said, f'<div class="stacks">{_stack(stack)}</div>')
+
+
 def _stack(stack: Stack) -> str:
     title = markup.text(stack.title)
     layers = "".join(

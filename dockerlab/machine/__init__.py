@@ -1,6 +1,7 @@
 """`picture()`: hardware → (system → hypervisor → Linux virtual machine) → kernel → engine → container → program, on this machine.
 
 Beside it stands how the same programs would run in virtual machines. `facts` reads what machine and engine report, `stacks` judges it.
+`example("mac")` is a machine that is made up, to compare with.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from dockerlab.faces import machine as faces
 from dockerlab.faces.machine import Stack
 from dockerlab.faces.shown import Shown
 from dockerlab.machine import stacks
+from dockerlab.machine.examples import Example, example
 from dockerlab.machine.facts import Facts, ask, read
 
 
@@ -36,6 +38,11 @@ class Machine(Shown):
         """How the same programs would run in virtual machines."""
         return stacks.machines(self.facts)
 
+    @property
+    def chain(self) -> str:
+        """From the hardware to the program, in one line."""
+        return faces.chain(self.containers)
+
     def _text(self) -> str:
         return faces.TEXT
 
@@ -51,3 +58,6 @@ def picture(*, client: Client | None = None) -> Machine:
     client = client or connect()
     with engine_errors("ask the engine what it runs on"):
         return Machine(ask(client, read()))
+
+
+__all__ = ["Example", "Facts", "Machine", "Stack", "example", "picture"]

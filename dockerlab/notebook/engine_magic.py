@@ -11,7 +11,7 @@ from dockerlab.notebook.expand import words
 if TYPE_CHECKING:
     from dockerlab.doctor import Diagnosis
     from dockerlab.engines import Engine
-    from dockerlab.machine import Machine
+    from dockerlab.machine import Example, Machine
     from dockerlab.notebook.session import Session
 
 
@@ -29,11 +29,12 @@ def parsers() -> dict[str, Parser]:
     picture = Parser(
         "%engine picture", description="Draws what a container stands on here, from the hardware up, beside a virtual machine."
     )
+    picture.add_argument("--example", metavar="WHICH", help="another machine in place of this one, made up: server, mac or windows")
     shows = Parser("%engine", description="Shows which engine answers.")
     return {"": shows, "use": use, "doctor": doctor, "picture": picture}
 
 
-def magic(session: Session, line: str, cell: str | None = None) -> Engine | Diagnosis | Machine | None:
+def magic(session: Session, line: str, cell: str | None = None) -> Engine | Diagnosis | Example | Machine | None:
     """Shows the engine in use, after switching if told to."""
     try:
         verb, arguments = parse_verb("%engine", words(line, session.namespace), parsers())
@@ -48,5 +49,5 @@ def magic(session: Session, line: str, cell: str | None = None) -> Engine | Diag
     if verb == "picture":
         from dockerlab import machine
 
-        return machine.picture(client=session.client)
+        return machine.example(arguments.example) if arguments.example else machine.picture(client=session.client)
     return engines.show(client=session.client)

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from dockerlab.engines import Engine
+from dockerlab.errors import UsageError
 from dockerlab.faces import machine as faces
-from dockerlab.machine import Machine, stacks
+from dockerlab.machine import Machine, example, stacks
 from dockerlab.machine.facts import Facts, Here, Running, read
 from dockerlab.machine.stacks import Place
 
@@ -230,3 +231,26 @@ def test_a_process_in_a_container_has_namespaces_of_its_own(tmp_path: Path, pid:
             (folder / name).symlink_to(number)
     assert read(tmp_path, "linux", {}).is_contained is expected
     assert read(tmp_path, "linux", {"KUBERNETES_SERVICE_HOST": "10.0.0.1"}).is_pod
+
+
+@pytest.mark.parametrize(
+    ("name", "kinds"),
+    [
+        ("server", ["hardware", "kernel", "engine", "container", "program"]),
+        ("mac", ["hardware", "system", "hypervisor", "virtual machine", "kernel", "engine", "container", "program"]),
+        ("windows", ["hardware", "system", "hypervisor", "virtual machine", "kernel", "engine", "container", "program"]),
+    ],
+)
+def test_an_example_is_judged_as_a_machine_is_and_says_what_it_is(name: str, kinds: list[str]) -> None:
+    made = example(name)
+    assert [link.partition(" (")[0] for link in made.chain.split(" → ")] == kinds
+    assert made.chain.endswith("program (flask run)")
+    for shown in (repr(made), str(made), made._repr_html_()):
+        assert "an example, not this machine" in shown
+        assert made.title in shown
+    assert "<!--volatile-->" not in made._repr_html_()
+
+
+def test_there_is_no_example_of_every_machine() -> None:
+    with pytest.raises(UsageError, match="there is no example macs: did you mean mac"):
+        example("macs")
