@@ -74,7 +74,7 @@ class Removed(Shown):
         return self._text()
 
     def _html(self) -> str:
-        return named.removed_html(named.removed_lines(self.kind, self.names, self.absent))
+        return named.removed_html(self.kind, self.names, self.absent)
 
 
 def checked(kind: str, name: str) -> str:

@@ -60,5 +60,9 @@ def removed_lines(kind: str, names: Sequence[str], absent: Sequence[str]) -> lis
     return [printable(line) for line in lines]
 
 
-def removed_html(lines: Sequence[str]) -> str:
-    return markup.page(markup.head("<br>".join(map(markup.text, lines))))
+def removed_html(kind: str, names: Sequence[str], absent: Sequence[str]) -> str:
+    gone = [markup.text(line) for line in removed_lines(kind, names, ())]
+    missing = [markup.text(line) for line in removed_lines(kind, (), absent)]
+    return markup.page(
+        markup.head("<br>".join(gone)) if gone else "", f'<div class="muted">{"<br>".join(missing)}</div>' if missing else ""
+    )
