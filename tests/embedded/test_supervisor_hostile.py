@@ -15,6 +15,7 @@ import signal
 import stat
 import struct
 import subprocess
+import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -83,6 +84,42 @@ def _removed() -> int:
     fd = os.open("/data/file", os.O_RDONLY)
     os.unlink("/data/file")
     return fd
+
+
+def _become_somebody() -> None:
+    os.setgid(77)
+    os.setuid(77)
+
+
+def _nameless() -> list[int]:
+    """What somebody sees of their own file that has lost its name, once they have changed it. gunicorn's workers do that all the time."""
+    _become_somebody()
+    fd, name = tempfile.mkstemp(dir="/tmp")
+    os.unlink(name)
+    os.utime(fd, (5, 5))
+    os.fchmod(fd, 0o640)
+    os.fchown(fd, 77, 77)
+    now = os.fstat(fd)
+    return [now.st_uid, now.st_gid, stat.S_IMODE(now.st_mode), int(now.st_mtime)]
+
+
+def test_a_file_without_a_name_is_still_its_owners(container: Container) -> None:
+    assert inside(container, _nameless) == [77, 77, 0o640, 5]
+
+
+@pytest.mark.parametrize(
+    "change", [lambda fd: os.utime(fd, (5, 5)), lambda fd: os.fchmod(fd, 0o777), lambda fd: os.fchown(fd, 77, 77)]
+)
+def test_a_file_without_a_name_is_nobody_elses(container: Container, change: Callable[[int], None]) -> None:
+    assert container.sh("mkdir -m 777 /open; echo roots > /open/file").code == 0
+
+    def attempt() -> None:
+        _become_somebody()
+        fd = os.open("/open/file", os.O_RDONLY)
+        os.unlink("/open/file")
+        change(fd)
+
+    assert inside(container, attempt) == "EPERM"
 
 
 @pytest.mark.parametrize(

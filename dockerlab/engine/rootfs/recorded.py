@@ -80,6 +80,19 @@ def read(path: bytes | str, found: os.stat_result) -> Recorded:
     return Recorded(0, 0, stat.S_IMODE(found.st_mode))
 
 
+def read_open(link: bytes, found: os.stat_result) -> Recorded:
+    """As `read`, of a file that is open and has no path any more; link: in /proc/<pid>/fd, which is followed."""
+    if stat.S_ISREG(found.st_mode) or stat.S_ISDIR(found.st_mode):
+        try:
+            return parse(os.getxattr(link, _NAME))
+        except OSError as error:
+            if error.errno not in _NONE:
+                raise
+        except ValueError:
+            pass  # somebody else's text
+    return Recorded(0, 0, stat.S_IMODE(found.st_mode))
+
+
 def write(path: bytes | str, recorded: Recorded, *, is_directory: bool) -> None:
     """Gives a file or a directory what is to be shown. The file must be no other's (no hard link to a lower)."""
     real = real_mode(recorded.mode, is_directory=is_directory)
@@ -111,10 +124,7 @@ def change(path: bytes | str, found: os.stat_result, *, uid: int = -1, gid: int 
 
 def change_open(link: bytes, found: os.stat_result, *, uid: int = -1, gid: int = -1, mode: int = -1) -> None:
     """As `change`, of a file that is open here and has no path any more; link: in /proc/self/fd, which is followed."""
-    try:
-        old = parse(os.getxattr(link, _NAME))
-    except (OSError, ValueError):
-        old = Recorded(0, 0, stat.S_IMODE(found.st_mode))
+    old = read_open(link, found)
     is_directory = stat.S_ISDIR(found.st_mode)
     new = replace(
         old, uid=old.uid if uid < 0 else uid, gid=old.gid if gid < 0 else gid, mode=old.mode if mode < 0 else mode & 0o7777

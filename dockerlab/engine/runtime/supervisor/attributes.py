@@ -111,11 +111,12 @@ class Attributes:
         host = self._view.own_entry(place, member)
         return host, found
 
-    def _owner_only(self, member: Member, host: bytes, found: os.stat_result) -> recorded.Recorded:
-        shown = recorded.read(host, found)
+    def _shown(self, place: Place, host: bytes, found: os.stat_result) -> recorded.Recorded:
+        return recorded.read_open(host, found) if place[0].area.kind == "nowhere" else recorded.read(host, found)
+
+    def _owner_only(self, member: Member, shown: recorded.Recorded) -> None:
         if not member.identity.is_root and member.identity.uids[3] != shown.uid:
             raise error(errno.EPERM)
-        return shown
 
     # --- what changes
 
@@ -125,7 +126,8 @@ class Attributes:
         if _is_device(place):
             return 0
         host, found = self._changeable(place, member)
-        shown = self._owner_only(member, host, found)
+        shown = self._shown(place, host, found)
+        self._owner_only(member, shown)
         mode &= 0o7777
         identity = member.identity
         if not identity.is_root and stat.S_ISREG(found.st_mode) and shown.gid not in (identity.gids[3], *identity.groups):
@@ -142,7 +144,7 @@ class Attributes:
         mode = -1
         if stat.S_ISLNK(found.st_mode):
             return 0
-        shown = recorded.read(host, found)
+        shown = self._shown(place, host, found)
         if not identity.is_root:
             keeps_group = gid in (-1, shown.gid, identity.gids[3], *identity.groups)
             if identity.uids[3] != shown.uid or uid not in (-1, shown.uid) or not keeps_group:
@@ -213,7 +215,7 @@ class Attributes:
         assert found is not None
         identity = member.identity
         if not identity.is_root:
-            shown = recorded.read(place[2], found)
+            shown = self._shown(place, place[2], found)
             may_touch = (times is None or only_now) and identity.allows(shown.uid, shown.gid, shown.mode, 2)
             if identity.uids[3] != shown.uid and not may_touch:
                 raise error(errno.EACCES if times is None else errno.EPERM)
