@@ -43,14 +43,14 @@ def is_own(version: Mapping[str, Any]) -> bool:
     return (version.get("Platform") or {}).get("Name") == _PLATFORM
 
 
-def start(platform: str = sys.platform) -> str:
-    """Starts it where it does not run yet. Gives its URL. Raises CannotStart."""
+def start(platform: str = sys.platform, environ: Mapping[str, str] | None = None) -> str:
+    """Starts it where it does not run yet. environ: in place of this process's. Gives its URL. Raises CannotStart."""
     if platform != "linux":
         raise CannotStart(
             f"{NAME} does not run on {_SYSTEMS.get(platform, machine.system() or platform)}: a container needs a Linux kernel",
             hint="Start Docker Desktop or Podman, whose engines bring one, or name an engine elsewhere: `%engine use ssh://user@host`.",
         )
-    done = run(["start"])
+    done = run(["start"], environ)
     for line in done.stdout.splitlines():
         if line.startswith(_HOST):
             return line.removeprefix(_HOST)
@@ -60,12 +60,21 @@ def start(platform: str = sys.platform) -> str:
                       hint=hint or "`dockerlab doctor` says what this machine lacks.")  # fmt: skip
 
 
-def run(words: Sequence[str]) -> subprocess.CompletedProcess[str]:
-    """Runs `python -m dockerlab.engine` with these words, and gives what it printed. Raises CannotStart."""
-    command, environ = program(os.environ)
+def apart(folder: str, environ: Mapping[str, str]) -> dict[str, str]:
+    """The environment of an engine beside the user's own: its data and its socket are in `folder`, whose path must be short."""
+    return {
+        **environ,
+        "DOCKERLAB_ENGINE_ROOT": os.path.join(folder, "root"),
+        "DOCKERLAB_ENGINE_RUNTIME": os.path.join(folder, "run"),
+    }
+
+
+def run(words: Sequence[str], environ: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    """Runs `python -m dockerlab.engine` with these words, and gives what it printed. environ: as in `start`. Raises CannotStart."""
+    command, variables = program(os.environ if environ is None else environ)
     try:
         return subprocess.run(
-            [*command, *words], capture_output=True, text=True, env=environ, stdin=subprocess.DEVNULL, check=False
+            [*command, *words], capture_output=True, text=True, env=variables, stdin=subprocess.DEVNULL, check=False
         )
     except OSError as error:
         raise CannotStart(f"{NAME} does not start: {error}") from error

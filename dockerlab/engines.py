@@ -7,7 +7,11 @@ containerd's store, which also keeps images of several platforms).
 
 from __future__ import annotations
 
+import atexit
+import os
+import shutil
 import sys
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +21,7 @@ from docker.context import ContextAPI
 from dockerlab import embedded
 from dockerlab.client import Client, connect, engine_errors
 from dockerlab.client import use as use_target
+from dockerlab.errors import EngineError
 from dockerlab.faces import engine as faces
 from dockerlab.faces.shown import Shown
 
@@ -89,6 +94,78 @@ def show(*, client: Client | None = None) -> Engine:
     client = client or connect()
     with engine_errors("ask the engine what it is"):
         return engine(client, client.version(), client.info())
+
+
+class SecondEngine(Shown):
+    """An engine of dockerlab's own beside the one in use, as on another machine: with no image, and nothing that outlives it.
+
+    with dockerlab.engines.second() as server:
+        server.client.images.load(b"".join(dockerlab.images.get("app").save(named=True)))
+        dockerlab.run("app", detach=True, client=server.client)
+
+    client: to it. It ends with `stop()`, with the `with` block, or with this process.
+    """
+
+    def __init__(self) -> None:
+        self._folder = tempfile.mkdtemp(prefix="dockerlab-")
+        self._environ = embedded.apart(self._folder, os.environ)
+        self._is_running = True
+        atexit.register(self.stop)
+        try:
+            self.client = connect(embedded.start(environ=self._environ))
+        except BaseException:
+            self.stop()
+            raise
+
+    def stop(self) -> None:
+        """Ends it, with its containers, and removes all that it had. Does nothing the second time. Raises EngineError, OSError."""
+        if not self._is_running:
+            return
+        self._is_running = False
+        atexit.unregister(self.stop)
+        if hasattr(self, "client"):
+            self.client.close()
+        done = embedded.run(["stop"], self._environ)
+        if done.returncode:
+            raise EngineError(
+                "the second engine does not end", evidence=done.stderr.splitlines(), hint=f"Its data are in {self._folder}."
+            )
+        _remove(self._folder)
+
+    def __enter__(self) -> SecondEngine:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def _shown(self) -> Engine | None:
+        return show(client=self.client) if self._is_running else None
+
+    def _text(self) -> str:
+        return "a second engine" if self._is_running else "a second engine, which has ended"
+
+    def _table(self) -> str:
+        shown = self._shown()
+        return self._text() if shown is None else shown._table()
+
+    def _html(self) -> str:
+        shown = self._shown()
+        return f"<p>{self._text()}</p>" if shown is None else shown._html()
+
+
+def second() -> SecondEngine:
+    """Starts one more engine of dockerlab's own. Raises CannotStart where none can run, as on macOS and Windows."""
+    return SecondEngine()
+
+
+def _remove(folder: str) -> None:
+    """A folder, with the folders in it that somebody has closed to us."""
+    for place, folders, _ in os.walk(folder):
+        for name in folders:
+            path = os.path.join(place, name)
+            if not os.path.islink(path):
+                os.chmod(path, 0o700)
+    shutil.rmtree(folder)
 
 
 def use(target: str) -> Engine:
