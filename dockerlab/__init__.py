@@ -15,6 +15,7 @@
     dockerlab.pipeline(image)      one picture: Dockerfile line, build step, layer, image, its containers
     dockerlab.prepare(name, …)     base images: found, pulled, or made from this machine's files
     dockerlab.exercise(name)       what of an exercise is done; dockerlab.course: exercises, also of your own
+    dockerlab.engines.show()       which engine answers; second() starts one more, beside it
     dockerlab.doctor.examine()     what works on this machine, found by trying it
     dockerlab.machine.picture()    what a container stands on here, from the hardware up, beside a virtual machine
     dockerlab.errors               the one error tree
@@ -30,7 +31,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
-    from dockerlab import containers, course, doctor, errors, images, machine, networks, volumes
+    from dockerlab import containers, course, doctor, engines, errors, images, machine, networks, volumes
     from dockerlab.builds import Build, build, export
     from dockerlab.builds.checking import check
     from dockerlab.builds.debugging import debug
@@ -56,6 +57,7 @@ _HOMES = {
     "course": "",
     "debug": "dockerlab.builds.debugging",
     "doctor": "",
+    "engines": "",
     "errors": "",
     "exercise": "dockerlab.course",
     "explore": "dockerlab.images",
@@ -83,6 +85,7 @@ __all__ = [
     "course",
     "debug",
     "doctor",
+    "engines",
     "errors",
     "exercise",
     "explore",

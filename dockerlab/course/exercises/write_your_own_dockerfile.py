@@ -33,7 +33,7 @@ def _is_there(look: Look) -> str | None:
 
 def _has_the_app(look: Look) -> str | None:
     image = _image(look)
-    folder = str(look.configuration(image).get("WorkingDir") or "/")
+    folder = _folder(look)
     lacks = [name for name in _FILES if look.read(image, posixpath.join(folder, name)) is None]
     if lacks:
         return f"{' and '.join(lacks)} {'is' if len(lacks) == 1 else 'are'} not in its working directory, {quoted(folder)}"
@@ -56,7 +56,9 @@ def _is_not_root(look: Look) -> str | None:
 
 def _installs_first(look: Look) -> str | None:
     explored = _explored(look)
-    listed, installed, source = (_layer_of(explored, name) for name in (_REQUIREMENTS, _LIBRARY, _FILES[0]))
+    folder = _folder(look)
+    listed, source = (_layer_of(explored, posixpath.join(folder, name)) for name in (_REQUIREMENTS, _FILES[0]))
+    installed = _layer_of(explored, _LIBRARY)
     if installed is None:
         return "Flask is not in it"
     if source is None:
@@ -99,8 +101,7 @@ def _tells(look: Look) -> str | None:
     page = look.page(teller, PORT)
     if page is None:
         return f"it does not answer at its port {PORT}"
-    folder = str(look.configuration(_image(look)).get("WorkingDir") or "/")
-    fortunes = (look.read(teller, posixpath.join(folder, _FILES[1])) or "").splitlines()
+    fortunes = (look.read(teller, posixpath.join(_folder(look), _FILES[1])) or "").splitlines()
     return None if page.status == 200 and page.text.strip() in fortunes else f"its page is no line of {_FILES[1]}"
 
 
@@ -116,16 +117,22 @@ def _image(look: Look) -> Image:
     return images.get(IMAGE, client=look.client)
 
 
+def _folder(look: Look) -> str:
+    return str(look.configuration(_image(look)).get("WorkingDir") or "/")
+
+
 def _explored(look: Look) -> Exploration:
     # Kept by the client: the checks read the image once.
     return images.explore(_image(look), client=look.client)
 
 
 def _layer_of(explored: Exploration, name: str) -> int | None:
-    """The lowest layer that stores a file of that name, or of that end of a path."""
+    """The lowest layer that stores a file of that path, "/app/app.py", or of any path with that end, "flask/__init__.py"."""
     for index, contents in enumerate(explored.contents):
-        if any(f"/{file.path}".endswith(f"/{name}") for file in contents.files):
-            return index
+        for file in contents.files:
+            path = f"/{file.path}"
+            if path == name or (not name.startswith("/") and path.endswith(f"/{name}")):
+                return index
     return None
 
 
