@@ -41,7 +41,7 @@ def test_a_directory_of_somebody_else_is_not_trusted(tmp_path: Path, monkeypatch
 
 
 def answers(monkeypatch: pytest.MonkeyPatch, code: int, out: str, err: str) -> None:
-    def run(words: Any) -> subprocess.CompletedProcess[str]:
+    def run(words: Any, environ: Any = None) -> subprocess.CompletedProcess[str]:
         assert words == ["start"]
         return subprocess.CompletedProcess(words, code, out, err)
 
