@@ -58,7 +58,7 @@ ROOMS: dict[str, set[str]] = {
     "standins": {*_PURE, *_CLIENT, "builds", "containers", "ledger"},
     "course": {*_PURE, *_CLIENT, "containers"},
     "doctor": {*_PURE, *_CLIENT},
-    "machine": {"errors", "dockerfile", "embedded", "client", "engines", "faces"},
+    "machine": {"errors", "dockerfile", "embedded", "client", "engines", "faces", "containers"},
     "belongings": {"errors", "client", "faces"},
     "networks": {"errors", "client", "faces", "belongings"},
     "volumes": {"errors", "client", "faces", "belongings"},

@@ -41,6 +41,7 @@ TICK = 0.1
 _GRACE = 1.0  # seconds between SIGINT and SIGKILL
 _LAST_WORDS = 2.0  # seconds for output to end after SIGKILL
 _REMOVAL = 10.0  # seconds for an engine to finish a removal that it has begun
+_KERNELS = {"linux": "Linux", "windows": "Windows"}
 _LINES, _TAIL_BYTES = 20, 65536
 _NOT_FOUND = re.compile(r"executable file .*not found|exec: .*no such file or directory|cannot find the file specified", re.DOTALL)
 _NOT_EXECUTABLE = re.compile(r"exec: .*(?:permission denied|is a directory|not a directory|exec format error)", re.DOTALL)
@@ -114,6 +115,8 @@ def run(
         platform=platform,
         surroundings=Surroundings(os.environ, os.getcwd(), os.path.expanduser("~"), client.endpoint.is_local),
     )
+    if platform is not None:
+        _require_kernel(platform, client)
     images.ensure(reference, platform=platform, progress=progress, client=client)
     if replace and name is not None:
         _remove(client, name, volumes=False)
@@ -134,6 +137,19 @@ def _check(detach: bool, stdin: object, name: str | None, replace: bool, wait: o
         raise UsageError("--replace needs --name", hint="It replaces the container of that name.")
     if wait not in (None, False) and not detach:
         raise UsageError("--wait needs -d", hint="Without -d a run returns when the command has ended.")
+
+
+def _require_kernel(platform: str, client: Client) -> None:
+    """Raises EngineError for a system that the engine's kernel is not of; another architecture may be emulated there."""
+    wanted = platform.lower().partition("/")[0]
+    with engine_errors("ask the engine what it runs on"):
+        has = str(client.version().get("Os") or "").lower()
+    if wanted in _KERNELS and has in _KERNELS and wanted != has:
+        raise EngineError(
+            f"a {_KERNELS[wanted]} container cannot run here: the kernel beneath this engine is {_KERNELS[has]}",
+            evidence=[f"platform {platform} was asked for; the engine runs {has} containers"],
+            hint=f"A container brings no kernel, it uses its host's: {_KERNELS[wanted]} programs need an engine on {_KERNELS[wanted]}.",
+        )
 
 
 def read_env_files(names: Iterable[str | os.PathLike[str]]) -> list[str]:

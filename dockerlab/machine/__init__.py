@@ -2,6 +2,7 @@
 
 Beside it stands how the same programs would run in virtual machines. `facts` reads what machine and engine report, `stacks` judges it.
 `example("mac")` is a machine that is made up, to compare with.
+`process(container)`: a container's process on the engine's host, and its namespaces beside the host's.
 """
 
 from __future__ import annotations
@@ -15,6 +16,9 @@ from dockerlab.faces.shown import Shown
 from dockerlab.machine import stacks
 from dockerlab.machine.examples import Example, example
 from dockerlab.machine.facts import Facts, ask, read
+from dockerlab.machine.processes import Process, process
+
+__all__ = ["Example", "Facts", "Machine", "Process", "Stack", "picture", "process"]
 
 
 @dataclass(frozen=True, repr=False)

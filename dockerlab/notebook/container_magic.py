@@ -272,6 +272,12 @@ def _show(session: Session, a: Namespace) -> object:
     return show(session, a.container)
 
 
+def _process(session: Session, a: Namespace) -> object:
+    from dockerlab import machine
+
+    return machine.process(a.container, client=session.client)
+
+
 def _one(parser: Parser) -> None:
     parser.add_argument("container", metavar="CONTAINER")
 
@@ -356,6 +362,13 @@ VERBS: tuple[Verb, ...] = (
         "Shows the processes in a container.",
         _top_flags,
         lambda s, a: containers.top(a.container, a.options or None, client=s.client),
+        "running",
+    ),
+    Verb(
+        "process",
+        "Shows a container's process on the engine's host, and its namespaces beside the host's.",
+        _one,
+        _process,
         "running",
     ),
     Verb(
