@@ -1,6 +1,6 @@
 """Checks a notebook with nbval, strictly: every cell is run, and gives what the notebook was saved with.
 
-    checked = check("notebooks/01-build-and-run.ipynb")
+    checked = check("notebooks/04-the-dockerfile.ipynb")
     assert checked.holds, checked.report
 
 It is `pytest --nbval --dockerlab` (see `dockerlab.testing.session`) in a process of its own, on the engine that DOCKER_HOST or the docker

@@ -1,4 +1,4 @@
-"""The first tutorial as a learner runs it: every cell, in a real browser, on a real engine; the app's page is on the page."""
+"""The notebook of the Dockerfile as a learner runs it: every cell, in a real browser, on a real engine; the app's page is on the page."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ _ALL_RAN = """() => window.jupyterapp.shell.currentWidget.content.widgets
   .every(cell => cell.model.type !== "code" || cell.model.executionCount)"""
 
 
-def test_build_and_run(lab: Lab, page: Any) -> None:
-    lab.run_all(page, "01-build-and-run.ipynb", fails=True)
+def test_the_dockerfile(lab: Lab, page: Any) -> None:
+    lab.run_all(page, "04-the-dockerfile.ipynb", fails=True)
     # Run All reports the failure when it happens; as the cell is tagged raises-exception, the rest goes on.
     page.wait_for_function(_ALL_RAN)
     cells = lab.cells(page)
