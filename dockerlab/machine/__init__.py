@@ -18,8 +18,6 @@ from dockerlab.machine.examples import Example, example
 from dockerlab.machine.facts import Facts, ask, read
 from dockerlab.machine.processes import Process, process
 
-__all__ = ["Example", "Facts", "Machine", "Process", "Stack", "picture", "process"]
-
 
 @dataclass(frozen=True, repr=False)
 class Machine(Shown):
@@ -64,4 +62,4 @@ def picture(*, client: Client | None = None) -> Machine:
         return Machine(ask(client, read()))
 
 
-__all__ = ["Example", "Facts", "Machine", "Stack", "example", "picture"]
+__all__ = ["Example", "Facts", "Machine", "Process", "Stack", "example", "picture", "process"]
