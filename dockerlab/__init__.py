@@ -16,6 +16,7 @@
     dockerlab.prepare(name, …)     base images: found, pulled, or made from this machine's files
     dockerlab.exercise(name)       what of an exercise is done; dockerlab.course: exercises, also of your own
     dockerlab.engines.show()       which engine answers; second() starts one more, beside it
+    dockerlab.project              a notebook as a folder with Dockerfiles, and back
     dockerlab.doctor.examine()     what works on this machine, found by trying it
     dockerlab.machine.picture()    what a container stands on here, from the hardware up, beside a virtual machine
     dockerlab.errors               the one error tree
@@ -31,7 +32,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
-    from dockerlab import containers, course, doctor, engines, errors, images, machine, networks, volumes
+    from dockerlab import containers, course, doctor, engines, errors, images, machine, networks, project, volumes
     from dockerlab.builds import Build, build, export
     from dockerlab.builds.checking import check
     from dockerlab.builds.debugging import debug
@@ -67,6 +68,7 @@ _HOMES = {
     "networks": "",
     "pipeline": "dockerlab.pipelines",
     "prepare": "dockerlab.standins",
+    "project": "",
     "run": "dockerlab.containers",
     "stages": "dockerlab.builds.staging",
     "use": "dockerlab.client",
@@ -95,6 +97,7 @@ __all__ = [
     "networks",
     "pipeline",
     "prepare",
+    "project",
     "run",
     "stages",
     "use",

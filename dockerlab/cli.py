@@ -6,6 +6,8 @@
     dockerlab course export DIR        the course's notebooks as a website, for reading without a kernel
     dockerlab course copy DIR          the course's notebooks, to run
     dockerlab doctor                   what works on this machine
+    dockerlab export NOTEBOOK DIR      a notebook's Dockerfiles and files, as a folder with a README
+    dockerlab import DIR NOTEBOOK      a folder's Dockerfiles and files, as a notebook
 
 Exit codes: 0; 1 where something failed, or where `doctor` finds that no container can run; 2 for a wrong argument; of `engine`, its own.
 """
@@ -17,6 +19,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 from dockerlab import __version__
 from dockerlab.errors import DockerlabError
@@ -65,7 +68,23 @@ def _parser() -> argparse.ArgumentParser:
     text = "Tries what works on this machine, and says what each lack costs and what mends it."
     doctor = verbs.add_parser("doctor", help="what works on this machine", description=text)
     doctor.set_defaults(verb=_doctor)
+    _add_project_verbs(verbs)
     return parser
+
+
+def _add_project_verbs(verbs: Any) -> None:
+    text = "Writes a notebook's Dockerfiles, the files of its build context, and a README with the docker commands into a folder."
+    export = verbs.add_parser("export", help="a notebook as a project", description=text)
+    export.add_argument("notebook", metavar="NOTEBOOK", help="a .ipynb file")
+    export.add_argument("directory", metavar="DIR", help="the folder; made where it is not there")
+    export.add_argument("--force", action="store_true", help="overwrite files that are there")
+    export.set_defaults(verb=_export)
+    text = "Makes a notebook of a folder with a Dockerfile, or several: a cell a file, a cell a stage with what it does."
+    back = verbs.add_parser("import", help="a project as a notebook", description=text)
+    back.add_argument("directory", metavar="DIR", help="the folder, with Dockerfile, Dockerfile.NAME or NAME.Dockerfile")
+    back.add_argument("notebook", metavar="NOTEBOOK", help="the .ipynb file to write")
+    back.add_argument("--force", action="store_true", help="overwrite it")
+    back.set_defaults(verb=_import)
 
 
 def _engine(words: Sequence[str]) -> int:
@@ -114,6 +133,20 @@ def _doctor(arguments: argparse.Namespace) -> int:
     diagnosis = examine()
     print(diagnosis)
     return 0 if diagnosis.can_run else 1
+
+
+def _export(arguments: argparse.Namespace) -> int:
+    from dockerlab.project import export_project
+
+    print(export_project(arguments.notebook, arguments.directory, force=arguments.force))
+    return 0
+
+
+def _import(arguments: argparse.Namespace) -> int:
+    from dockerlab.project import import_project
+
+    print(import_project(arguments.directory, arguments.notebook, force=arguments.force))
+    return 0
 
 
 def _complain(error: DockerlabError) -> None:

@@ -6,6 +6,7 @@
     │   └── InvalidReference    not an image reference
     ├── DockerfileError         a Dockerfile that cannot be parsed
     ├── ContextError            a build context that cannot be read
+    ├── NotebookError           a notebook that cannot be read
     ├── ArchiveError            an archive of images that cannot be read
     ├── NoEngine                no engine answers
     ├── EngineError             the engine answered with an error
@@ -78,6 +79,11 @@ class DockerlabError(Exception):
         for line in self.lines()[1:]:
             self.add_note(line)
 
+    def reword(self, message: str) -> None:
+        """Says it in other words."""
+        self.message = _shown(message)
+        self.args = (self.message, *self.args[1:])
+
     def lines(self) -> list[str]:
         """The whole of it as plain text: what, where, evidence, next step."""
         lines = [self.message, *(f"  {line}" for line in self.place)]
@@ -133,6 +139,15 @@ class ContextError(DockerlabError, OSError):
     """A build context that cannot be read."""
 
     status = 400
+
+
+class NotebookError(DockerlabError, ValueError):
+    """A notebook that cannot be read."""
+
+    status = 400
+
+    def __init__(self, message: str, *, evidence: Sequence[str] = (), hint: str | None = None) -> None:
+        super().__init__(message, evidence=evidence, hint=hint)
 
 
 class ArchiveError(DockerlabError, ValueError):

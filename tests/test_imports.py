@@ -58,13 +58,14 @@ ROOMS: dict[str, set[str]] = {
     "standins": {*_PURE, *_CLIENT, "builds", "containers", "ledger"},
     "course": {*_PURE, *_CLIENT, "containers"},
     "doctor": {*_PURE, *_CLIENT},
+    "project": {*_PURE, *_CLIENT, "builds", "containers"},
     "machine": {"errors", "dockerfile", "embedded", "client", "engines", "faces", "containers"},
     "belongings": {"errors", "client", "faces"},
     "networks": {"errors", "client", "faces", "belongings"},
     "volumes": {"errors", "client", "faces", "belongings"},
-    "notebook": {*_PURE, *_CLIENT, *_VERBS, "course", "doctor", "machine", "networks", "volumes"},
+    "notebook": {*_PURE, *_CLIENT, *_VERBS, "course", "doctor", "machine", "networks", "project", "volumes"},
     "testing": {*_PURE, *_CLIENT, *_VERBS, "course", "ledger", "notebook"},
-    "cli": {*_PURE, *_CLIENT, *_VERBS, "course", "doctor"},
+    "cli": {*_PURE, *_CLIENT, *_VERBS, "course", "doctor", "project"},
     "engine": {"errors", "reference", "dockerfile", "image", "wire"},
 }
 
@@ -74,6 +75,7 @@ _DISPLAY = {"IPython", "anywidget", "traitlets"}
 THIRD_PARTY: dict[str, set[str]] = {
     **dict.fromkeys((*_CLIENT, *_VERBS, "doctor"), _DOCKER),
     "notebook": _DOCKER | _DISPLAY,
+    "project": {"nbformat"},
     "testing": _DOCKER | _DISPLAY | {"pytest"},
     "engine": {"h11", "httpx", "zstandard"},
     "wire": {"h2", "zstandard"},
@@ -81,7 +83,7 @@ THIRD_PARTY: dict[str, set[str]] = {
 THIRD_PARTY["containers"] = THIRD_PARTY["containers"] | {"backports"}
 THIRD_PARTY["course"] = {"backports", "nbconvert", "nbformat"}
 # Of these, what is imported only by what needs it: an extra brings it, itself or with the package that stands here.
-OPTIONAL = {"nbconvert": "nbconvert", "nbformat": "nbconvert", "pytest": "pytest"}
+OPTIONAL = {"nbconvert": "nbconvert", "pytest": "pytest"}
 
 # Missing on Windows, some of them on macOS too.
 UNIX_ONLY = {

@@ -19,7 +19,7 @@ from pathlib import Path, PurePosixPath
 
 from dockerlab.builds.reading import opened, read
 from dockerlab.builds.tally import Tally, hashing
-from dockerlab.builds.walking import Found, Walk
+from dockerlab.builds.walking import Content, Found, Walk
 from dockerlab.dockerfile.ignore import Ignore
 from dockerlab.errors import ContextError
 
@@ -49,7 +49,7 @@ class Context:
     @classmethod
     def of(cls, directory: str | os.PathLike[str] | None = None, files: Mapping[str, str | bytes] | None = None) -> Context:
         """A context, checked. Raises ContextError for a directory that is not one, or a path that leads out of it."""
-        given = {clean_path(path): data.encode() if isinstance(data, str) else bytes(data) for path, data in (files or {}).items()}
+        given = {clean_path(path): _content(data) for path, data in (files or {}).items()}
         if directory is None:
             return cls(None, given)
         folder = Path(directory).expanduser()
@@ -108,6 +108,12 @@ class Context:
                 if tally and found.is_file:
                     tally.took(found, hashed.digest())
         yield b"\0" * (2 * _BLOCK)
+
+
+def _content(data: str | bytes) -> bytes:
+    if isinstance(data, Content):
+        return data
+    return data.encode() if isinstance(data, str) else bytes(data)
 
 
 def _header(info: tarfile.TarInfo) -> bytes:

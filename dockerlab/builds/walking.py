@@ -28,6 +28,18 @@ _LEFT_OUT: Final = (stat.S_IFSOCK, stat.S_IFCHR, stat.S_IFBLK)
 _FILE_MODE: Final = stat.S_IFREG | 0o644
 _FOLDER_MODE: Final = stat.S_IFDIR | 0o755
 
+
+class Content(bytes):
+    """A file's content that has a mode of its own, in octal 0 to 7777; plain bytes are a file of mode 644."""
+
+    mode: int
+
+    def __new__(cls, data: bytes, mode: int) -> Content:
+        made = super().__new__(cls, data)
+        made.mode = mode
+        return made
+
+
 # Names → content, or what is in a folder.
 Over = dict[str, "bytes | Over"]
 
@@ -124,7 +136,8 @@ class Walk:
 
     def _found(self, path: str, entry: os.DirEntry[str] | None, over: bytes | Over | None) -> Found | None:
         if isinstance(over, bytes):
-            return Found(path, over, _FILE_MODE, len(over), _time(over))
+            mode = stat.S_IFREG | over.mode if isinstance(over, Content) else _FILE_MODE
+            return Found(path, over, mode, len(over), _time(over))
         if entry is None:
             return Found(path, b"", _FOLDER_MODE, 0, 0)
         try:

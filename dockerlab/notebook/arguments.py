@@ -162,6 +162,11 @@ class Parser(argparse.ArgumentParser):
             self.error(f"unexpected argument '{arguments[len(self.arguments)]}'")
 
 
+def add_show_command(parser: Parser) -> None:
+    """The flag that shows what the `docker` command would be."""
+    parser.add_argument("--show-command", action="store_true", help="do nothing: show the docker command that does the same")
+
+
 def parse_verb(magic: str, words: Sequence[str], parsers: Mapping[str, Parser]) -> tuple[str, argparse.Namespace]:
     """The verb that the words begin with, and its flags and arguments.
 

@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING, Any, Literal, NoReturn
 from dockerlab import containers
 from dockerlab.builds.debugging import NAME, debug
 from dockerlab.errors import UsageError
-from dockerlab.notebook.arguments import HelpShown, Parser, parse_verb
+from dockerlab.notebook.arguments import HelpShown, Parser, add_show_command, parse_verb
 from dockerlab.notebook.expand import words
 from dockerlab.notebook.live import LiveDisplay
 from dockerlab.notebook.live_build import LiveBuild
+from dockerlab.project.commands import command
 
 if TYPE_CHECKING:
     from dockerlab.notebook.session import Session
@@ -38,6 +39,7 @@ class Verb:
 
     def parser(self) -> Parser:
         parser = Parser(f"%container {self.name}", description=self.about, epilog=_CELL.get(self.name, ""), containers=self.which)
+        add_show_command(parser)
         self.flags(parser)
         return parser
 
@@ -50,12 +52,15 @@ def parsers() -> dict[str, Parser]:
 def magic(session: Session, line: str, cell: str | None = None) -> object | None:
     """Does what the line says, and returns what the verb returns."""
     try:
-        verb, arguments = parse_verb("%container", words(line, session.namespace), parsers())
+        given = words(line, session.namespace)
+        verb, arguments = parse_verb("%container", given, parsers())
     except HelpShown:
         return None
     arguments.stdin = None
     if cell is not None:
         _feed(verb, arguments, cell)
+    if arguments.show_command:
+        return command("container", given, cell)
     return next(v.call for v in VERBS if v.name == verb)(session, arguments)
 
 

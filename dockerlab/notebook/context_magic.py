@@ -6,15 +6,19 @@ copies it. Nothing is written to disk.
 
 from __future__ import annotations
 
+import stat
+import sys
 from collections.abc import Iterator
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
 from dockerlab.builds.context import clean_path
+from dockerlab.builds.walking import Content
 from dockerlab.errors import ContextError, NotFound, UsageError
 from dockerlab.faces.context import ContextFile, ContextFileContent, ContextFiles
 from dockerlab.notebook.arguments import HelpShown, Parser, parse_verb
 from dockerlab.notebook.expand import words
+from dockerlab.project.cells import content, mode_of
 
 if TYPE_CHECKING:
     from dockerlab.faces.shown import Shown
@@ -25,6 +29,8 @@ def parsers() -> dict[str, Parser]:
     """A parser for each verb, and under '' the one of the cell magic; completion reads them too."""
     cell = Parser("%%context", "Puts the cell into the notebook's build context, under PATH.")
     cell.add_argument("path", metavar="PATH", help="such as app.py or src/app.py; .dockerignore counts")
+    cell.add_argument("--chmod", metavar="MODE", help="the file's mode, in octal: 755 for a script that is run; 644 unless given")
+    cell.add_argument("-n", "--no-newline", action="store_true", help="no newline at the end of the file")
     ls = Parser("%context ls", "Lists the files of the notebook's build context.")
     show = Parser("%context show", "Shows a file of the notebook's build context.")
     show.add_argument("path", metavar="PATH")
@@ -45,7 +51,8 @@ def magic(session: Session, line: str, cell: str | None) -> Shown | None:
     cell_parser = known.pop("")
     try:
         if cell is not None:
-            return _put(session, cell_parser.parse_args(given).path, cell)
+            asked = cell_parser.parse_args(given)
+            return _put(session, asked.path, content(cell, mode_of(asked.chmod), has_newline=not asked.no_newline))
         verb, arguments = parse_verb("%context", given or ["ls"], known)
     except HelpShown:
         return None
@@ -65,11 +72,8 @@ def magic(session: Session, line: str, cell: str | None) -> Shown | None:
     return ContextFiles(tuple(ContextFile(path, content) for path, content in sorted(session.files.items())))
 
 
-def _put(session: Session, path: str, content: str | bytes) -> ContextFile:
-    """Text ends with a newline; bytes stay as they are."""
-    if isinstance(content, str):
-        content = (content if content.endswith("\n") or not content else content + "\n").encode()
-    file = ContextFile(clean_path(path), content)
+def _put(session: Session, path: str, data: bytes) -> ContextFile:
+    file = ContextFile(clean_path(path), data)
     session.files = session.files | {file.path: file.content}
     return file
 
@@ -80,13 +84,20 @@ def _only(paths: list[str]) -> str:
     return paths[0]
 
 
-def _variable(session: Session, name: str) -> str | bytes:
+def _variable(session: Session, name: str) -> bytes:
+    """A variable as a file's content: text ends with a newline, bytes stay as they are. Raises UsageError."""
     if name not in session.namespace:
         raise UsageError(f"--var '{name}': the notebook has no such variable", hint="Run the cell that sets it first.")
     value = session.namespace[name]
     if not isinstance(value, (str, bytes)):
         raise UsageError(f"--var '{name}' is of type {type(value).__name__}, not text", hint=f"A text of it: str({name}).")
-    return value
+    return content(value) if isinstance(value, str) else value
+
+
+def _content(path: Path) -> bytes:
+    """A file as it goes into the context. One that may be executed keeps its mode. Raises OSError."""
+    data, mode = path.read_bytes(), stat.S_IMODE(path.stat().st_mode)
+    return Content(data, mode) if mode & 0o111 and sys.platform != "win32" else data
 
 
 def _find(session: Session, path: str) -> tuple[str, bytes]:
@@ -103,9 +114,9 @@ def _read(path: Path) -> Iterator[tuple[str, bytes]]:
     try:
         if path.is_dir():
             for file in sorted(file for file in path.rglob("*") if file.is_file()):
-                yield clean_path((name / file.relative_to(path)).as_posix()), file.read_bytes()
+                yield clean_path((name / file.relative_to(path)).as_posix()), _content(file)
         else:
-            yield clean_path(name.as_posix()), path.read_bytes()
+            yield clean_path(name.as_posix()), _content(path)
     except ContextError:
         raise
     except OSError as error:

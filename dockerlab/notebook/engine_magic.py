@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from dockerlab import engines
-from dockerlab.notebook.arguments import HelpShown, Parser, parse_verb
+from dockerlab.notebook.arguments import HelpShown, Parser, add_show_command, parse_verb
 from dockerlab.notebook.expand import words
+from dockerlab.project.commands import Command, command
 
 if TYPE_CHECKING:
     from dockerlab.doctor import Diagnosis
@@ -31,15 +32,20 @@ def parsers() -> dict[str, Parser]:
     )
     picture.add_argument("--example", metavar="WHICH", help="another machine in place of this one, made up: server, mac or windows")
     shows = Parser("%engine", description="Shows which engine answers.")
+    for parser in (shows, use, doctor, picture):
+        add_show_command(parser)
     return {"": shows, "use": use, "doctor": doctor, "picture": picture}
 
 
-def magic(session: Session, line: str, cell: str | None = None) -> Engine | Diagnosis | Example | Machine | None:
+def magic(session: Session, line: str, cell: str | None = None) -> Engine | Diagnosis | Example | Machine | Command | None:
     """Shows the engine in use, after switching if told to."""
     try:
-        verb, arguments = parse_verb("%engine", words(line, session.namespace), parsers())
+        given = words(line, session.namespace)
+        verb, arguments = parse_verb("%engine", given, parsers())
     except HelpShown:
         return None
+    if arguments.show_command:
+        return command("engine", given)
     if verb == "use":
         return engines.use(arguments.target)
     if verb == "doctor":

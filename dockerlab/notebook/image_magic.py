@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 from dockerlab import images, standins
 from dockerlab.errors import UsageError
 from dockerlab.image.files import CHANGES
-from dockerlab.notebook.arguments import HelpShown, Parser, parse_verb
+from dockerlab.notebook.arguments import HelpShown, Parser, add_show_command, parse_verb
 from dockerlab.notebook.expand import words
 from dockerlab.notebook.live import LiveDisplay
+from dockerlab.project.commands import command
 
 if TYPE_CHECKING:
     from dockerlab.client import Client
@@ -56,7 +57,7 @@ def parsers() -> dict[str, Parser]:
     pull.add_argument("--platform", metavar="OS/ARCH", help="such as linux/amd64")
     pull.add_argument("-q", "--quiet", action="store_true", help="show no progress")
     push = Parser("%image push", "Sends an image to the registry that its name begins with; without one, to Docker Hub.")
-    push.add_argument("image", metavar="IMAGE", help="such as localhost:5000/app:1; `%%image tag` gives an image such a name")
+    push.add_argument("image", metavar="IMAGE", help="such as localhost:5000/app:1; `%image tag` gives an image such a name")
     push.add_argument("-q", "--quiet", action="store_true", help="show no progress")
     save = Parser("%image save", "Writes images into one file, which `docker load` reads, too.")
     save.add_argument("file", metavar="FILE", help="such as app.tar; one that is there is replaced")
@@ -70,15 +71,20 @@ def parsers() -> dict[str, Parser]:
     )
     prepare.add_argument("images", nargs="*", metavar="IMAGE", help="all that it knows, unless named")
     looks, moves = (ls, show, inspect, history, graph, explore, diff), (tag, rm, prune, pull, push, save, load, prepare)
-    return {p.prog.split()[-1]: p for p in (*looks, *moves)}
+    for parser in (*looks, *moves):
+        add_show_command(parser)
+    return {parser.prog.split()[-1]: parser for parser in (*looks, *moves)}
 
 
 def magic(session: Session, line: str, cell: str | None = None) -> Shown | None:
     """Does what the verb says and returns what it answers. Without a verb, lists the images."""
     try:
-        verb, arguments = parse_verb("%image", words(line, session.namespace) or ["ls"], parsers())
+        given = words(line, session.namespace) or ["ls"]
+        verb, arguments = parse_verb("%image", given, parsers())
     except HelpShown:
         return None
+    if arguments.show_command:
+        return command("image", given)
     return _answer(session, verb, arguments)
 
 

@@ -7,9 +7,10 @@ from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING
 
 from dockerlab import images
-from dockerlab.notebook.arguments import HelpShown, Parser
+from dockerlab.notebook.arguments import HelpShown, Parser, add_show_command
 from dockerlab.notebook.expand import words
 from dockerlab.pipelines import Pipeline, pipeline
+from dockerlab.project.commands import Command, command
 
 if TYPE_CHECKING:
     from dockerlab.client import Client
@@ -24,16 +25,20 @@ def parsers() -> dict[str, Parser]:
         "Shows an image as one picture: the Dockerfile's lines, the steps of its build, its layers, and its containers.",
         epilog="Of an image that this notebook did not build the instructions are those of its history.",
     )
+    add_show_command(parser)
     parser.add_argument("image", metavar="IMAGE")
     return {"": parser}
 
 
-def magic(session: Session, line: str, cell: str | None = None) -> Pipeline | None:
+def magic(session: Session, line: str, cell: str | None = None) -> Pipeline | Command | None:
     """The picture of an image, as it is now; in a page a live view of it."""
     try:
-        arguments = parsers()[""].parse_args(words(line, session.namespace))
+        given = words(line, session.namespace)
+        arguments = parsers()[""].parse_args(given)
     except HelpShown:
         return None
+    if arguments.show_command:
+        return command("pipeline", given)
     client = session.client
     image = images.get(arguments.image, client=client)
     found = pipeline(image, build=session.built.get(str(image.id)), client=client)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from dockerlab.builds import Build
     from dockerlab.errors import BuildError, DockerfileError
     from dockerlab.notebook.names import Names
+    from dockerlab.project.growth import Growth
 
 _BUILDS = 20  # records, each with its log
 
@@ -26,7 +27,8 @@ class Session:
     """shell: the IPython shell. files: the notebook's build context, path → content; replaced, never changed in place.
 
     failed: of the last build that failed in a cell, for `%container debug`. built: records of builds in cells, by the image's id, for
-    `%pipeline`. hints: how many of an exercise were given, by its name.
+    `%pipeline`. hints: how many of an exercise were given, by its name. growths: Dockerfiles that grow cell by cell, by the image's
+    name.
     """
 
     def __init__(self, shell: InteractiveShell) -> None:
@@ -35,6 +37,8 @@ class Session:
         self.failed: BuildError | DockerfileError | None = None
         self.built: dict[str, Build] = {}
         self.hints: dict[str, int] = {}
+        self.growths: dict[str, Growth] = {}
+        self._watches_cells = False
         self._client: Client | None = None
         self._connected_for: tuple[str | None, ...] = ()
         self._connecting = threading.Lock()  # <TAB> connects from a thread of its own
@@ -95,5 +99,32 @@ class Session:
         """
         if not self.is_live or self.is_terminal:
             return False
+        return "cellId" in self._request
+
+    @property
+    def cell(self) -> str:
+        """The id of the cell that runs, as the page names it; "" where it does not."""
+        identity = self._request.get("cellId")
+        return identity if isinstance(identity, str) else ""
+
+    def grow(self, name: str, growth: Growth) -> None:
+        """Keeps a Dockerfile that grows. From the first one on, what the page says of deleted cells is heeded."""
+        self.growths[name] = growth
+        if not self._watches_cells:
+            self._watches_cells = True
+            events: Any = self.shell.events
+            events.register("pre_run_cell", self._forget_deleted)
+
+    def _forget_deleted(self, *_: object) -> None:
+        deleted = self._request.get("deletedCells")
+        if isinstance(deleted, list) and deleted:
+            self.growths = {name: growth.without(deleted) for name, growth in self.growths.items()}
+
+    @property
+    def _request(self) -> dict[str, Any]:
+        """What the page says of the cell that it asks the kernel to run; {} in a terminal."""
+        if self.is_terminal:
+            return {}
         kernel: Any = self.shell.kernel  # type: ignore[attr-defined]  # of ipykernel's shell
-        return "cellId" in kernel.get_parent().get("metadata", {})
+        found = kernel.get_parent().get("metadata")
+        return found if isinstance(found, dict) else {}

@@ -1,0 +1,257 @@
+"""The `docker` command line that does what a magic does. Pure: it is shown, and nothing is run.
+
+    command("container", ["run", "-d", "-p", "5000", "--wait=5000", "hello"])
+        docker run -d -p 127.0.0.1::5000 hello
+        # docker does not wait until a port answers: …
+
+What `docker` does not have is said, with what comes nearest. What looks like a secret is `***`.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from dockerlab.containers.hiding import hide_arguments
+from dockerlab.errors import UsageError, without_passwords
+from dockerlab.faces import markup
+from dockerlab.faces.shown import Shown
+from dockerlab.project.flags import Given, flag_words, read
+
+
+@dataclass(frozen=True, repr=False)
+class Command(Shown):
+    """What to type into a shell. lines: one command a line, or more for a here-document; quoted as a shell wants it. notes: what a
+    reader has to know besides. is_same: whether it does what the magic does; if not, it is what comes nearest.
+    """
+
+    lines: tuple[str, ...]
+    notes: tuple[str, ...] = ()
+    is_same: bool = True
+
+    @property
+    def line(self) -> str:
+        """All of it, for a shell."""
+        return "\n".join(self.lines)
+
+    def _text(self) -> str:
+        return "\n".join([*self.lines, *(f"# {note}" for note in self.notes)])
+
+    def _html(self) -> str:
+        notes = "".join(f"<p>{markup.text(note)}</p>" for note in self.notes)
+        what = "the same by the docker command" if self.is_same else "what comes nearest by the docker command"
+        return markup.page(markup.head(what), f"<pre>{markup.text(self.line)}</pre>", notes)
+
+
+def command(magic: str, words: Sequence[str], body: str | None = None) -> Command:
+    """Of `%container`, `%image`, `%pipeline` and `%engine`.
+
+    words: of the line, the verb first. body: of a cell magic, which is fed to the command.
+
+    Raises UsageError for a verb that there is not.
+    """
+    if magic == "pipeline":
+        return _nearest(
+            _docker("history", *read(magic, "", words).arguments),
+            "docker shows an image's lines, and neither the steps of its build nor its containers.",
+        )
+    if magic == "engine":
+        return _engine([word for word in words if word != "--show-command"])
+    verb, rest = (words[0], words[1:]) if words else ("ls", ())
+    given = read(magic, verb, rest).without("--show-command")
+    known = {"container": _CONTAINER, "image": _IMAGE}[magic]
+    if verb not in known:
+        raise UsageError(f"unknown verb {verb}", hint=f"There are: {', '.join(known)}.")
+    made = known[verb](given)
+    if body is not None:
+        made = _fed(made, given, verb, body)
+    return made
+
+
+def _engine(words: Sequence[str]) -> Command:
+    match list(words):
+        case ["use", "embedded"]:
+            return _nearest(
+                "export $(dockerlab engine start)", "docker starts no engine; it speaks to dockerlab's as to any other."
+            )
+        case ["use", target] if "://" in target:
+            return Command((f"export DOCKER_HOST={shlex.quote(without_passwords(target))}",))
+        case ["use", target]:
+            return _nearest(
+                _docker("context", "use", target), "docker keeps it for all shells; the magic does it for this notebook."
+            )
+        case []:
+            return _nearest([_docker("version"), _docker("context", "ls")], "docker says it in two parts.")
+    return _nearest(_docker("info"), "docker tells of its engine alone, not of this machine.")
+
+
+def _docker(*words: str) -> str:
+    return shlex.join(["docker", *hide_arguments(words)])
+
+
+def _nearest(lines: str | Sequence[str], *notes: str) -> Command:
+    return Command((lines,) if isinstance(lines, str) else tuple(lines), notes, is_same=False)
+
+
+def _alike(*verb: str, always: Sequence[str] = ()) -> Callable[[Given], Command]:
+    """A verb that docker has with the same flags. always: flags that it wants besides."""
+
+    def make(given: Given) -> Command:
+        more = [flag for flag in always if not given.has(flag)]
+        return Command((_docker(*verb, *more, *given.words),))
+
+    return make
+
+
+def _run(given: Given) -> Command:
+    lines, notes = [], []
+    if given.has("--replace") and (name := given.value("--name")):
+        lines.append(_docker("rm", "-f", name))
+    if given.has("--wait"):
+        port = given.value("--wait")
+        until = f"port {port} answers" if port else "the container is ready"
+        notes.append(f"docker run -d does not wait until {until}; `docker ps` and `docker logs` tell.")
+    kept = [(flag, _published(value) if flag in ("-p", "--publish") and value else value) for flag, value in given.flags]
+    kept = [(flag, value) for flag, value in kept if flag not in ("--replace", "--wait")]
+    lines.append(_docker("run", *flag_words(kept), *given.arguments))
+    return Command(tuple(lines), tuple(notes))
+
+
+def _published(port: str) -> str:
+    """Where nothing else is asked for, a magic publishes on this machine alone."""
+    if port.startswith("[") or port.count(":") > 1:
+        return port
+    host, colon, inner = port.rpartition(":")
+    return port if colon and not host.isdecimal() and "-" not in host else f"127.0.0.1:{host}:{inner}"
+
+
+def _debug(given: Given) -> Command:
+    return _nearest(
+        _docker("run", "-it", *flag_words(given.flags), "IMAGE", "sh"),
+        "docker keeps no container of a build that failed: build the Dockerfile up to the line before as IMAGE, then start that.",
+    )
+
+
+def _show_container(given: Given) -> Command:
+    return _nearest(
+        [_docker(verb, *given.arguments) for verb in ("inspect", "logs", "top", "stats")], "docker has each part of it by itself."
+    )
+
+
+def _timed(verb: str) -> Callable[[Given], Command]:
+    def make(given: Given) -> Command:
+        flags = [("-t" if flag in ("--time", "--timeout") else flag, value) for flag, value in given.flags]
+        return Command((_docker(verb, *flag_words(flags), *given.arguments),))
+
+    return make
+
+
+def _show_image(given: Given) -> Command:
+    return _nearest(
+        [_docker("image", "inspect", *given.arguments), _docker("history", *given.arguments)], "docker has it in two parts."
+    )
+
+
+def _graph(given: Given) -> Command:
+    images = given.arguments or ("IMAGE",)
+    return _nearest(
+        _docker("image", "inspect", "-f", "{{json .RootFS.Layers}}", *images),
+        "docker draws no graph: it lists the layers of each image.",
+    )
+
+
+def _explore(given: Given) -> Command:
+    image = given.arguments[0] if given.arguments else "IMAGE"
+    listed = f"{_docker('save', image)} | tar -t"
+    return _nearest(
+        listed, "docker does not look into layers: an archive holds them, each as a tar. The program dive explores an image."
+    )
+
+
+def _diff(given: Given) -> Command:
+    return _nearest(
+        [_docker("history", image) for image in given.arguments], "docker compares no images: see what each is made of."
+    )
+
+
+def _prepare(given: Given) -> Command:
+    return _nearest(
+        [_docker("pull", image) for image in given.arguments or ("IMAGE",)],
+        "docker pulls, and makes no image of this machine's files.",
+    )
+
+
+_CONTAINER: Final[dict[str, Callable[[Given], Command]]] = {
+    "run": _run,
+    "debug": _debug,
+    "show": _show_container,
+    "stop": _timed("stop"),
+    "restart": _timed("restart"),
+    "inspect": _alike("container", "inspect"),
+    "stats": _alike("stats", always=["--no-stream"]),
+    "prune": _alike("container", "prune", always=["-f"]),
+    **{verb: _alike(verb) for verb in ("ps", "logs", "exec", "start", "kill", "pause", "unpause", "rm", "diff", "top", "cp")},
+    **{verb: _alike(verb) for verb in ("port", "wait", "commit", "rename")},
+}
+_IMAGE: Final[dict[str, Callable[[Given], Command]]] = {
+    "ls": _alike("image", "ls"),
+    "show": _show_image,
+    "inspect": _alike("image", "inspect"),
+    "history": _alike("history"),
+    "graph": _graph,
+    "explore": _explore,
+    "diff": _diff,
+    "tag": _alike("tag"),
+    "rm": _alike("image", "rm"),
+    "prune": _alike("image", "prune", always=["-f"]),
+    "pull": _alike("pull"),
+    "prepare": _prepare,
+}
+
+
+def _fed(made: Command, given: Given, verb: str, body: str) -> Command:
+    """With the cell on standard input."""
+    *before, last = made.lines
+    interactive = "" if given.has("-i", "--interactive") else " -i"
+    last = last.replace(f"docker {verb}", f"docker {verb}{interactive}", 1)
+    if len(given.arguments) < 2 and not given.has("--entrypoint"):
+        last += " sh"
+    return Command((*before, *here(last, body)), made.notes)
+
+
+def here(line: str, body: str) -> tuple[str, ...]:
+    """A command with a here-document."""
+    end = "EOF"
+    while re.search(rf"^{end}$", body, re.MULTILINE):
+        end += "_"
+    return (f"{line} <<'{end}'", *body.removesuffix("\n").split("\n"), end)
+
+
+# Of `%%dockerfile`: what the docker command does not have.
+OWN_FLAGS: Final = ("--context", "--append", "--explain", "--graph", "--var", "--show-command", "-f", "--file")
+
+
+def build(given: Given, *, dockerfile: str = "", context: str = ".", body: str | None = None) -> Command:
+    """`docker build`. given: the flags of a `%%dockerfile` or `%dockerfile`. dockerfile: the file's path, "" for DIR/Dockerfile.
+
+    context: the folder, or "" for none. body: the Dockerfile, where it comes from standard input and not from a file.
+    """
+    flags, notes = [], []
+    for flag, value in given.flags:
+        if flag == "--secret" and value and re.search(r"(^|,)var=", value):
+            name = re.sub(r".*(?:^|,)var=([^,]*).*", r"\1", value)
+            value = re.sub(r"(^|,)var=", r"\1env=", value)
+            notes.append(f"The secret is in the notebook's variable {name}: put it into an environment variable of that name.")
+        if flag == "--graph":
+            notes.append("docker draws no stages.")
+        if flag == "--explain":
+            notes.append("docker does not say why a step ran; `--progress plain` says which were CACHED.")
+        if flag not in OWN_FLAGS:
+            flags.append((flag, value))
+    where = ["-f", dockerfile] if dockerfile else ["-f", "-"] if body is not None and context else []
+    line = _docker("build", *flag_words(flags), *where, context or "-")
+    lines = here(line, body) if body is not None else (line,)
+    return Command(tuple(lines), tuple(notes), is_same=not given.has("--graph"))
