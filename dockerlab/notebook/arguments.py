@@ -213,8 +213,8 @@ def _metavar(action: argparse.Action) -> str:
 
 
 def _about(action: argparse.Action) -> str:
-    # argparse's help texts are %-formats.
-    return (action.help or "") % {"default": action.default}
+    # Not argparse's %-format: a text may name a magic.
+    return (action.help or "").replace("%(default)s", str(action.default))
 
 
 def _shape(action: argparse.Action) -> str:

@@ -123,8 +123,6 @@ class Session:
     @property
     def _request(self) -> dict[str, Any]:
         """What the page says of the cell that it asks the kernel to run; {} in a terminal."""
-        if self.is_terminal:
-            return {}
-        kernel: Any = self.shell.kernel  # type: ignore[attr-defined]  # of ipykernel's shell
-        found = kernel.get_parent().get("metadata")
+        kernel: Any = getattr(self.shell, "kernel", None)  # of ipykernel's shell
+        found = kernel.get_parent().get("metadata") if kernel else None
         return found if isinstance(found, dict) else {}

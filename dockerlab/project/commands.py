@@ -89,7 +89,18 @@ def _engine(words: Sequence[str]) -> Command:
 
 
 def _docker(*words: str) -> str:
-    return shlex.join(["docker", *hide_arguments(words)])
+    return shlex.join(["docker", *masked(words)])
+
+
+def masked(words: Sequence[str]) -> list[str]:
+    """A command's words without secrets. What `--secret` takes is no secret: it says where one is."""
+    found: list[str] = []
+    waiting = list(words)
+    while "--secret" in waiting:
+        at = waiting.index("--secret")
+        found += [*hide_arguments(waiting[:at]), *waiting[at : at + 2]]
+        waiting = waiting[at + 2 :]
+    return [*found, *hide_arguments(waiting)]
 
 
 def _nearest(lines: str | Sequence[str], *notes: str) -> Command:

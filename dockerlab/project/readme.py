@@ -16,9 +16,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from dockerlab.containers.hiding import hide_arguments
 from dockerlab.project.cells import in_source
-from dockerlab.project.commands import Command
+from dockerlab.project.commands import Command, masked
 
 NAME: Final = "README.md"
 OTHER_NAME: Final = "README.dockerlab.md"  # where the project has a README of its own
@@ -71,8 +70,8 @@ def _hidden(spelt: str) -> str:
     """A magic as it is typed, safe in a comment: without secrets."""
     start, line = re.fullmatch(r"((?:[\w.\[\], ]+ = )?%%?\w+)(.*)", spelt, re.DOTALL).groups()  # type: ignore[union-attr]  # of a Magic
     words = shlex.split(line)
-    hidden = hide_arguments(words)
-    shown = line if list(hidden) == words else "".join(f" {shlex.quote(word)}" for word in hidden)
+    hidden = masked(words)
+    shown = line if hidden == words else "".join(f" {shlex.quote(word)}" for word in hidden)
     return f"{start}{shown}".replace("-->", "--&gt;")
 
 

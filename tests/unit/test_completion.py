@@ -66,7 +66,7 @@ def offered(session: Session, text: str) -> list[str]:
         ("%exercise two-g|", "two-greetings"),
         ("%exercise two-greetings --|", "--help --hint --strict"),
         # flags: the long ones, and with a dash typed all; what is given already is left out unless it repeats
-        ("%container rm -|", "-f --force -h --help"),
+        ("%container rm -|", "-f --force -h --help --show-command"),
         ("%container run --n|", "--name --network"),
         ("%container run --name x --n|", "--network"),
         ("%container run -d --det|", ""),
@@ -88,7 +88,7 @@ def offered(session: Session, text: str) -> list[str]:
         ("%container rm w|", "web worker"),
         ("%container rm -f done w|", "web worker"),
         ("%container stop d|", ""),
-        ("%container start |", "done --help"),
+        ("%container start |", "done --help --show-command"),
         ("%container rename web w|", ""),
         ("%container cp w|", "web: worker:"),
         ("%container cp web:/x w|", "web: worker:"),
