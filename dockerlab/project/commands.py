@@ -41,9 +41,14 @@ class Command(Shown):
         return "\n".join([*self.lines, *(f"# {note}" for note in self.notes)])
 
     def _html(self) -> str:
-        notes = "".join(f"<p>{markup.text(note)}</p>" for note in self.notes)
+        notes = "".join(f"<p>{_with_code(note)}</p>" for note in self.notes)
         what = "the same by the docker command" if self.is_same else "what comes nearest by the docker command"
         return markup.page(markup.head(what), f"<pre>{markup.text(self.line)}</pre>", notes)
+
+
+def _with_code(note: str) -> str:
+    """A note as HTML: what stands in backticks is code."""
+    return "".join(markup.code(part) if index % 2 else markup.text(part) for index, part in enumerate(note.split("`")))
 
 
 def command(magic: str, words: Sequence[str], body: str | None = None) -> Command:

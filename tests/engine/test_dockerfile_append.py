@@ -114,3 +114,12 @@ def test_where_no_cell_is_named_a_failed_one_is_taken_back(shell: Shell, prefix:
 def test_what_it_needs(cell: str, message: str, shell: Shell) -> None:
     with pytest.raises(UsageError, match=f"^{message}"):
         shell.run(cell)
+
+
+def test_a_file_of_the_context_has_its_mode_and_its_end(shell: Shell, prefix: str) -> None:
+    shell.run("%%context --chmod 755 run.sh\n#!/bin/sh\necho ran")
+    shell.run("%%context -n end.txt\nno newline")
+    image = shell.run(f"%%dockerfile -t {prefix}app\nFROM busybox\nCOPY . /\nRUN /run.sh").value
+    assert shell.run(f"%container run --rm {image.id} sh -c '/run.sh; wc -c < /end.txt'").stdout == "ran\n10\n"
+    with pytest.raises(UsageError, match=r"^--chmod 'u\+x' is not a file's mode"):
+        shell.run("%%context --chmod u+x run.sh\n#!/bin/sh")

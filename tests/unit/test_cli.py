@@ -86,3 +86,19 @@ def test_doctor(works: bool, code: int, monkeypatch: pytest.MonkeyPatch, capsys:
     monkeypatch.setattr(doctor, "examine", lambda: Diagnosis(found))
     assert cli.main(["doctor"]) == code
     assert "it said so" in capsys.readouterr().out
+
+
+def test_export_and_import(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    app, notebook, out = tmp_path / "app", str(tmp_path / "n.ipynb"), tmp_path / "out"
+    app.mkdir()
+    (app / "Dockerfile").write_text("FROM busybox\n")
+    assert cli.main(["import", str(app), notebook]) == 0
+    assert cli.main(["export", notebook, str(out)]) == 0
+    assert capsys.readouterr() == (f"{notebook}\n{out}\n  Dockerfile\n  README.md\n", "")
+    (out / "Dockerfile").write_text("FROM mine\n")
+    assert cli.main(["export", notebook, str(out)]) == 1
+    assert "would be overwritten\n  Dockerfile\n" in capsys.readouterr().err
+    assert cli.main(["export", "--force", notebook, str(out)]) == 0
+    assert (out / "Dockerfile").read_text() == "FROM busybox\n"
+    assert cli.main(["export", str(tmp_path / "none.ipynb"), str(out)]) == 1
+    assert "cannot read the notebook" in capsys.readouterr().err

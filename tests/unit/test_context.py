@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from dockerlab.builds.context import DOCKERFILE, IGNORE, Context, clean_path
+from dockerlab.builds.walking import Content
 from dockerlab.errors import ContextError
 
 OURS = {DOCKERFILE, IGNORE}
@@ -117,3 +118,9 @@ def test_paths_that_are_no_files_of_a_context(path: str) -> None:
 @pytest.mark.parametrize(("path", "cleaned"), [("./a/b", "a/b"), ("/a", "a"), ("a\\b", "a/b"), ("a//b", "a/b")])
 def test_paths_are_made_relative(path: str, cleaned: str) -> None:
     assert clean_path(path) == cleaned
+
+
+def test_a_file_given_by_content_can_have_a_mode() -> None:
+    context = Context.of(files={"run.sh": Content(b"#!/bin/sh\n", 0o755), "a": b""})
+    with tarfile.open(fileobj=io.BytesIO(b"".join(context.tar("FROM x\n")))) as tar:
+        assert {member.name: oct(member.mode) for member in tar if member.name not in OURS} == {"a": "0o644", "run.sh": "0o755"}

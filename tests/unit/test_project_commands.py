@@ -102,6 +102,13 @@ def test_a_cell_is_a_here_document() -> None:
     assert command("container", ["exec", "-i", "web", "cat"], "x\n").lines[0] == "docker exec -i web cat <<'EOF'"
 
 
+def test_its_page_escapes_what_it_shows() -> None:
+    page = command("container", ["run", "--wait", "<b>"], "<i>\n")._repr_html_()
+    assert "&lt;b&gt;" in page
+    assert "&lt;i&gt;" in page
+    assert "<code>docker ps</code>" in page
+
+
 def dockerfile(line: str, session: Session, cell: str | None = "FROM busybox\n") -> str:
     from dockerlab.notebook.dockerfile_magic import magic
 
