@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from dockerlab import volumes
-from dockerlab.notebook.arguments import HelpShown, Parser, parse_verb
+from dockerlab.notebook.arguments import HelpShown, Parser, add_show_command, parse_verb
 from dockerlab.notebook.expand import words
+from dockerlab.project.commands import command
 
 if TYPE_CHECKING:
     from dockerlab.faces.shown import Shown
@@ -23,15 +24,20 @@ def parsers() -> dict[str, Parser]:
     rm = Parser("%volume rm", "Removes volumes that no container has, with their files.")
     rm.add_argument("names", nargs="+", metavar="VOLUME")
     rm.add_argument("-f", "--force", action="store_true", help="one that is not there is no error")
+    for parser in (create, ls, show, rm):
+        add_show_command(parser)
     return {"create": create, "ls": ls, "inspect": show, "rm": rm}
 
 
 def magic(session: Session, line: str, cell: str | None = None) -> Shown | None:
     """Does what the line says, and returns what the verb returns."""
     try:
-        verb, arguments = parse_verb("%volume", words(line, session.namespace), parsers())
+        given = words(line, session.namespace)
+        verb, arguments = parse_verb("%volume", given, parsers())
     except HelpShown:
         return None
+    if arguments.show_command:
+        return command("volume", given)
     match verb:
         case "create":
             return volumes.create(arguments.name, client=session.client)

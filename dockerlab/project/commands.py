@@ -52,7 +52,7 @@ def _with_code(note: str) -> str:
 
 
 def command(magic: str, words: Sequence[str], body: str | None = None) -> Command:
-    """Of `%container`, `%image`, `%pipeline` and `%engine`.
+    """Of all magics but `%%dockerfile` (see `build`), `%context` and `%exercise`, which docker has nothing of.
 
     words: of the line, the verb first. body: of a cell magic, which is fed to the command.
 
@@ -67,7 +67,7 @@ def command(magic: str, words: Sequence[str], body: str | None = None) -> Comman
         return _engine([word for word in words if word != "--show-command"])
     verb, rest = (words[0], words[1:]) if words else ("ls", ())
     given = read(magic, verb, rest).without("--show-command")
-    known = {"container": _CONTAINER, "image": _IMAGE}[magic]
+    known = _VERBS[magic]
     if verb not in known:
         raise UsageError(f"unknown verb {verb}", hint=f"There are: {', '.join(known)}.")
     made = known[verb](given)
@@ -157,6 +157,13 @@ def _show_container(given: Given) -> Command:
     )
 
 
+def _limits(given: Given) -> Command:
+    return _nearest(
+        _docker("inspect", "-f", "{{.HostConfig.Memory}} {{.HostConfig.NanoCpus}}", *given.arguments),
+        "docker says what was asked for; what holds inside is read there: `docker exec NAME cat /sys/fs/cgroup/memory.max`.",
+    )
+
+
 def _timed(verb: str) -> Callable[[Given], Command]:
     def make(given: Given) -> Command:
         flags = [("-t" if flag in ("--time", "--timeout") else flag, value) for flag, value in given.flags]
@@ -193,6 +200,15 @@ def _diff(given: Given) -> Command:
     )
 
 
+def _save(given: Given) -> Command:
+    file, *images = given.arguments
+    return Command((_docker("save", "-o", file, *images),))
+
+
+def _load(given: Given) -> Command:
+    return Command((_docker("load", "-i", *given.arguments),))
+
+
 def _prepare(given: Given) -> Command:
     return _nearest(
         [_docker("pull", image) for image in given.arguments or ("IMAGE",)],
@@ -204,6 +220,7 @@ _CONTAINER: Final[dict[str, Callable[[Given], Command]]] = {
     "run": _run,
     "debug": _debug,
     "show": _show_container,
+    "limits": _limits,
     "stop": _timed("stop"),
     "restart": _timed("restart"),
     "inspect": _alike("container", "inspect"),
@@ -224,7 +241,15 @@ _IMAGE: Final[dict[str, Callable[[Given], Command]]] = {
     "rm": _alike("image", "rm"),
     "prune": _alike("image", "prune", always=["-f"]),
     "pull": _alike("pull"),
+    "push": _alike("push"),
+    "save": _save,
+    "load": _load,
     "prepare": _prepare,
+}
+_VERBS: Final = {
+    "container": _CONTAINER,
+    "image": _IMAGE,
+    **{magic: {verb: _alike(magic, verb) for verb in ("create", "ls", "inspect", "rm")} for magic in ("network", "volume")},
 }
 
 

@@ -146,7 +146,11 @@ class _Exporting:
             for path in rest:
                 self._context.pop(clean_path(path), None)
         elif verb == "add":
-            for path in rest:
+            given = read("context", "add", rest)
+            if (variable := given.value("--var")) is not None:
+                self._notes += [f"`{path}`: its content is the notebook's variable {variable}." for path in given.arguments]
+                return
+            for path in given.arguments:
                 self._add(path, magic.cell)
 
     def _add(self, given: str, cell: int) -> None:

@@ -22,6 +22,7 @@ VALUED: Final[Mapping[tuple[str, str], frozenset[str]]] = {
         ("dockerfile", ""): "-f --file -t --tag --build-arg --target --no-cache-filter --platform --label --cache-from --cache-to"
         " --build-context --secret --ssh -o --output --context --var",
         ("context", ""): "--chmod",
+        ("context", "add"): "--var",
         ("container", "run"): f"{_PROCESS} -p --publish -v --volume --name --network -m --memory --cpus --entrypoint -l --label"
         " --restart --platform",
         ("container", "exec"): _PROCESS,

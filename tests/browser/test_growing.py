@@ -22,6 +22,12 @@ _EDIT = """([index, source]) => {
 }"""
 
 
+def _said(cell: dict[str, Any]) -> str:
+    """What a cell printed."""
+    text: str = cell["outputs"][-1]["text"]
+    return text
+
+
 def test_cells_that_are_edited_and_deleted(lab: Lab, page: Any) -> None:
     start = f"%%dockerfile --append -t {NAME}"
     lab.write(
@@ -36,9 +42,8 @@ def test_cells_that_are_edited_and_deleted(lab: Lab, page: Any) -> None:
         "%image explore --show-command busybox",
         f"%image rm -f {NAME}",
     )
-    said = lambda cell: cell["outputs"][-1]["text"]  # noqa: E731  # what a cell printed
     cells = lab.run_all(page, "growing.ipynb")
-    assert said(cells[4]) == "first\nsecond\nthird\n"
+    assert _said(cells[4]) == "first\nsecond\nthird\n"
     page.locator(".jp-Cell").nth(3).scroll_into_view_if_needed()
     lab.screenshot(page, "growing")
     page.locator(".jp-Cell").nth(7).scroll_into_view_if_needed()
@@ -47,7 +52,7 @@ def test_cells_that_are_edited_and_deleted(lab: Lab, page: Any) -> None:
     lab.run_cell(page, 1)
     page.evaluate(_DELETE, 2)
     lab.run_cell(page, 2)
-    assert said(lab.run_cell(page, 3)) == "FIRST\nthird\n"
+    assert _said(lab.run_cell(page, 3)) == "FIRST\nthird\n"
     page.evaluate(_EDIT, [2, f"{start}\nRUN true\nRUN exit 3"])
     failed = lab.run_cell(page, 2)["outputs"][-1]
     assert failed["evalue"].startswith("line 4 (line 2 of this cell): the command ended with exit code 3")

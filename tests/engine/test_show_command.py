@@ -95,6 +95,7 @@ def test_each_verb_on_a_container(shell: Shell, docker: Docker, tmp_path: Path) 
     assert "/new" in verb(f"diff {name}")
     assert "sleep" in verb(f"top {name}")
     assert name in verb(f"stats {name}")
+    assert verb(f"limits {name}") == "0 0\n"
     assert "5000/tcp" in verb(f"port {name}")
     assert f'"/{name}"' in verb(f"inspect {name}")
     verb(f"cp {name}:/new copied")
@@ -118,7 +119,7 @@ def test_each_verb_on_a_container(shell: Shell, docker: Docker, tmp_path: Path) 
     assert "reclaimed" in run(docker, shown(shell, "%container prune"), more=" --filter label=dockerlab-test=nothing")
 
 
-def test_each_verb_on_an_image(shell: Shell, docker: Docker) -> None:
+def test_each_verb_on_an_image(shell: Shell, docker: Docker, tmp_path: Path) -> None:
     name = docker.name("image")
 
     def verb(line: str) -> str:
@@ -132,11 +133,24 @@ def test_each_verb_on_an_image(shell: Shell, docker: Docker) -> None:
     assert "sha256:" in verb(f"graph {name}")
     assert verb(f"explore {name}")
     assert verb(f"diff {name} busybox")
+    archive = tmp_path / "image.tar"
+    verb(f"save {archive} {name}")
+    assert "Loaded image" in verb(f"load {archive}")
     verb(f"rm -f {name}")
     assert docker(f"image inspect {name}").code != 0
     assert "reclaimed" in run(docker, shown(shell, "%image prune"), more=" --filter label=dockerlab-test=nothing")
     docker.ok("pull --help")
     assert shown(shell, "%image pull -q --platform linux/amd64 busybox").line == "docker pull -q --platform linux/amd64 busybox"
+
+
+@pytest.mark.parametrize("kind", ["network", "volume"])
+def test_each_verb_on_networks_and_volumes(kind: str, shell: Shell, docker: Docker) -> None:
+    name = docker.name(kind)
+    assert run(docker, shown(shell, f"%{kind} create {name}")).strip()
+    assert name in run(docker, shown(shell, f"%{kind} ls"))
+    assert name in run(docker, shown(shell, f"%{kind} inspect {name}"))
+    run(docker, shown(shell, f"%{kind} rm -f {name}"))
+    assert docker(f"{kind} inspect {name}").code != 0
 
 
 def test_a_build_from_a_cell_and_from_a_folder(shell: Shell, docker: Docker, tmp_path: Path) -> None:

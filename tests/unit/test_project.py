@@ -277,6 +277,7 @@ def test_a_later_version_takes_the_place_of_an_earlier_one_which_is_named(tmp_pa
         "%%dockerfile -t app\nFROM busybox\nCOPY . .",
         "%%dockerfile -t app --graph\nFROM busybox\nCOPY . .",
         ("%%dockerfile -t bad\nFRM busybox", {"tags": ["raises-exception"]}),
+        "%context add told.txt --var told",
         "%context clear",
     )
     written = export_project(path, tmp_path / "out")
@@ -285,6 +286,7 @@ def test_a_later_version_takes_the_place_of_an_earlier_one_which_is_named(tmp_pa
     assert written.notes == (
         "An earlier version of a Dockerfile, in cell 2: cell 4 replaces it.",
         "The Dockerfile of cell 6, which is meant to fail.",
+        "`told.txt`: its content is the notebook's variable told.",
     )
 
 

@@ -14,7 +14,7 @@ from dockerlab.notebook.session import Session
 from dockerlab.project.commands import Command, command
 from dockerlab.project.flags import VALUED, read
 
-MAGICS = ("dockerfile", "context", "container", "image", "pipeline", "engine")
+MAGICS = ("dockerfile", "context", "container", "image", "pipeline", "engine", "network", "volume")
 PARSERS: dict[tuple[str, str], Parser] = {
     (magic, verb): parser
     for magic in MAGICS
@@ -82,6 +82,11 @@ def test_every_verb_shows_its_command_and_its_help_says_so(key: tuple[str, str])
         ("image prune -a", "docker image prune -f -a"),
         ("image pull --platform=linux/amd64 a", "docker pull --platform linux/amd64 a"),
         ("image ls", "docker image ls"),
+        ("image push -q me/app", "docker push -q me/app"),
+        ("image save a.tar x y", "docker save -o a.tar x y"),
+        ("image load a.tar", "docker load -i a.tar"),
+        ("network create net", "docker network create net"),
+        ("volume rm -f data", "docker volume rm -f data"),
         ("engine use tcp://me:secret@host:1", "export DOCKER_HOST='tcp://me:***@host:1'"),
     ],
 )
