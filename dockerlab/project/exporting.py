@@ -114,8 +114,12 @@ class _Exporting:
     def _named(self) -> Iterator[tuple[_Build, str]]:
         """The builds, each with its Dockerfile's name."""
         builds = sorted(self._builds.values(), key=lambda one: one.order)
-        names = {one.text: one.file for one in builds if one.file}
-        taken = set(names.values())
+        names: dict[str, str] = {}
+        taken: set[str] = set()
+        for one in builds:
+            if one.file and one.file not in taken and one.text not in names:
+                names[one.text] = one.file
+                taken.add(one.file)
         for one in builds:
             if one.text not in names:
                 wanted = "Dockerfile"

@@ -290,6 +290,18 @@ def test_a_later_version_takes_the_place_of_an_earlier_one_which_is_named(tmp_pa
     )
 
 
+def test_of_two_that_want_a_name_both_are_there(tmp_path: Path) -> None:
+    named = {"dockerlab": {"file": "Dockerfile"}}
+    path = notebook(
+        tmp_path / "n.ipynb", ("%%dockerfile -t one\nFROM busybox", named), ("%%dockerfile -t me/two:v1\nFROM scratch", named)
+    )
+    export_project(path, tmp_path / "out")
+    assert {name: data for name, (data, _) in without_readme(tmp_path / "out").items()} == {
+        "Dockerfile": b"FROM busybox\n",
+        "Dockerfile.two-v1": b"FROM scratch\n",
+    }
+
+
 def test_nothing_is_overwritten_without_force(tmp_path: Path) -> None:
     path = notebook(tmp_path / "n.ipynb", *APP)
     out = tmp_path / "out"
