@@ -157,8 +157,9 @@ class Unpacked:
             if users:
                 text += f"; once {', '.join(users)} {'is removed' if self.shared else 'has stopped'} it can be mended"
             elif repair:
-                if is_there:
-                    self._set_aside(target)
+                if is_there and not self._set_aside(target):
+                    yield Finding(f"unpacked layer {target.name}", f"{text}; it came with the image that the engine runs in", False)
+                    return
                 made.rename(target)
             yield Finding(f"unpacked layer {target.name}", text, repair and not users)
 
@@ -175,10 +176,20 @@ class Unpacked:
         finally:
             remove(scratch)
 
-    def _set_aside(self, path: Path) -> None:
-        """Renamed first, removed later: a layer is there whole or not at all."""
-        # In one step: whoever sweeps at this moment may remove all that is called so.
-        path.rename(self.home.tmp / f"{TRASH}{secrets.token_hex(8)}")
+    def _set_aside(self, path: Path) -> bool:
+        """Renamed first, removed later: a layer is there whole or not at all. Whether it could be.
+
+        What came with the image that the engine runs in, as on Binder, stays: an overlay renames no directory of its own lower layers,
+        and to remove it there would free nothing.
+        """
+        try:
+            # In one step: whoever sweeps at this moment may remove all that is called so.
+            path.rename(self.home.tmp / f"{TRASH}{secrets.token_hex(8)}")
+        except OSError as error:
+            if error.errno != errno.EXDEV:
+                raise
+            return False
+        return True
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
