@@ -58,7 +58,7 @@ _CELLS = """() => window.jupyterapp.shell.currentWidget.content.widgets
 _RUN_CELL = """index => {
   const notebook = window.jupyterapp.shell.currentWidget.content;
   notebook.deselectAll();
-  notebook.activeCellIndex = index;
+  notebook.activeCellIndex = notebook.widgets.indexOf(notebook.widgets.filter(cell => cell.model.type === "code")[index]);
   window.ran = window.jupyterapp.commands.execute("notebook:run-cell");
 }"""
 # The longest time between two frames of the page, in milliseconds, from now on.
@@ -96,12 +96,16 @@ class Lab:
         for is_last in (False, True):
             page.goto(f"{self.url}/lab/workspaces/{uuid.uuid4().hex}/tree/{name}?reset")
             try:
-                page.wait_for_function(_READY, timeout=START_SECONDS * 1000)
+                self.wait_until_ready(page)
             except playwright.TimeoutError:
                 if is_last:
                     raise
             else:
                 return
+
+    def wait_until_ready(self, page: Any) -> None:
+        """Waits until the notebook that the page shows is loaded, and its kernel idle."""
+        page.wait_for_function(_READY, timeout=START_SECONDS * 1000)
 
     def run_all(self, page: Any, name: str, *, fails: bool = False, seconds: float = RUN_SECONDS) -> list[dict[str, Any]]:
         """Opens a notebook, runs all its cells, waits for the end, and gives the code cells with their outputs.
@@ -117,7 +121,7 @@ class Lab:
         return cells
 
     def run_cell(self, page: Any, index: int, *, wait: bool = True) -> dict[str, Any]:
-        """Runs one cell of the open notebook, and gives it as it then is. wait: until it has ended."""
+        """Runs one code cell of the open notebook, and gives it as it then is. wait: until it has ended."""
         page.evaluate(_RUN_CELL, index)
         if wait:
             page.evaluate("() => window.ran")
@@ -126,7 +130,7 @@ class Lab:
     def restart(self, page: Any) -> None:
         """Restarts the open notebook's kernel."""
         page.evaluate("() => window.jupyterapp.shell.currentWidget.sessionContext.restartKernel()")
-        page.wait_for_function(_READY, timeout=START_SECONDS * 1000)
+        self.wait_until_ready(page)
 
     def cells(self, page: Any) -> list[dict[str, Any]]:
         """The code cells with their outputs, as the page holds them now."""
