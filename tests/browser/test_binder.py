@@ -22,7 +22,7 @@ from tests.binder import Pod
 from tests.browser.conftest import Lab
 from tests.engines import Engine
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 NOTEBOOKS = sorted(path.name for path in binder.ROOT.joinpath("notebooks").glob("[0-9]*.ipynb"))
 NAME = "dockerlab-test-binder"
