@@ -305,6 +305,7 @@ VERBS: tuple[Verb, ...] = (
     Verb("run", "Starts a container from an image.", _run_flags, _run),
     Verb("debug", "Starts a container of the state before the step that failed in the last build.", _debug_flags, _debug),
     Verb("ps", "Lists the containers that run.", _ps_flags, lambda s, a: containers.ps(all=a.all, client=s.client)),
+    Verb("ls", "The same as ps.", _ps_flags, lambda s, a: containers.ps(all=a.all, client=s.client)),
     Verb("show", "Shows all of a container: state, log, what it uses, its processes; with buttons.", _one, _show),
     Verb(
         "logs",

@@ -164,6 +164,13 @@ def _limits(given: Given) -> Command:
     )
 
 
+def _process(given: Given) -> Command:
+    return _nearest(
+        [_docker("inspect", "-f", "{{.State.Pid}}", *given.arguments), "sudo ls -l /proc/PID/ns /proc/1/ns"],
+        "docker names the process, on the engine's host; that one's kernel has the rest, under the number as PID.",
+    )
+
+
 def _timed(verb: str) -> Callable[[Given], Command]:
     def make(given: Given) -> Command:
         flags = [("-t" if flag in ("--time", "--timeout") else flag, value) for flag, value in given.flags]
@@ -221,11 +228,13 @@ _CONTAINER: Final[dict[str, Callable[[Given], Command]]] = {
     "debug": _debug,
     "show": _show_container,
     "limits": _limits,
+    "process": _process,
     "stop": _timed("stop"),
     "restart": _timed("restart"),
     "inspect": _alike("container", "inspect"),
     "stats": _alike("stats", always=["--no-stream"]),
     "prune": _alike("container", "prune", always=["-f"]),
+    "ls": _alike("container", "ls"),
     **{verb: _alike(verb) for verb in ("ps", "logs", "exec", "start", "kill", "pause", "unpause", "rm", "diff", "top", "cp")},
     **{verb: _alike(verb) for verb in ("port", "wait", "commit", "rename")},
 }

@@ -32,6 +32,7 @@ VALUED: Final[Mapping[tuple[str, str], frozenset[str]]] = {
         ("container", "restart"): "-t --time --timeout",
         ("container", "kill"): "-s --signal",
         ("container", "commit"): "-m --message",
+        ("engine", "picture"): "--example",
         ("image", "explore"): "--layer --changed --find --depth --image",
         ("image", "pull"): "--platform",
     }.items()

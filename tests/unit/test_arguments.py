@@ -13,7 +13,7 @@ from dockerlab.notebook.arguments import HelpShown, Parser, parse_verb
 
 def run_parser() -> Parser:
     parser = Parser("%container run", "Starts a container.", epilog="That is all.")
-    parser.add_argument("-d", "--detach", action="store_true", help="in the background; 100%% of it")
+    parser.add_argument("-d", "--detach", action="store_true", help="in the background; 100% of it")
     parser.add_argument("-i", "--interactive", action="store_true")
     parser.add_argument("-p", "--publish", action="append", default=[], metavar="PORT")
     parser.add_argument("-e", "--env", action="append", default=[])
