@@ -1,6 +1,6 @@
 """The table in notebooks/README.md: the article's points, the cells that show them, and the engines on which nbval passed.
 
-    .venv/bin/python -m tests.course.table            runs every notebook on every engine, and writes the table
+    .venv/bin/python -m tests.course.table [NUMBER…]  runs the notebooks, all unless numbered, on every engine, and writes the table
     .venv/bin/python -m tests.course.table --cells    writes anew which cells there are; what is said of engines stays
 
 A notebook counts as passed where all of its cells gave what was saved, on one run for this table.
@@ -13,7 +13,10 @@ import re
 import shutil
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from itertools import repeat
+from pathlib import Path
 
 from dockerlab.testing.notebooks import check
 from tests.course.notebooks import FOLDER, NUMBERED, cells
@@ -21,6 +24,7 @@ from tests.course.points import POINTS
 from tests.engines import Engine, find
 
 README = FOLDER / "README.md"
+AT_ONCE = 3  # engines
 _TABLE = re.compile(r"(?<=<!-- points -->\n).*?(?=<!-- /points -->)", re.DOTALL)
 _PASSED = re.compile(r"^\| \[(?P<notebook>[^\]]+)\]\(.*\| (?P<engines>[^|]*) \|$", re.MULTILINE)
 
@@ -50,11 +54,11 @@ def with_table(text: str, shown: Mapping[str, str]) -> str:
     return _TABLE.sub(lambda _: table(shown), text)
 
 
-def _on(engine: Engine) -> list[str]:
-    """The notebooks that hold on an engine."""
+def _on(engine: Engine, paths: Sequence[Path]) -> list[str]:
+    """Which of the notebooks hold on an engine."""
     held = []
     with tempfile.TemporaryDirectory(prefix="dockerlab-") as folder, engine.chosen():
-        for path in NUMBERED:
+        for path in paths:
             checked = check(shutil.copy(path, folder))
             print(f"{engine.name}: {checked}", *([] if checked.holds else [checked.report]), sep="\n", flush=True)
             held += [path.stem] if checked.holds else []
@@ -65,8 +69,10 @@ def main(words: list[str]) -> None:
     text = README.read_text(encoding="utf-8")
     shown = passed(text)
     if "--cells" not in words:
-        held = {engine.name: _on(engine) for engine in find(os.environ)}
-        shown = {path.stem: ", ".join(name for name, stems in held.items() if path.stem in stems) or "none" for path in NUMBERED}
+        engines, paths = find(os.environ), [path for path in NUMBERED if not words or path.stem[:2] in words]
+        with ProcessPoolExecutor(AT_ONCE) as pool:
+            held = dict(zip([engine.name for engine in engines], pool.map(_on, engines, repeat(paths)), strict=True))
+        shown |= {path.stem: ", ".join(name for name, stems in held.items() if path.stem in stems) or "none" for path in paths}
     README.write_text(with_table(text, shown), encoding="utf-8")
 
 
