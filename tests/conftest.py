@@ -9,6 +9,7 @@ Where several processes share a run (`make test`), the tests on engines are one 
 from __future__ import annotations
 
 import os
+import re
 import signal
 from collections import Counter, defaultdict
 from collections.abc import Generator, Iterator
@@ -26,7 +27,10 @@ from tests.engines import MAIN, MISSING, Engine, find
 
 BASES = ("busybox", "python:3.10")
 NO_ENGINE = "none"
-POD = "embedded-pod"
+TWIN = "engine28-containerd"
+_ABOUT_IMAGES = re.compile(
+    "api|append|bases|build|checks|debugging|docker_py$|explor|frontends|identities|image|layer|pipeline|reasons|session|sharing|standins"
+)
 _ENGINES = pytest.StashKey[tuple[Engine, ...]]()
 
 
@@ -37,9 +41,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="somebody else uses the engines meanwhile: do not fail a test for containers that appear while it runs",
     )
     parser.addoption(
-        "--notebooks-everywhere",
+        "--everywhere",
         action="store_true",
-        help="notebooks on every engine, and not only on the main one and in the stand-in for a Binder pod",
+        help="notebooks on every engine, not only on the main one; the main one's twin runs all, not only what is about images",
     )
 
 
@@ -109,16 +113,22 @@ def client(engine: Engine, _connected: Client) -> Iterator[Client]:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    elsewhere = []
+    elsewhere = set()
     for item in items:
         parameters = item.callspec.params if isinstance(item, pytest.Function) and hasattr(item, "callspec") else {}
         engine = parameters.get("engine")
         item.user_properties.append(("engine", engine.name if isinstance(engine, Engine) else NO_ENGINE))
-        if item.get_closest_marker("notebooks") and isinstance(engine, Engine) and not engine.is_main and engine.name != POD:
-            elsewhere.append(item)
-    if elsewhere and not config.getoption("notebooks_everywhere"):
-        config.hook.pytest_deselected(items=elsewhere)
-        items[:] = [item for item in items if item not in set(elsewhere)]
+        if isinstance(engine, Engine) and not engine.is_main and not _is_run(item, engine):
+            elsewhere.add(item)
+    if elsewhere and not config.getoption("everywhere"):
+        config.hook.pytest_deselected(items=list(elsewhere))
+        items[:] = [item for item in items if item not in elsewhere]
+
+
+def _is_run(item: pytest.Item, engine: Engine) -> bool:
+    """Whether each run has it on that engine, too. The main one's twin differs from it in where its images are."""
+    is_alike = engine.name == TWIN and not _ABOUT_IMAGES.search(item.path.stem)
+    return not is_alike and item.get_closest_marker("notebooks") is None
 
 
 @pytest.hookimpl(optionalhook=True)
