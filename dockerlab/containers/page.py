@@ -6,7 +6,11 @@ The HTML is shown in a sandboxed frame: its scripts never run, and it loads noth
 from __future__ import annotations
 
 import http.client
+import socket
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from urllib.parse import quote, urljoin, urlsplit
 
@@ -15,7 +19,8 @@ from dockerlab.faces import human, markup
 from dockerlab.faces.shown import Shown
 
 _PATIENCE = 5.0  # seconds until the first answer
-_TIMEOUT = 5.0  # seconds for one answer
+_TIMEOUT = 5.0  # seconds until a program says something
+_LONGEST = 10.0  # seconds for one answer: of one that never ends there is what came until then
 _LIMIT = 2_000_000  # bytes of a page that are kept
 _REDIRECTS = 5
 _TEXTUAL = ("text/", "application/json", "application/xml", "application/xhtml", "application/javascript")
@@ -24,7 +29,8 @@ _POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; font-sr
 
 @dataclass(frozen=True, repr=False)
 class Page(Shown):
-    """An HTTP answer. status: 200; reason: `OK`. content_type: as sent. body: at most 2 MB of it. url: where a browser finds it."""
+    """An HTTP answer. status: 200; reason: `OK`. content_type: as sent. body: at most 2 MB of it, and of one that does not end what came
+    in 10 s. url: where a browser finds it."""
 
     url: str
     path: str
@@ -39,7 +45,7 @@ class Page(Shown):
         _, _, charset = self.content_type.partition("charset=")
         try:
             return self.body.decode(charset.split(";")[0].strip(" \"'") or "utf-8", "replace")
-        except LookupError:
+        except (LookupError, ValueError):  # none that Python has, or one that does not know how to replace
             return self.body.decode("utf-8", "replace")
 
     @property
@@ -89,11 +95,15 @@ def _get(address: tuple[str, int], path: str, url: str) -> Page:
     for _ in range(_REDIRECTS):
         connection = http.client.HTTPConnection(*address, timeout=_TIMEOUT)
         try:
-            connection.request(
-                "GET", quote(path, safe="/?&=%:@!$'()*+,;~-._#"), headers={"User-Agent": "dockerlab", "Accept": "text/html,*/*"}
-            )
-            response = connection.getresponse()
-            body = response.read(_LIMIT)
+            connection.connect()
+            with _ending(connection.sock) as ended:
+                connection.request(
+                    "GET", quote(path, safe="/?&=%:@!$'()*+,;~-._#"), headers={"User-Agent": "dockerlab", "Accept": "text/html,*/*"}
+                )
+                response = connection.getresponse()
+                if ended.is_set():
+                    raise TimeoutError("its headers do not end")
+                body = _read(response, ended)
         finally:
             connection.close()
         target = _redirect(response, address, path)
@@ -104,12 +114,44 @@ def _get(address: tuple[str, int], path: str, url: str) -> Page:
     return Page(urljoin(url, path.lstrip("/")), path, response.status, response.reason, content_type, body)
 
 
+@contextmanager
+def _ending(connection: socket.socket) -> Iterator[threading.Event]:
+    """Ends the connection when its time is over: each byte that trickles in would be in time. Gives whether it has ended so."""
+    ended = threading.Event()
+
+    def end() -> None:
+        ended.set()
+        with suppress(OSError):  # it may have ended by itself
+            connection.shutdown(socket.SHUT_RDWR)
+
+    timer = threading.Timer(_LONGEST, end)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield ended
+    finally:
+        timer.cancel()
+
+
+def _read(response: http.client.HTTPResponse, ended: threading.Event) -> bytes:
+    body = bytearray()
+    try:
+        while len(body) < _LIMIT and (piece := response.read1(_LIMIT - len(body))):
+            body += piece
+    except (OSError, http.client.HTTPException):
+        if not ended.is_set():
+            raise
+    return bytes(body)
+
+
 def _redirect(response: http.client.HTTPResponse, address: tuple[str, int], path: str) -> str | None:
     location = response.getheader("Location")
     if response.status not in (301, 302, 303, 307, 308) or not location:
         return None
     host = f"[{address[0]}]" if ":" in address[0] else address[0]
-    target = urlsplit(urljoin(f"http://{host}:{address[1]}{path}", location))
-    if target.scheme != "http" or (target.hostname, target.port) != (address[0].lower(), address[1]):
+    try:
+        target = urlsplit(urljoin(f"http://{host}:{address[1]}{path}", location))
+        is_here = target.scheme == "http" and (target.hostname, target.port) == (address[0].lower(), address[1])
+    except ValueError:  # no address at all
         return None
-    return f"{target.path or '/'}{f'?{target.query}' if target.query else ''}"
+    return f"{target.path or '/'}{f'?{target.query}' if target.query else ''}" if is_here else None
