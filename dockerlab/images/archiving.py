@@ -51,6 +51,9 @@ def save(
     path = Path(file).expanduser()
     if path.is_dir():
         raise ArchiveError(f"cannot write '{path}': it is a folder", hint="Name a file in it: app.tar.")
+    if path.exists() and not path.is_file():
+        # The archive would take its place: there would be no /dev/null any more.
+        raise ArchiveError(f"cannot write '{path}': it is a device, a pipe or a socket", hint="Name a file: app.tar.")
     # An archive holds the names by which the images were asked for; one that is asked for by its id has none there.
     asked = [image.name if not isinstance(name, str) else name for name, image in zip(wanted, images, strict=True)]
     doing = f"save {', '.join(image.name for image in images)}"
@@ -123,7 +126,8 @@ def _said(client: Client, names: list[str], doing: str, told: _Told) -> Generato
 
 
 def _write(path: Path, chunks: Generator[bytes]) -> int:
-    """A file of these bytes, once they are all there; how many. Raises OSError."""
+    """A file of these bytes, once they are all there; how many. A link stays: what it leads to is written. Raises OSError."""
+    path = Path(os.path.realpath(path))
     with closing(chunks), tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as draft:
         try:
             for chunk in chunks:

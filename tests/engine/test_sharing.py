@@ -233,6 +233,21 @@ def test_a_save_that_ends_early_leaves_what_was_there(client: Client, made: str,
         images.save(tmp_path, made, client=client)
 
 
+def test_what_is_no_file_stays_and_so_does_a_link(client: Client, tmp_path: Path) -> None:
+    pipe, link, file = (tmp_path / name for name in ("pipe", "link", "app.tar"))
+    os.mkfifo(pipe)
+    link.symlink_to(file)
+    for place in (pipe, Path("/dev/null")):
+        with pytest.raises(ArchiveError, match="it is a device, a pipe or a socket"):
+            images.save(place, "busybox", client=client)
+        assert place.exists()
+        assert not place.is_file()
+    saved = images.save(link, "busybox", client=client)
+    assert link.is_symlink()
+    assert file.stat().st_size == saved.size
+    assert sorted(one.name for one in tmp_path.iterdir()) == ["app.tar", "link", "pipe"]
+
+
 def test_an_interrupt_ends_a_load(client: Client, made: str, tmp_path: Path) -> None:
     file = tmp_path / "app.tar"
     images.save(file, made, client=client)
