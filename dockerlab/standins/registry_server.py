@@ -18,6 +18,7 @@ import re
 import shutil
 import socket
 import sys
+import threading
 import uuid
 from collections.abc import Iterator
 from http import HTTPStatus
@@ -40,6 +41,7 @@ _ROUTES: Final = {
 _PIECE: Final = 1 << 18
 _PATIENCE: Final = 64  # pieces that are read of what was refused
 _LONGEST_MANIFEST: Final = 4 << 20
+_LONGEST_NAME: Final = 255  # of a repository, as docker-registry has it; a file's name is no longer either
 
 
 class Refusal(Exception):
@@ -58,8 +60,23 @@ class Registry(ThreadingHTTPServer):
     def __init__(self, address: tuple[str, int], folder: Path) -> None:
         super().__init__(address, Handler)
         self.folder = folder
+        self._lock = threading.Lock()
+        self._taken: set[str] = set()
         for name in ("blobs", "uploads", "repositories"):
             (folder / name).mkdir(parents=True, exist_ok=True)
+
+    @contextlib.contextmanager
+    def taken(self, upload: str) -> Iterator[None]:
+        """An upload for one request: another that writes on, while this one compares the digest, would change a blob. Raises Refusal."""
+        with self._lock:
+            if upload in self._taken:
+                raise Refusal(HTTPStatus.CONFLICT, "BLOB_UPLOAD_INVALID", "another request writes to this upload")
+            self._taken.add(upload)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._taken.remove(upload)
 
     def blob(self, digest: str) -> Path:
         return self.folder / "blobs" / digest.removeprefix("sha256:")
@@ -117,7 +134,13 @@ class Handler(BaseHTTPRequestHandler):
                     act = getattr(self, f"{method}_{route}", None)
                     if act is None:
                         raise Refusal(HTTPStatus.METHOD_NOT_ALLOWED, "UNSUPPORTED", "the operation is unsupported")
-                    act(**match.groupdict())
+                    groups = match.groupdict()
+                    if len(groups.get("name", "")) > _LONGEST_NAME:
+                        raise Refusal(HTTPStatus.BAD_REQUEST, "NAME_INVALID", "the name is too long")
+                    with self.server.taken(groups["upload"]) if "upload" in groups else contextlib.nullcontext():
+                        act(**groups)
+                    # What was sent along and not asked for would be taken for the next request.
+                    self.close_connection |= not self._is_read
                     return
             raise Refusal(HTTPStatus.NOT_FOUND, "NAME_INVALID", f"there is nothing at {address.path}")
         except Refusal as refusal:
@@ -171,8 +194,17 @@ class Handler(BaseHTTPRequestHandler):
             yield piece
 
     def _into(self, file: IO[bytes]) -> None:
+        """What was sent is appended. Raises Refusal where it cannot be kept; the file is then as it was."""
+        before = file.seek(0, os.SEEK_END)
         for piece in self._body:
-            file.write(piece)
+            try:
+                rest = memoryview(piece)
+                while rest:
+                    rest = rest[file.write(rest) :]
+            except OSError as error:
+                file.truncate(before)
+                reason = f"it cannot be kept: {error.strerror or error}"
+                raise Refusal(HTTPStatus.INSUFFICIENT_STORAGE, "UNKNOWN", reason) from error
 
     # What there is
 
@@ -203,8 +235,13 @@ class Handler(BaseHTTPRequestHandler):
         if (mount := self._query.get("mount", "")) and re.fullmatch(_DIGEST, mount) and self.server.blob(mount).is_file():
             return self._stored(name, mount)
         upload = uuid.uuid4().hex
-        with self._draft(upload, "xb") as file:
-            self._into(file)
+        try:
+            with self._draft(upload, "xb") as file:
+                self._into(file)
+        except BaseException:
+            # Who sent it does not know where it is, and cannot go on.
+            (self.server.folder / "uploads" / upload).unlink(missing_ok=True)
+            raise
         if digest := self._query.get("digest"):
             return self._finish(name, upload, digest)
         return self._uploading(HTTPStatus.ACCEPTED, name, upload)
@@ -219,7 +256,6 @@ class Handler(BaseHTTPRequestHandler):
                 raise Refusal(
                     HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE, "BLOB_UPLOAD_INVALID", "a piece is missing before this one"
                 )
-            file.seek(0, os.SEEK_END)
             self._into(file)
         self._uploading(HTTPStatus.ACCEPTED, name, upload)
 
@@ -237,7 +273,7 @@ class Handler(BaseHTTPRequestHandler):
         path = self.server.folder / "uploads" / upload
         if mode != "xb" and not path.is_file():
             raise Refusal(HTTPStatus.NOT_FOUND, "BLOB_UPLOAD_UNKNOWN", "blob upload unknown to registry")
-        return path.open(mode)
+        return path.open(mode, buffering=0)  # what cannot be written is known at once
 
     def _uploading(self, status: HTTPStatus, name: str, upload: str) -> None:
         with self._draft(upload, "rb") as file:
@@ -261,25 +297,37 @@ class Handler(BaseHTTPRequestHandler):
         self.say(HTTPStatus.OK, self.server.blob(digest), Content_Type=kind, Docker_Content_Digest=digest)
 
     def put_manifest(self, name: str, which: str) -> None:
-        if _size(self.headers.get("Content-Length") or "0", 10) > _LONGEST_MANIFEST:
-            raise Refusal(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "SIZE_INVALID", "the manifest is too long")
-        data = b"".join(self._body)
+        sent = bytearray()
+        for piece in self._body:
+            sent += piece
+            if len(sent) > _LONGEST_MANIFEST:
+                raise Refusal(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "SIZE_INVALID", "the manifest is too long")
+        data = bytes(sent)
         digest = f"sha256:{hashlib.sha256(data).hexdigest()}"
         if which.startswith("sha256:") and which != digest:
             raise Refusal(HTTPStatus.BAD_REQUEST, "DIGEST_INVALID", f"these bytes have the digest {digest}, not {which}")
         for needed in _needed(data):
             if not self.server.blob(needed).is_file():
                 raise Refusal(HTTPStatus.NOT_FOUND, "MANIFEST_BLOB_UNKNOWN", f"blob unknown to registry: {needed}")
-        draft = self.server.folder / "uploads" / uuid.uuid4().hex
-        draft.write_bytes(data)
-        self.server.keep(draft, digest)
+        self._keep(data, self.server.blob(digest))
         for folder in (self.server.tags(name), self.server.kinds(name)):
             folder.mkdir(parents=True, exist_ok=True)
         kind = self.headers.get("Content-Type", "application/vnd.oci.image.manifest.v1+json")
-        (self.server.kinds(name) / digest.removeprefix("sha256:")).write_text(kind)
+        self._keep(kind.encode(), self.server.kinds(name) / digest.removeprefix("sha256:"))
         if which != digest:
-            (self.server.tags(name) / which).write_text(digest)
+            self._keep(digest.encode(), self.server.tags(name) / which)
         self.say(HTTPStatus.CREATED, Location=f"/v2/{name}/manifests/{digest}", Docker_Content_Digest=digest)
+
+    def _keep(self, data: bytes, path: Path) -> None:
+        """A small file, all of it or as it was before. Raises Refusal."""
+        draft = self.server.folder / "uploads" / uuid.uuid4().hex
+        try:
+            draft.write_bytes(data)
+            os.replace(draft, path)
+        except OSError as error:
+            draft.unlink(missing_ok=True)
+            reason = f"it cannot be kept: {error.strerror or error}"
+            raise Refusal(HTTPStatus.INSUFFICIENT_STORAGE, "UNKNOWN", reason) from error
 
 
 def _json(value: object) -> bytes:
@@ -301,7 +349,7 @@ def _needed(data: bytes) -> list[str]:
         manifest = json.loads(data)
         parts = [manifest["config"], *manifest["layers"]] if "layers" in manifest else manifest["manifests"]
         digests = [str(part["digest"]) for part in parts if not part.get("urls")]
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise Refusal(HTTPStatus.BAD_REQUEST, "MANIFEST_INVALID", "it is not a manifest") from error
     if not all(re.fullmatch(_DIGEST, digest) for digest in digests):
         raise Refusal(HTTPStatus.BAD_REQUEST, "MANIFEST_INVALID", "its digests are not of SHA-256")

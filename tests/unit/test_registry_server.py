@@ -7,8 +7,11 @@ import http.client
 import json
 import os
 import socket
+import subprocess
+import sys
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -151,3 +154,76 @@ def test_who_begins_with_tls_is_told_in_plain_http(server: Registry) -> None:
     with socket.create_connection(("127.0.0.1", server.server_port), 5) as connection:
         connection.sendall(b"\x16\x03\x01\x00\x05hello")
         assert connection.recv(100).startswith(b"HTTP/1.0 400 ")
+
+
+def _begun(server: Registry, method: str, path: str, length: int, first: bytes) -> socket.socket:
+    """A request of which more is to come."""
+    connection = socket.create_connection(("127.0.0.1", server.server_port), 5)
+    connection.sendall(f"{method} /v2{path} HTTP/1.1\r\nHost: x\r\nContent-Length: {length}\r\n\r\n".encode() + first)
+    return connection
+
+
+def _waits_for(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 5
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def test_who_writes_on_while_an_upload_ends_does_not_change_the_blob(ask: Asker, server: Registry) -> None:
+    place = ask("POST", "/app/blobs/uploads/")[1]["Location"].removeprefix("/v2")
+    draft = server.folder / "uploads" / place.rpartition("/")[2]
+    begun = bytes(1 << 18)
+    with _begun(server, "PATCH", place, len(begun) + 5, begun) as other:
+        _waits_for(lambda: draft.stat().st_size == len(begun))
+        status, _, body = ask("PUT", f"{place}?digest={digest(begun)}")
+        other.sendall(b"after")
+        assert other.recv(100).startswith(b"HTTP/1.1 202 ")
+    assert (status, code(body)) == (409, "BLOB_UPLOAD_INVALID")
+    assert ask("PUT", f"{place}?digest={digest(begun + b'after')}")[0] == 201
+    assert ask("GET", f"/app/blobs/{digest(begun + b'after')}")[2] == begun + b"after"
+
+
+def test_an_upload_that_breaks_off_leaves_nothing(server: Registry) -> None:
+    uploads = server.folder / "uploads"
+    with _begun(server, "POST", f"/app/blobs/uploads/?digest={digest(b'x')}", 10, b"begun"):
+        _waits_for(lambda: any(uploads.iterdir()))
+    _waits_for(lambda: not any(uploads.iterdir()))
+
+
+def test_a_manifest_without_an_end_or_without_a_bottom_is_refused(ask: Asker) -> None:
+    chunks = iter([b"10000\r\n" + b"[" * (1 << 16) + b"\r\n"] * 100 + [b"0\r\n\r\n"])
+    status, _, body = ask("PUT", "/app/manifests/1", chunks, Transfer_Encoding="chunked")
+    assert (status, code(body)) == (413, "SIZE_INVALID")
+    assert code(ask("PUT", "/app/manifests/1", b"[" * 100_000)[2]) == "MANIFEST_INVALID"
+    assert code(ask("GET", f"/{'a' * 300}/manifests/1")[2]) == "NAME_INVALID"
+
+
+def test_what_there_is_no_room_for_is_told_and_what_was_there_stays(tmp_path: Path) -> None:
+    program = (
+        "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000));"
+        "from dockerlab.standins.registry_server import main; main(sys.argv[1], '0')"
+    )
+    with subprocess.Popen([sys.executable, "-c", program, tmp_path], stderr=subprocess.PIPE, text=True) as server:
+        try:
+            assert server.stderr is not None
+            line = server.stderr.readline()
+            ask = Asker(int(line.partition("port ")[2].partition(":")[0]))
+            place = ask("POST", "/app/blobs/uploads/", b"first")[1]["Location"].removeprefix("/v2")
+            status, _, body = ask("PATCH", place, bytes(1_000_000))
+            assert (status, "cannot be kept" in json.loads(body)["errors"][0]["message"]) == (507, True)
+            assert (tmp_path / "uploads" / place.rpartition("/")[2]).read_bytes() == b"first"
+            assert ask("POST", "/app/blobs/uploads/", bytes(1_000_000))[0] == 507
+            assert len(list((tmp_path / "uploads").iterdir())) == 1
+            assert ask("PUT", "/app/manifests/1", json.dumps({"manifests": [], "x": "x" * 200_000}).encode())[0] == 507
+            assert list((tmp_path / "blobs").iterdir()) == []
+            ask.connection.close()
+        finally:
+            server.kill()
+
+
+def test_what_was_sent_along_is_no_request(ask: Asker, server: Registry) -> None:
+    hidden = b"GET /v2/_catalog HTTP/1.1\r\nHost: x\r\n\r\n"
+    with _begun(server, "GET", "/", len(hidden), hidden) as connection:
+        answer = b"".join(iter(lambda: connection.recv(1 << 16), b""))
+    assert answer.count(b"HTTP/1.1 ") == 1
