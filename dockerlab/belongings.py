@@ -79,9 +79,19 @@ class Removed(Shown):
 
 def checked(kind: str, name: str) -> str:
     """`name`, if it can be one at all. Raises UsageError."""
-    if not name or "/" in name:
+    if name in ("", ".", "..") or "/" in name:  # a path with those is another
         raise UsageError(f"'{name}' is no name for a {kind}", hint="Letters, digits, `_`, `.` and `-`.")
     return name
+
+
+def found(kind: str, name: str, inspect: Callable[[str], Any]) -> dict[str, Any]:
+    """What the engine says of the one of just that name. Engines take the beginning of a name or an id for it. Raises NotFound."""
+    missing, hint = f"{kind} '{checked(kind, name)}'", f"`%{kind} ls` shows those that there are."
+    with engine_errors(f"look up {missing}", missing, hint):
+        attrs: dict[str, Any] = inspect(name)
+    if attrs.get("Name") != name:
+        raise NotFound(f"no such {missing}", evidence=[f"one begins so: {attrs.get('Name')}"], hint=hint)
+    return attrs
 
 
 def removed(
@@ -97,13 +107,12 @@ def removed(
 
     Raises NotFound, unless forced; Conflict for one that a container has.
     """
-    wanted: Sequence[str] = [names] if isinstance(names, str) else list(names)
+    wanted: Sequence[str] = [names] if isinstance(names, str) else list(dict.fromkeys(names))
     there: list[str] = []
     absent: list[str] = []
     for name in wanted:
         try:
-            with engine_errors(f"look up {kind} '{name}'", f"{kind} '{name}'", f"`%{kind} ls` shows those that there are."):
-                inspect(checked(kind, name))
+            found(kind, name, inspect)
         except NotFound:
             if not force:
                 raise
@@ -125,10 +134,10 @@ def removed(
 
 def users(client: Client, uses: Callable[[dict[str, Any]], Iterable[str]]) -> dict[str, tuple[str, ...]]:
     """name → the containers that have it, running or not. uses: of a container in the engine's list, the names of what it has."""
-    found: dict[str, set[str]] = {}
+    having: dict[str, set[str]] = {}
     with engine_errors("list the containers"):
         listed = client.api.containers(all=True)
     for one in listed:
         for name in uses(one):
-            found.setdefault(name, set()).add(str((one.get("Names") or ["?"])[0]).lstrip("/"))
-    return {name: tuple(sorted(containers)) for name, containers in found.items()}
+            having.setdefault(name, set()).add(str((one.get("Names") or ["?"])[0]).lstrip("/"))
+    return {name: tuple(sorted(containers)) for name, containers in having.items()}

@@ -13,13 +13,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from dockerlab.belongings import Belonging, Listed, Removed, checked, removed, users
+from dockerlab.belongings import Belonging, Listed, Removed, checked, found, removed, users
 from dockerlab.client import Client, connect, engine_errors
 from dockerlab.errors import Conflict
 from dockerlab.faces.named import Thing
 
 _EMPTY = "No networks. Make one: `%network create NAME`"
-_HINT = "`%network ls` shows those that there are."
 
 
 class Network(Belonging):
@@ -57,8 +56,7 @@ def create(name: str, *, client: Client | None = None) -> Network:
 def get(name: str, *, client: Client | None = None) -> Network:
     """The network of that name. Raises NotFound."""
     client = client or connect()
-    with engine_errors(f"look up network '{name}'", f"network '{name}'", _HINT):
-        attrs: dict[str, Any] = client.api.inspect_network(checked("network", name))
+    attrs = found("network", name, client.api.inspect_network)
     return Network(name, users(client, _joined).get(name, ()), attrs)
 
 
@@ -66,9 +64,9 @@ def ls(*, client: Client | None = None) -> Networks:
     """All networks of the engine."""
     client = client or connect()
     with engine_errors("list the networks"):
-        found = client.api.networks()
+        listed = client.api.networks()
     by_name = users(client, _joined)
-    return Networks((Network(one["Name"], by_name.get(one["Name"], ()), one) for one in found), _EMPTY)
+    return Networks((Network(one["Name"], by_name.get(one["Name"], ()), one) for one in listed), _EMPTY)
 
 
 def rm(names: str | Iterable[str], force: bool = False, *, client: Client | None = None) -> Removed:

@@ -13,12 +13,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from dockerlab.belongings import Belonging, Listed, Removed, checked, removed, users
+from dockerlab.belongings import Belonging, Listed, Removed, checked, found, removed, users
 from dockerlab.client import Client, connect, engine_errors
 from dockerlab.faces.named import Thing
 
 _EMPTY = "No volumes. Make one: `%volume create NAME`"
-_HINT = "`%volume ls` shows those that there are."
 
 
 class Volume(Belonging):
@@ -54,8 +53,7 @@ def create(name: str, *, client: Client | None = None) -> Volume:
 def get(name: str, *, client: Client | None = None) -> Volume:
     """The volume of that name. Raises NotFound."""
     client = client or connect()
-    with engine_errors(f"look up volume '{name}'", f"volume '{name}'", _HINT):
-        attrs: dict[str, Any] = client.api.inspect_volume(checked("volume", name))
+    attrs = found("volume", name, client.api.inspect_volume)
     return Volume(name, users(client, _mounted).get(name, ()), attrs)
 
 
@@ -63,9 +61,9 @@ def ls(*, client: Client | None = None) -> Volumes:
     """All volumes of the engine."""
     client = client or connect()
     with engine_errors("list the volumes"):
-        found = client.api.volumes().get("Volumes") or ()
+        listed = client.api.volumes().get("Volumes") or ()
     by_name = users(client, _mounted)
-    return Volumes((Volume(one["Name"], by_name.get(one["Name"], ()), one) for one in found), _EMPTY)
+    return Volumes((Volume(one["Name"], by_name.get(one["Name"], ()), one) for one in listed), _EMPTY)
 
 
 def rm(names: str | Iterable[str], force: bool = False, *, client: Client | None = None) -> Removed:

@@ -26,6 +26,9 @@ cat {_GROUPS}/cpu.max 2>/dev/null || echo $(cat {_GROUPS}/cpu/cpu.cfs_quota_us {
 """
 _UNLIMITED = 1 << 60  # bytes; the older form says no limit with a number that no machine reaches
 _MIB = 1 << 20
+_PAGE = 1 << 16  # bytes; a kernel keeps memory by the page, and no kernel's is larger
+_SHARE = 1e-4  # of a CPU; quotas are whole microseconds
+_LONGEST = 1000  # bytes of what a command in the container says
 
 
 @dataclass(frozen=True)
@@ -43,7 +46,10 @@ class Limit:
     @property
     def agrees(self) -> bool:
         """Whether the engine's claim goes with what is read inside: a limit that is kept is seen there, or nothing is seen at all."""
-        return self.inside is None or not self.is_kept or self.asked in (0, self.inside)
+        if self.inside is None or not self.is_kept or not self.asked:
+            return True
+        # Both are rounded down: bytes to whole pages, CPUs to whole microseconds of a period. Less than a page no engine takes.
+        return bool(self.inside) and abs(self.asked - self.inside) < (_PAGE if self.asked >= _PAGE else _SHARE)
 
 
 @dataclass(frozen=True, repr=False)
@@ -109,8 +115,10 @@ def _inside(container: Which, client: Client) -> tuple[float | None, float | Non
     """Memory and CPUs as the container may read them."""
     said = bytearray()
     try:
-        exec(container, ["sh", "-c", _READING], output=lambda _, data: said.extend(data), client=client)
+        exec(container, ["sh", "-c", _READING], output=lambda _, data: said.extend(data[: _LONGEST - len(said)]), client=client)
     except CommandError:  # an image without a shell
+        return None, None
+    if len(said) == _LONGEST:  # no numbers of a kernel
         return None, None
     memory, _, cpus = said.decode("utf-8", "replace").strip().partition("\n")
     return read_memory(memory), read_cpus(cpus)

@@ -37,6 +37,7 @@ KINDS: Final = {
     "user": "users",
 }
 _INSIDE = f"for name in {' '.join(KINDS)}; do readlink /proc/self/ns/$name; done"
+_LONGEST: Final = 1000  # bytes of what that says
 
 
 @dataclass(frozen=True)
@@ -170,8 +171,12 @@ def _namespaces(pid: int) -> dict[str, int]:
 def asked(container: containers.Container) -> dict[str, int]:
     """A container's namespaces as a command in it has them; none where its image has no shell, or no readlink."""
     said = bytearray()
+
+    def gather(_: int, part: bytes) -> None:
+        said.extend(part[: _LONGEST - len(said)])
+
     try:
-        containers.exec(container, ["sh", "-c", _INSIDE], output=lambda _, part: said.extend(part), client=container.client)
+        containers.exec(container, ["sh", "-c", _INSIDE], output=gather, client=container.client)
     except (CommandError, EngineError):
         return {}
     return _parsed(said.decode(errors="replace"))

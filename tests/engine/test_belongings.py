@@ -69,3 +69,29 @@ def test_a_second_network_of_a_name_is_refused_and_a_volume_is_the_same(client: 
     networks.rm(name, client=client)
     assert volumes.create(name, client=client).place == volumes.create(name, client=client).place
     volumes.rm(name, client=client)
+
+
+def test_the_beginning_of_a_name_or_of_an_id_is_nobodys_name(client: Client, prefix: str) -> None:
+    name = f"{prefix}whole"
+    volumes.create(name, client=client)
+    networks.create(name, client=client)
+    number = str(networks.get(name, client=client).attrs["Id"])
+    for kind, get, rm, near in (
+        ("volume", volumes.get, volumes.rm, name[:-1]),
+        ("network", networks.get, networks.rm, name[:-1]),
+        ("network", networks.get, networks.rm, number[:20]),
+    ):
+        with pytest.raises(NotFound, match=f"^no such {kind} '{near}'"):
+            get(near, client=client)
+        with pytest.raises(NotFound, match=f"^no such {kind} '{near}'"):
+            rm(near, client=client)
+        assert rm(near, force=True, client=client).absent == (near,)
+    assert volumes.rm([name, name], client=client).names == (name,)
+    assert networks.rm([name, name], client=client).names == (name,)
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "a/b"])
+def test_what_is_no_name(client: Client, name: str) -> None:
+    for act in (volumes.create, volumes.get, volumes.rm, networks.create, networks.get, networks.rm):
+        with pytest.raises(UsageError, match="is no name for"):
+            act(name, client=client)

@@ -56,3 +56,29 @@ def test_cpus_of_both_forms_of_control_groups(line: str, cpus: float | None) -> 
 def test_a_claim_that_is_not_kept_is_seen() -> None:
     assert not Limit(asked=64 * MIB, inside=0, is_kept=True).agrees
     assert Limit(asked=64 * MIB, inside=0, is_kept=False).agrees
+
+
+def test_what_a_kernel_rounds_down_is_kept() -> None:
+    assert Limit(asked=1 / 3, inside=0.33333, is_kept=True).agrees
+    assert Limit(asked=64 * MIB + 1, inside=64 * MIB, is_kept=True).agrees
+    assert not Limit(asked=0.5, inside=0.25, is_kept=True).agrees
+    assert not Limit(asked=0.5, inside=0, is_kept=True).agrees
+    assert not Limit(asked=64 * MIB, inside=63 * MIB, is_kept=True).agrees
+
+
+@pytest.mark.contract
+def test_a_container_that_asked_for_a_third_of_a_cpu(client: Client, prefix: str) -> None:
+    name = f"{prefix}third"
+    containers.run("busybox", ["sleep", "60"], detach=True, name=name, memory="67108865", cpus=0.3333333, client=client)
+    assert containers.limits(name, client=client).agree
+
+
+@pytest.mark.contract
+def test_what_a_container_says_without_a_measure_is_not_kept(client: Client, prefix: str) -> None:
+    name = f"{prefix}talks"
+    containers.run("busybox", ["sleep", "60"], detach=True, name=name, client=client)
+    # Its `sh` is another program from now on.
+    liar = "printf '#!/bin/busybox sh\\nprintf 1%%09999d 0\\n' > /liar; chmod +x /liar; mv -f /liar /bin/sh"
+    containers.exec(name, ["sh", "-c", liar], client=client)
+    found = containers.limits(name, client=client)
+    assert (found.memory.inside, found.cpus.inside) == (None, None)
