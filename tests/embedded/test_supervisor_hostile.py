@@ -107,6 +107,19 @@ def test_a_file_without_a_name_is_still_its_owners(container: Container) -> None
     assert inside(container, _nameless) == [77, 77, 0o640, 5]
 
 
+def test_a_file_without_a_name_that_was_given_to_root_is_roots(container: Container) -> None:
+    def attempt() -> list[int]:
+        fd, name = tempfile.mkstemp(dir="/tmp")
+        os.unlink(name)
+        os.fchmod(fd, 0o600)
+        os.fchown(fd, 77, 77)
+        os.fchown(fd, 0, 0)
+        now = os.fstat(fd)
+        return [now.st_uid, now.st_gid, stat.S_IMODE(now.st_mode)]
+
+    assert inside(container, attempt) == [0, 0, 0o600]
+
+
 @pytest.mark.parametrize(
     "change", [lambda fd: os.utime(fd, (5, 5)), lambda fd: os.fchmod(fd, 0o777), lambda fd: os.fchown(fd, 77, 77)]
 )
@@ -120,6 +133,47 @@ def test_a_file_without_a_name_is_nobody_elses(container: Container, change: Cal
         change(fd)
 
     assert inside(container, attempt) == "EPERM"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda fd: os.fchmod(fd, 0o777),
+        lambda fd: os.fchown(fd, 5, 6),
+        lambda fd: os.utime(fd, (1, 1)),
+        lambda fd: os.setxattr(fd, "user.x", b"1"),
+    ],
+    ids=["chmod", "chown", "times", "attributes"],
+)
+def test_a_descriptor_that_becomes_another_file_while_it_is_looked_at(
+    container: Container, lowers: tuple[str, ...], change: Callable[[int], None]
+) -> None:
+    before = [state_of(Path(lower)) for lower in lowers]
+
+    def attempt() -> int:
+        images, (own, name) = _removed(), tempfile.mkstemp(dir="/tmp")
+        os.unlink(name)
+        changing = os.dup(own)
+        is_over = threading.Event()
+
+        def exchange() -> None:
+            while not is_over.is_set():
+                os.dup2(images, changing)
+                os.dup2(own, changing)
+
+        other = threading.Thread(target=exchange)
+        other.start()
+        done = 0
+        for _ in range(1500):
+            with suppress(OSError):
+                change(changing)
+                done += 1
+        is_over.set()
+        other.join()
+        return done
+
+    assert inside(container, attempt) > 0
+    assert [state_of(Path(lower)) for lower in lowers] == before
 
 
 @pytest.mark.parametrize(

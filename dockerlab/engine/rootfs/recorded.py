@@ -131,5 +131,13 @@ def change_open(link: bytes, found: os.stat_result, *, uid: int = -1, gid: int =
     )
     real = real_mode(new.mode, is_directory=is_directory)
     os.chmod(link, real)
-    if new != Recorded(0, 0, real) and (stat.S_ISREG(found.st_mode) or is_directory):
+    if not (stat.S_ISREG(found.st_mode) or is_directory):
+        return
+    if new != Recorded(0, 0, real):
         os.setxattr(link, _NAME, text(new))
+    elif old != new:
+        try:
+            os.removexattr(link, _NAME)
+        except OSError as error:
+            if error.errno not in _NONE:
+                raise

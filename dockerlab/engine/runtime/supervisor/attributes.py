@@ -11,6 +11,8 @@ import os
 import stat
 import struct
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from dockerlab.engine.rootfs import recorded
 from dockerlab.engine.rootfs.tree import attributes
@@ -111,6 +113,22 @@ class Attributes:
         host = self._view.own_entry(place, member)
         return host, found
 
+    @contextmanager
+    def _held(self, place: Place) -> Iterator[Place]:
+        """A place that stays that file while it is looked at and changed: the container may put another behind its descriptor."""
+        folder, name, host, found = place
+        if folder.area.kind != "nowhere" or found is None:
+            yield place
+            return
+        fd = os.open(host, os.O_PATH | os.O_CLOEXEC)
+        try:
+            now = os.fstat(fd)
+            if (now.st_dev, now.st_ino) != (found.st_dev, found.st_ino):
+                raise error(errno.EBADF)
+            yield folder, name, b"/proc/self/fd/%d" % fd, now
+        finally:
+            os.close(fd)
+
     def _shown(self, place: Place, host: bytes, found: os.stat_result) -> recorded.Recorded:
         return recorded.read_open(host, found) if place[0].area.kind == "nowhere" else recorded.read(host, found)
 
@@ -121,6 +139,10 @@ class Attributes:
     # --- what changes
 
     def _chmod(self, member: Member, place: Place, mode: int) -> int:
+        with self._held(place) as held:
+            return self._chmod_held(member, held, mode)
+
+    def _chmod_held(self, member: Member, place: Place, mode: int) -> int:
         if place[3] is not None and stat.S_ISLNK(place[3].st_mode):
             raise error(errno.EOPNOTSUPP)
         if _is_device(place):
@@ -136,6 +158,10 @@ class Attributes:
         return 0
 
     def _chown(self, member: Member, place: Place, uid: int, gid: int) -> int:
+        with self._held(place) as held:
+            return self._chown_held(member, held, uid, gid)
+
+    def _chown_held(self, member: Member, place: Place, uid: int, gid: int) -> int:
         if _is_device(place):
             return 0
         host, found = self._changeable(place, member)
@@ -156,11 +182,7 @@ class Attributes:
 
     def _change(self, place: Place, host: bytes, found: os.stat_result, *, uid: int = -1, gid: int = -1, mode: int = -1) -> None:
         if place[0].area.kind == "nowhere":
-            host = b"/proc/self/fd/%d" % (fd := os.open(host, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK))
-            try:
-                recorded.change_open(host, found, uid=uid, gid=gid, mode=mode)
-            finally:
-                os.close(fd)
+            recorded.change_open(host, found, uid=uid, gid=gid, mode=mode)
             return
         recorded.change(host, found, uid=uid, gid=gid, mode=mode)
         if not place[1]:
@@ -209,6 +231,10 @@ class Attributes:
         return self._set_times(member, place, (first * 1_000_000_000, second * 1_000_000_000))
 
     def _set_times(self, member: Member, place: Place, times: tuple[int, int] | None, *, only_now: bool = False) -> int:
+        with self._held(place) as held:
+            return self._set_times_held(member, held, times, only_now)
+
+    def _set_times_held(self, member: Member, place: Place, times: tuple[int, int] | None, only_now: bool) -> int:
         if _is_device(place):
             return 0
         found = place[3]
@@ -235,8 +261,9 @@ class Attributes:
         if a[3] > _LONGEST_VALUE:
             raise error(errno.E2BIG)
         value = member.exactly(a[2], a[3]) if a[3] else b""
-        host, _ = self._changeable(place, member)
-        os.setxattr(host, name, value, signed(a[4]), follow_symlinks=place[0].area.kind == "nowhere")
+        with self._held(place) as held:
+            host, _ = self._changeable(held, member)
+            os.setxattr(host, name, value, signed(a[4]), follow_symlinks=held[0].area.kind == "nowhere")
         return 0
 
     def _getxattr(self, member: Member, host: bytes, a: tuple[int, ...]) -> int:
@@ -253,8 +280,9 @@ class Attributes:
     def _removexattr(self, member: Member, place: Place, address: int) -> int:
         name = member.text(address)
         _visible(name, errno.ENODATA)
-        host, _ = self._changeable(place, member)
-        os.removexattr(host, name, follow_symlinks=place[0].area.kind == "nowhere")
+        with self._held(place) as held:
+            host, _ = self._changeable(held, member)
+            os.removexattr(host, name, follow_symlinks=held[0].area.kind == "nowhere")
         return 0
 
     def _fill(self, member: Member, address: int, size: int, value: bytes) -> int:
