@@ -24,6 +24,7 @@ from dockerlab import reference as references
 from dockerlab.errors import InvalidReference
 
 VARIABLE: Final = "DOCKERLAB_LEDGER"
+_LINE: Final = re.compile(r'\["[^"]*", "[^"]*", "[^"]*"\]')
 _PATH: Final = re.compile(r"(?:/v[\d.]+)?(/.+)")
 
 Kind = Literal["container", "network", "volume", "tag", "image"]
@@ -52,9 +53,12 @@ def note(url: str, *found: Entry) -> None:
 
 
 def entries(path: Path, url: str) -> list[Entry]:
-    """What was made on the engine at `url`, in order, each once. Raises OSError."""
-    lines = map(json.loads, path.read_text(encoding="utf-8").splitlines())
-    return list(dict.fromkeys(Entry(kind, name) for where, kind, name in lines if where == url))
+    """What was made on the engine at `url`, in order, each once. Raises OSError.
+
+    A line that a full disk or the end of a process has cut short names nothing: it is passed over.
+    """
+    whole = filter(_LINE.fullmatch, path.read_text(encoding="utf-8").splitlines())
+    return list(dict.fromkeys(Entry(kind, name) for where, kind, name in map(json.loads, whole) if where == url))
 
 
 def tag(reference: str) -> Entry | None:

@@ -5,7 +5,8 @@
     cleaned = clean(client, before, ledger.entries(path, client.endpoint.url))
 
 What was there before stays: containers, networks and volumes of the user, images, base images that were there. A tag that the run
-gave to another image goes back to the one that had it. What cannot be removed, an image that somebody's container uses, is told.
+gave to another image, or gave away and removed, goes back to the one that had it, if that is still there. What cannot be removed, an
+image that somebody's container uses, is told.
 A build's cache stays; it is the engine's.
 """
 
@@ -97,15 +98,22 @@ def _volume(client: Client, before: Before, name: str) -> str | None:
 
 
 def _tag(client: Client, before: Before, tag: str) -> str | None:
-    now = images.get(tag, client=client)
     was = before.tags.get(tag)
-    if was == _id(str(now.id)):
-        return None
     if was is None:
+        images.get(tag, client=client)
         client.api.remove_image(tag)
         return f"image {tag}"
-    images.tag(was, tag, client=client)
-    return f"image {tag}, in whose place is the one again that was there"
+    try:
+        if was == _id(str(images.get(tag, client=client).id)):
+            return None
+        done = f"image {tag}, in whose place is the one again that was there"
+    except NotFound:
+        done = f"nothing of image {tag}, which is again the one that was there"
+    try:
+        images.tag(was, tag, client=client)
+    except NotFound as error:
+        raise EngineError(f"cannot give {tag} back to the image that had it: the run has removed that one") from error
+    return done
 
 
 def _image(client: Client, before: Before, identity: str) -> str | None:

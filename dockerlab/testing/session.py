@@ -72,7 +72,7 @@ class Session:
         try:
             self._begin()
         except DockerlabError as error:
-            self._stack.close()
+            self._close()
             raise pytest.UsageError("--dockerlab: " + "\n".join(error.lines())) from error
 
     def _begin(self) -> None:
@@ -151,8 +151,12 @@ class Session:
             terminalreporter.write_line(f"dockerlab: {line}")
 
     def pytest_unconfigure(self) -> None:
-        self._end.close()
-        self._stack.close()
+        self._close()
+
+    def _close(self) -> None:
+        """Without the environment it would be the user's engine that is stopped: that goes last."""
+        with self._stack:
+            self._end.close()
 
 
 def _cell(item: pytest.Item) -> Any:

@@ -6,14 +6,18 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import nbformat
 import pytest
 
+from dockerlab import embedded
 from dockerlab.client import Client
+from dockerlab.ledger import Entry
+from dockerlab.testing.cleaning import Before, clean
 from tests.engine import leftovers
 from tests.engines import Engine
 
@@ -156,3 +160,39 @@ def test_an_engine_that_does_not_answer_is_told_before_the_first_test(tmp_path: 
     assert done.returncode == pytest.ExitCode.USAGE_ERROR
     assert "--dockerlab: no Docker engine answers" in done.stderr
     assert "Traceback" not in done.stderr + done.stdout
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the engine runs on Linux only")
+def test_a_run_that_does_not_begin_leaves_the_users_own_engine_running(tmp_path: Path) -> None:
+    (tmp_path / "test_one.py").write_text("def test_one(): pass\n", encoding="utf-8")
+    with tempfile.TemporaryDirectory(prefix="dockerlab-", dir="/tmp") as home:
+        users = {"DOCKERLAB_ENGINE_RUNTIME": f"{home}/run", "DOCKERLAB_ENGINE_ROOT": f"{home}/engine"}
+        environ = {**_environ(engine=False), **users, "TMPDIR": home}
+        embedded.start(environ=environ)
+        try:
+            command = [sys.executable, "-m", "pytest", "--dockerlab", "--dockerlab-prepare=nothing-of-this-name"]
+            done = subprocess.run(command, cwd=tmp_path, env=environ, capture_output=True, text=True, check=False)
+            assert "no stand-in is known" in done.stderr
+            assert embedded.run(["status"], environ).returncode == 0
+            assert set(os.listdir(home)) == {"run", "engine"}, "that of the run is gone"
+        finally:
+            embedded.run(["stop"], environ)
+
+
+def test_a_tag_that_the_run_gave_away_and_removed_is_the_users_again(client: Client) -> None:
+    prefix = leftovers.prefix()
+    tag, base = f"{prefix}tag:latest", client.images.get("busybox")
+    base.tag(tag)
+    before = Before.of(client)
+    client.images.remove(tag)
+    try:
+        cleaned = clean(client, before, [Entry("tag", tag)])
+        assert client.images.get(tag).id == base.id
+        assert cleaned.kept == ()
+        assert clean(client, before, [Entry("tag", tag)]).removed == (), "once more changes nothing"
+        gone = replace(before, tags={tag: "0" * 64})
+        assert clean(client, gone, [Entry("tag", tag)]).kept == (
+            f"cannot give {tag} back to the image that had it: the run has removed that one",
+        )
+    finally:
+        client.images.remove(tag)

@@ -69,3 +69,11 @@ def test_it_is_written_down_where_somebody_asks_by_engine_and_once(tmp_path: Pat
     note("unix:///one", Entry("tag", "app:latest"))
     assert entries(path, "unix:///one") == [Entry("tag", "app:latest"), Entry("container", "c1")]
     assert entries(path, "unix:///other") == [Entry("container", "c2")]
+
+
+def test_a_line_that_was_cut_short_takes_none_of_the_others_along(tmp_path: Path) -> None:
+    path = tmp_path / "made"
+    path.write_text(
+        '["unix:///one", "container", "c1"]\n["unix:///one", "conta\n["unix:///one", "volume", "v"]\n["unix', encoding="utf-8"
+    )
+    assert entries(path, "unix:///one") == [Entry("container", "c1"), Entry("volume", "v")]
