@@ -35,7 +35,7 @@ def copy(target: str | os.PathLike[str]) -> list[Path]:
     """
     source, place = folder(), Path(target)
     found = [path.relative_to(source) for path in (*notebooks(), *sorted(source.glob("template/*.ipynb")))]
-    there = [str(place / path) for path in found if (place / path).exists()]
+    there = [str(place / path) for path in found if os.path.lexists(place / path)]
     if there:
         raise UsageError(f"{there[0]} is there already", hint="Copy them to another folder, or move yours away.")
     try:

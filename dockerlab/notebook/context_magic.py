@@ -6,19 +6,16 @@ copies it. Nothing is written to disk.
 
 from __future__ import annotations
 
-import stat
-import sys
 from collections.abc import Iterator
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
 from dockerlab.builds.context import clean_path
-from dockerlab.builds.walking import Content
 from dockerlab.errors import ContextError, NotFound, UsageError
 from dockerlab.faces.context import ContextFile, ContextFileContent, ContextFiles
 from dockerlab.notebook.arguments import HelpShown, Parser, parse_verb
 from dockerlab.notebook.expand import words
-from dockerlab.project.cells import content, mode_of
+from dockerlab.project.cells import content, from_disk, mode_of
 
 if TYPE_CHECKING:
     from dockerlab.faces.shown import Shown
@@ -94,12 +91,6 @@ def _variable(session: Session, name: str) -> bytes:
     return content(value) if isinstance(value, str) else value
 
 
-def _content(path: Path) -> bytes:
-    """A file as it goes into the context. One that may be executed keeps its mode. Raises OSError."""
-    data, mode = path.read_bytes(), stat.S_IMODE(path.stat().st_mode)
-    return Content(data, mode) if mode & 0o111 and sys.platform != "win32" else data
-
-
 def _find(session: Session, path: str) -> tuple[str, bytes]:
     cleaned = clean_path(path)
     if cleaned not in session.files:
@@ -114,9 +105,9 @@ def _read(path: Path) -> Iterator[tuple[str, bytes]]:
     try:
         if path.is_dir():
             for file in sorted(file for file in path.rglob("*") if file.is_file()):
-                yield clean_path((name / file.relative_to(path)).as_posix()), _content(file)
+                yield clean_path((name / file.relative_to(path)).as_posix()), from_disk(file)
         else:
-            yield clean_path(name.as_posix()), _content(path)
+            yield clean_path(name.as_posix()), from_disk(path)
     except ContextError:
         raise
     except OSError as error:

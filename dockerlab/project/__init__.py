@@ -19,6 +19,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from dockerlab.errors import printable
 from dockerlab.faces import markup
 from dockerlab.faces.shown import Shown
 from dockerlab.project.cells import read
@@ -39,7 +40,7 @@ class Written(Shown):
 
     def _text(self) -> str:
         lines = [str(self.path), *(f"  {file}" for file in self.files if len(self.files) > 1)]
-        return "\n".join([*lines, *(f"not there: {note}" for note in self.notes)])
+        return printable("\n".join([*lines, *(f"not there: {note}" for note in self.notes)]))
 
     def _html(self) -> str:
         rows = [(markup.code(file),) for file in self.files]

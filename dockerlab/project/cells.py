@@ -9,9 +9,12 @@ A cell holds text whose lines end in a newline, and no carriage return (a page's
 
 from __future__ import annotations
 
+import errno
 import re
 import shlex
-from collections.abc import Iterator
+import stat
+import sys
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -71,14 +74,14 @@ def read(path: Path) -> Any:
     import nbformat
 
     try:
-        text = path.read_text("utf-8")
+        text = path.read_text("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         reason = "it is not UTF-8 text" if isinstance(error, UnicodeDecodeError) else error.strerror
         raise NotebookError(f"cannot read the notebook '{path}': {reason}", hint=f"Seen from {Path.cwd()}.") from error
     try:
         notebook = nbformat.reads(text, as_version=4)
         cells = [(cell["cell_type"], cell["source"], cell["metadata"]) for cell in notebook["cells"]]
-    except (ValueError, KeyError, TypeError, AttributeError, nbformat.ValidationError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, nbformat.ValidationError) as error:
         raise NotebookError(
             f"'{path}' is not a notebook",
             evidence=[str(error).split("\n", 1)[0][:200]],
@@ -86,6 +89,9 @@ def read(path: Path) -> Any:
         ) from error
     if not all(isinstance(source, str) and isinstance(metadata, dict) for _, source, metadata in cells):
         raise NotebookError(f"'{path}' is not a notebook: a cell of it has no text")
+    for number, (_, source, _) in enumerate(cells, start=1):
+        if not source.isascii() and any("\ud800" <= character <= "\udfff" for character in source):
+            raise NotebookError(f"cell {number} of the notebook '{path}' has half a character, which no file can hold")
     return notebook
 
 
@@ -117,9 +123,22 @@ def in_source(source: str, number: int = 0, **about: Any) -> Iterator[Magic]:
                 match["name"], match["rest"] or "", body if body.endswith("\n") or not body else f"{body}\n", number, **about
             )
         return
-    for line in lines:
+    for line in _joined(lines):
         if (match := _LINE.fullmatch(line.rstrip())) and match["percent"] == "%":
             yield Magic(match["name"], match["rest"] or "", None, number, (match["variable"] or "").rstrip("= "), **about)
+
+
+def _joined(lines: Sequence[str]) -> Iterator[str]:
+    """The lines as IPython has them: one that ends in a backslash goes on in the next, with a space between."""
+    waiting: list[str] = []
+    for line in lines:
+        bare = line.rstrip("\r\n")
+        waiting.append(bare.removesuffix("\\"))
+        if not bare.endswith("\\"):
+            yield " ".join(waiting)
+            waiting = []
+    if waiting:
+        yield " ".join(waiting)
 
 
 def source(line: str, body: str) -> str:
@@ -145,6 +164,15 @@ def content(body: str, mode: int = PLAIN, *, has_newline: bool = True) -> bytes:
     text = body if body.endswith("\n") or not body else f"{body}\n"
     data = (text if has_newline else text.removesuffix("\n")).encode("utf-8", "surrogatepass")
     return data if mode == PLAIN else Content(data, mode)
+
+
+def from_disk(path: Path) -> bytes:
+    """What `%context add` makes of a file. One that may be executed keeps its mode. Raises OSError."""
+    mode = path.stat().st_mode
+    if not stat.S_ISREG(mode):
+        raise OSError(errno.EINVAL, "It is no file that has an end" if not stat.S_ISDIR(mode) else "It is a folder", str(path))
+    data = path.read_bytes()
+    return Content(data, stat.S_IMODE(mode)) if mode & 0o111 and sys.platform != "win32" else data
 
 
 def mode_of(given: str | None) -> int:

@@ -4,7 +4,8 @@
         docker run -d -p 127.0.0.1::5000 hello
         # docker does not wait until a port answers: …
 
-What `docker` does not have is said, with what comes nearest. What looks like a secret is `***`.
+What `docker` does not have is said, with what comes nearest. What looks like a secret in a line is `***`;
+a cell that is fed to the command stands as it is.
 """
 
 from __future__ import annotations
@@ -208,12 +209,12 @@ def _diff(given: Given) -> Command:
 
 
 def _save(given: Given) -> Command:
-    file, *images = given.arguments
+    file, *images = given.arguments or ("FILE", "IMAGE")
     return Command((_docker("save", "-o", file, *images),))
 
 
 def _load(given: Given) -> Command:
-    return Command((_docker("load", "-i", *given.arguments),))
+    return Command((_docker("load", "-i", *(given.arguments or ("FILE",))),))
 
 
 def _prepare(given: Given) -> Command:

@@ -22,7 +22,7 @@ from typing import Any
 from dockerlab.builds.context import Context, clean_path
 from dockerlab.errors import DockerlabError, UsageError
 from dockerlab.project import readme
-from dockerlab.project.cells import Magic, content, magics, mode_of
+from dockerlab.project.cells import Magic, content, from_disk, magics, mode_of
 from dockerlab.project.commands import build, command
 from dockerlab.project.flags import Given, flag_words, read
 from dockerlab.project.growth import Growth
@@ -86,7 +86,8 @@ class _Exporting:
     def run(self, notebook: Any, title: str) -> Project:
         for magic in magics(notebook):
             if magic.name == "context":
-                self._change_context(magic)
+                if "raises-exception" not in magic.tags:
+                    self._change_context(magic)
             elif magic.name == "dockerfile":
                 self._build(magic)
             else:
@@ -103,11 +104,14 @@ class _Exporting:
         entries = [self._entry(one, name, files) for one, name in self._named()]
         name = readme.OTHER_NAME if readme.NAME in files else readme.NAME
         text = readme.written(_title(notebook) or title, [*entries, *self._others], tuple(dict.fromkeys(self._notes)))
-        return Project({**files, name: text.encode()}, tuple(dict.fromkeys(self._notes)))
+        return Project({**files, name: text.encode("utf-8", "backslashreplace")}, tuple(dict.fromkeys(self._notes)))
 
     def _entry(self, one: _Build, name: str, files: dict[str, File]) -> readme.Entry:
         """Puts a Dockerfile among the files, and gives its command."""
-        files[name] = one.text.encode("utf-8", "surrogateescape")
+        text = one.text.encode("utf-8", "surrogateescape")
+        if files.get(name, text) != text:
+            self._notes.append(f"`{name}` of the build context: the Dockerfile of cell {one.order} has its name.")
+        files[name] = text
         shown = build(one.given, dockerfile="" if name == "Dockerfile" else name)
         return readme.Entry(one.spelt, shown, file=name)
 
@@ -166,7 +170,7 @@ class _Exporting:
         try:
             for file in found:
                 inner = file.relative_to(source).as_posix() if source.is_dir() else ""
-                self._context[clean_path(f"{name}/{inner}" if inner else name)] = read_file(file)
+                self._context[clean_path(f"{name}/{inner}" if inner else name)] = from_disk(file)
         except OSError as error:
             if isinstance(error, DockerlabError):
                 raise

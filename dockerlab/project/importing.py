@@ -22,7 +22,7 @@ from typing import Any, Final
 
 from dockerlab.builds.context import IGNORE, Context
 from dockerlab.dockerfile import parse, stages
-from dockerlab.errors import ContextError, DockerfileError, UsageError
+from dockerlab.errors import ContextError, DockerfileError, UsageError, printable
 from dockerlab.project import readme, wording
 from dockerlab.project.cells import METADATA, PLAIN, fits, keeps, source, split
 from dockerlab.project.exporting import SKIPPED
@@ -76,7 +76,9 @@ def imported(directory: Path, beside: Path) -> Lesson:
     """
     found = _looked(directory)
     where = _relative(directory, beside)
-    cells = [*_opening(found.title or directory.resolve().name, found, where), *_context_cells(found)]
+    if not keeps(where):
+        raise ContextError(f"the path of the folder '{printable(where)}' cannot be written in a notebook", hint="Rename it.")
+    cells = [*_opening(found.title or printable(directory.resolve().name), found, where), *_context_cells(found)]
     tag = _tag(directory.resolve().name)
     for name, data in sorted(found.dockerfiles.items(), key=lambda pair: (pair[0] != "Dockerfile", pair[0])):
         cells += _dockerfile_cells(name, data, found, tag, where)
@@ -157,7 +159,7 @@ def _take(found: _Found, path: str, file: Path, mode: int, size: int) -> None:
         found.left.append((path, "binary"))
     elif not fits(text):
         found.left.append((path, "a cell does not keep all of it, such as carriage returns or lines of spaces"))
-    elif not fits(path) or re.search(r"[{}\n]", path):
+    elif not fits(path) or re.search(r"[{}$\n]", path):
         found.left.append((path, "its name"))
     else:
         exact = PLAIN if sys.platform == "win32" else stat.S_IMODE(mode)

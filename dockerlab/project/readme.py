@@ -5,7 +5,7 @@
     docker build -t app .
     ```
 
-What looks like a secret is `***` in both.
+What looks like a secret is `***` in both; what a cell feeds to a command, and a Dockerfile, stand as they are.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ OTHER_NAME: Final = "README.dockerlab.md"  # where the project has a README of i
 MARK: Final = "<!-- Written by `dockerlab export`; `dockerlab import` reads it. -->"
 
 _ENTRY: Final = re.compile(
-    r"^<!-- (?P<magic>\S[^\n]*?)(?: \| file=(?P<file>\S+))? -->\n(?P<fence>`{3,})sh\n(?P<command>.*?)^(?P=fence)$",
+    r"^<!-- (?:(?P<build>%%dockerfile\b[^\n]*?)(?: \| file=(?P<file>\S+))?|(?P<other>\S[^\n]*?)) -->\n"
+    r"(?P<fence>`{3,})sh\n(?P<command>.*?)^(?P=fence)$",
     re.MULTILINE | re.DOTALL,
 )
 _HERE: Final = re.compile(r"^[^\n]* <<'(?P<end>\w+)'\n(?P<body>.*?)^(?P=end)$", re.MULTILINE | re.DOTALL)
@@ -98,7 +99,7 @@ def is_ours(text: str) -> bool:
 def kept(text: str) -> Iterator[Kept]:
     """The magics that a README of ours keeps, in its order."""
     for match in _ENTRY.finditer(text):
-        spelt = match["magic"].replace("--&gt;", "-->")
+        spelt = (match["build"] or match["other"]).replace("--&gt;", "-->")
         found = next(in_source(spelt), None)
         if found is None:
             continue

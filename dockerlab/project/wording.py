@@ -11,6 +11,7 @@ from typing import Final
 
 from dockerlab.containers.hiding import hide_in
 from dockerlab.dockerfile import Dockerfile, Node, Stage
+from dockerlab.errors import printable
 
 _LONGEST: Final = 70
 _FIELDS: Final = 12  # instructions that are told of one stage
@@ -35,7 +36,7 @@ def heading(stage: Stage, count: int) -> str:
 
 def code(text: str) -> str:
     """Text as code in Markdown, on one line."""
-    shown = " ".join(hide_in(text).split())
+    shown = " ".join(printable(hide_in(text)).split())
     shown = shown if len(shown) <= _LONGEST else f"{shown[: _LONGEST - 1]}…"
     longest = max((len(run) for run in re.findall(r"`+", shown)), default=0)
     fence = "`" * (longest + 1)

@@ -1,7 +1,8 @@
 """Files that are written into a folder: all of them or, where one is in the way, none.
 
 Nothing of the user's is overwritten unless it is asked for, and nothing is written outside the folder: a path that leads out, by `..` or
-by a symbolic link that is there already, is refused.
+by a symbolic link that is there already or is one of the files, is refused. A file is there whole or not at all: on a full disk, the one
+that was there stays.
 """
 
 from __future__ import annotations
@@ -9,8 +10,9 @@ from __future__ import annotations
 import os
 import stat
 import sys
+import tempfile
 from collections.abc import Mapping
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Final
 
 from dockerlab.builds.context import clean_path
@@ -37,6 +39,7 @@ def write(directory: Path, files: Mapping[str, File], *, force: bool = False) ->
     """
     try:
         root = directory.resolve()
+        _check_folders(files)
         targets = {path: _target(root, path) for path in files}
         there = {path: target for path, target in targets.items() if os.path.lexists(target)}
         same = {path for path, target in there.items() if _is_same(target, files[path])}
@@ -72,6 +75,17 @@ def _target(root: Path, path: str) -> Path:
     return target
 
 
+def _check_folders(files: Mapping[str, File]) -> None:
+    """Raises ContextError for a file, or a link, that is to be a folder of another one as well."""
+    for path in files:
+        for above in PurePosixPath(path).parents:
+            if str(above) in files:
+                raise ContextError(
+                    f"'{above}' is a file, and cannot hold '{path}'",
+                    hint="Of `%%context` and a build's folder: give one of the two another name.",
+                )
+
+
 def _is_same(target: Path, file: File) -> bool:
     if isinstance(file, Link):
         return target.is_symlink() and os.readlink(target) == file
@@ -92,14 +106,20 @@ def _in_the_way(directory: Path, paths: list[str]) -> UsageError:
 
 def _put(target: Path, file: File) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
-    if target.is_symlink():
-        target.unlink()  # it is replaced, and what it leads to is left alone
     if isinstance(file, Link):
         target.unlink(missing_ok=True)
         target.symlink_to(file)
         return
-    target.write_bytes(file)
-    target.chmod(mode_in(file))
+    # In place of what is there, also of a link: what that leads to is left alone.
+    descriptor, name = tempfile.mkstemp(prefix=".dockerlab-", dir=target.parent)
+    try:
+        with open(descriptor, "wb") as stream:
+            stream.write(file)
+        os.chmod(name, mode_in(file))
+        os.replace(name, target)
+    except BaseException:
+        os.unlink(name)
+        raise
 
 
 def read_file(path: Path) -> bytes:

@@ -366,7 +366,8 @@ def test_a_link_of_the_context_that_leads_out_is_left_and_named(tmp_path: Path) 
 
 
 @pytest.mark.parametrize(
-    "text", ["", "{", "[]", '{"cells": 3}', '{"nbformat": 4, "nbformat_minor": 5, "metadata": {}, "cells": [{}]}', "\xff"]
+    "text",
+    ["", "{", "[]", '{"cells": 3}', '{"nbformat": 4, "nbformat_minor": 5, "metadata": {}, "cells": [{}]}', "\xff", "[" * 100_000],
 )
 def test_what_is_no_notebook_is_an_error_of_the_tree(text: str, tmp_path: Path) -> None:
     path = tmp_path / "n.ipynb"
