@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 from html.parser import HTMLParser
@@ -112,6 +113,12 @@ def test_what_cannot_be_exported_is_told(
         export.export(tmp_path / "site", [tmp_path / "bad.ipynb"])
     with pytest.raises(UsageError, match=r"none\.ipynb cannot be read as a notebook"):
         export.export(tmp_path / "site", [tmp_path / "none.ipynb"])
+    half = json.dumps({"nbformat": 4, "nbformat_minor": 4, "metadata": {}, "cells": [
+        {"cell_type": "markdown", "metadata": {}, "source": "\ud800"}]})  # fmt: skip
+    for text in (half, "[]", "[" * 100_000):
+        (tmp_path / "odd.ipynb").write_text(text, encoding="utf-8")
+        with pytest.raises(UsageError, match=r"odd\.ipynb cannot be read as a notebook"):
+            export.export(tmp_path / "site", [tmp_path / "odd.ipynb"])
     with pytest.raises(UsageError, match=r"two pages would have the name bad\.html"):
         export.export(tmp_path / "site", [tmp_path / "bad.ipynb", tmp_path / "more" / "bad.ipynb"])
     with pytest.raises(UsageError, match="cannot write to"):
@@ -129,3 +136,8 @@ def test_the_course_is_copied_once(tmp_path: Path, capsys: pytest.CaptureFixture
     assert len(capsys.readouterr().out.splitlines()) == len(names)
     with pytest.raises(UsageError, match="is there already"):
         copy(tmp_path / "lessons")
+    (tmp_path / "linked").mkdir()
+    (tmp_path / "linked" / NOTEBOOKS[0].name).symlink_to(tmp_path / "elsewhere")  # there is nothing yet where it leads
+    with pytest.raises(UsageError, match="is there already"):
+        copy(tmp_path / "linked")
+    assert not (tmp_path / "elsewhere").exists()

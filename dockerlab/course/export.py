@@ -40,7 +40,7 @@ class Site:
     pages: tuple[Path, ...]
 
     def __str__(self) -> str:
-        return f"{self.folder / INDEX}: {len(self.pages)} notebooks"
+        return f"{self.folder / INDEX}: {len(self.pages)} notebook{'s' if len(self.pages) != 1 else ''}"
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,8 @@ def _page(source: Path, names: Sequence[str]) -> _Page:
             if cell.cell_type == "code" and cell.source.startswith("%%dockerfile"):
                 cell.metadata["magics_language"] = "docker"
         body, _ = exporter.from_notebook_node(notebook, resources={"metadata": {"path": str(source.parent)}})
-    except (OSError, ValueError, ValidationError) as error:
+        body.encode()  # half a character, which JSON may hold, fails before anything is written
+    except (OSError, ValueError, AttributeError, RecursionError, ValidationError) as error:
         first = str(error).partition("\n")[0]
         raise UsageError(f"{source} cannot be read as a notebook", evidence=[f"{type(error).__name__}: {first}"]) from error
     title, paragraph = _opening(notebook, source.stem)
