@@ -9,7 +9,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from dockerlab import containers
 from dockerlab.client import Client, connect, engine_errors
+from dockerlab.containers.container import Which
 from dockerlab.faces import machine as faces
 from dockerlab.faces.machine import Stack
 from dockerlab.faces.shown import Shown
@@ -55,11 +57,15 @@ class Machine(Shown):
         return faces.html(self.place.value, (self.containers, self.machines))
 
 
-def picture(*, client: Client | None = None) -> Machine:
-    """This machine and the engine that answers, from what they report now. Raises NoEngine, EngineGone."""
+def picture(*which: Which, client: Client | None = None) -> Machine:
+    """This machine and the engine that answers, from what they report now.
+
+    which: the running containers to draw, by name, id or as values; without, the newest. Raises NotFound, NoEngine, EngineGone.
+    """
     client = client or connect()
+    ids = [str(containers.get(container, client=client).id) for container in which]
     with engine_errors("ask the engine what it runs on"):
-        return Machine(ask(client, read()))
+        return Machine(ask(client, read(), ids))
 
 
 __all__ = ["Example", "Facts", "Machine", "Process", "Stack", "example", "picture", "process"]

@@ -14,7 +14,7 @@ from nbclient.exceptions import CellExecutionError
 from dockerlab.client import Client
 from dockerlab.doctor import Diagnosis
 from dockerlab.engines import Engine, engine
-from dockerlab.errors import NoEngine, UsageError
+from dockerlab.errors import NoEngine, NotFound, UsageError
 from dockerlab.machine import Machine
 from dockerlab.machine.facts import FIRST_NAMESPACES, read
 from dockerlab.machine.stacks import Place
@@ -139,6 +139,20 @@ def test_the_machine_is_drawn(shell: Shell, client: Client) -> None:
     assert ("outer" in of) == (client.info()["OperatingSystem"] == "dockerlab stand-in for python:3.10"), "in the pod"
     assert result.displays[-1]["text/plain"] == "from the hardware to the program"
     assert of["kernel"].name in result.displays[-1]["text/html"]
+
+
+@pytest.mark.contract
+def test_the_machine_is_drawn_with_the_containers_that_are_asked_for(shell: Shell, client: Client) -> None:
+    first, second, third = (client.containers.run("busybox", ["sleep", "60"], detach=True) for _ in range(3))
+    try:
+        drawn = shell.run(f"%engine picture {first.name} {second.short_id}").value
+    finally:
+        for container in (first, second, third):
+            container.remove(force=True)
+    assert {one.name for one in drawn.facts.running} == {first.name, second.name}
+    assert drawn.facts.others == 0
+    with pytest.raises(NotFound, match="dockerlab-test-picture-none"):
+        shell.run("%engine picture dockerlab-test-picture-none")
 
 
 @pytest.mark.contract
