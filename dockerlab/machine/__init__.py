@@ -9,9 +9,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from dockerlab import containers
 from dockerlab.client import Client, connect, engine_errors
-from dockerlab.containers.container import Which
+from dockerlab.containers.container import Which, not_running, several
 from dockerlab.faces import machine as faces
 from dockerlab.faces.machine import Stack
 from dockerlab.faces.shown import Shown
@@ -60,12 +59,15 @@ class Machine(Shown):
 def picture(*which: Which, client: Client | None = None) -> Machine:
     """This machine and the engine that answers, from what they report now.
 
-    which: the running containers to draw, by name, id or as values; without, the newest. Raises NotFound, NoEngine, EngineGone.
+    which: the running containers that are drawn; none: the newest. Raises NotFound, Conflict, NoEngine, EngineGone.
     """
     client = client or connect()
-    ids = [str(containers.get(container, client=client).id) for container in which]
+    found = several(which, client)
+    for container in found:
+        if container.facts.state != "running":
+            raise not_running(container)
     with engine_errors("ask the engine what it runs on"):
-        return Machine(ask(client, read(), ids))
+        return Machine(ask(client, read(), [str(container.id) for container in found]))
 
 
 __all__ = ["Example", "Facts", "Machine", "Process", "Stack", "example", "picture", "process"]

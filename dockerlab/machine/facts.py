@@ -88,7 +88,8 @@ class Facts:
     """here: this machine. engine: what answers. is_own: whether it is dockerlab's own.
 
     host, processors, memory: of the machine that the engine runs on, as it says: its name, how many, in bytes; "" and 0 where it does
-    not say. running: the newest containers that run, `SHOWN` at most. others: how many more run.
+    not say. running: the newest containers that run, `SHOWN` at most, or those that were
+    asked for. others: how many more run; 0 where some were asked for.
     """
 
     here: Here
@@ -101,12 +102,13 @@ class Facts:
     others: int = 0
 
 
-def ask(client: Client, here: Here, ids: Collection[str] = ()) -> Facts:
-    """What an engine says. ids: the containers that count; without, all that run. Raises what docker-py raises."""
+def ask(client: Client, here: Here, only: Collection[str] = ()) -> Facts:
+    """What an engine says. only: the ids of the containers that are asked for; empty: any that run. Raises what docker-py raises."""
     from dockerlab import embedded
 
     version, info = client.version(), client.info()
-    running = [one for one in client.api.containers() if not ids or one["Id"] in ids]
+    running = [one for one in client.api.containers() if not only or one["Id"] in only]
+    shown = len(only) or SHOWN
     return Facts(
         here=here,
         engine=engine(client, version, info),
@@ -116,9 +118,9 @@ def ask(client: Client, here: Here, ids: Collection[str] = ()) -> Facts:
         memory=int(info.get("MemTotal") or 0),
         running=tuple(
             Running(str((one.get("Names") or ["?"])[0]).lstrip("/"), str(one.get("Image") or ""), str(one.get("Command") or ""))
-            for one in running[:SHOWN]
+            for one in running[:shown]
         ),
-        others=max(len(running) - SHOWN, 0),
+        others=max(len(running) - shown, 0),
     )
 
 

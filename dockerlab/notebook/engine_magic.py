@@ -30,7 +30,7 @@ def parsers() -> dict[str, Parser]:
     picture = Parser(
         "%engine picture", description="Draws what a container stands on here, from the hardware up, beside a virtual machine."
     )
-    picture.add_argument("containers", metavar="CONTAINER", nargs="*", help="the running containers to draw; without, the newest")
+    picture.add_argument("containers", nargs="*", metavar="CONTAINER", help="the newest that run, unless given")
     picture.add_argument("--example", metavar="WHICH", help="another machine in place of this one, made up: server, mac or windows")
     shows = Parser("%engine", description="Shows which engine answers.")
     for parser in (shows, use, doctor, picture):
@@ -56,7 +56,9 @@ def magic(session: Session, line: str, cell: str | None = None) -> Engine | Diag
     if verb == "picture":
         from dockerlab import machine
 
-        if arguments.example:
-            return machine.example(arguments.example)
-        return machine.picture(*arguments.containers, client=session.client)
+        return (
+            machine.example(arguments.example)
+            if arguments.example
+            else machine.picture(*arguments.containers, client=session.client)
+        )
     return engines.show(client=session.client)

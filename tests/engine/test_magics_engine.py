@@ -14,8 +14,8 @@ from nbclient.exceptions import CellExecutionError
 from dockerlab.client import Client
 from dockerlab.doctor import Diagnosis
 from dockerlab.engines import Engine, engine
-from dockerlab.errors import NoEngine, NotFound, UsageError
-from dockerlab.machine import Machine
+from dockerlab.errors import Conflict, NoEngine, UsageError
+from dockerlab.machine import Machine, picture
 from dockerlab.machine.facts import FIRST_NAMESPACES, read
 from dockerlab.machine.stacks import Place
 from dockerlab.testing.shell import Shell
@@ -142,17 +142,22 @@ def test_the_machine_is_drawn(shell: Shell, client: Client) -> None:
 
 
 @pytest.mark.contract
-def test_the_machine_is_drawn_with_the_containers_that_are_asked_for(shell: Shell, client: Client) -> None:
-    first, second, third = (client.containers.run("busybox", ["sleep", "60"], detach=True) for _ in range(3))
+def test_the_machine_is_drawn_with_the_containers_that_are_named(shell: Shell, client: Client) -> None:
+    named, other = (
+        client.containers.run("busybox", ["sleep", "60"], name=f"picture-{name}", detach=True) for name in ("named", "other")
+    )
     try:
-        drawn = shell.run(f"%engine picture {first.name} {second.short_id}").value
+        machine = shell.run("%engine picture picture-named").value
+        assert isinstance(machine, Machine)
+        drawn = next(layer.boxes for layer in machine.containers.layers if layer.kind == "container")
+        assert [box.name for box in drawn] == ["picture-named"]
+        assert "picture-other" not in machine.chain
+        other.kill()
+        with pytest.raises(Conflict, match="picture-other"):
+            picture("picture-other", client=client)
     finally:
-        for container in (first, second, third):
-            container.remove(force=True)
-    assert {one.name for one in drawn.facts.running} == {first.name, second.name}
-    assert drawn.facts.others == 0
-    with pytest.raises(NotFound, match="dockerlab-test-picture-none"):
-        shell.run("%engine picture dockerlab-test-picture-none")
+        named.remove(force=True)
+        other.remove(force=True)
 
 
 @pytest.mark.contract
