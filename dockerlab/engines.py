@@ -103,7 +103,7 @@ class SecondEngine(Shown):
         server.client.images.load(b"".join(dockerlab.images.get("app").save(named=True)))
         dockerlab.run("app", detach=True, client=server.client)
 
-    client: to it. It ends with `stop()`, with the `with` block, or with this process.
+    client: to it. It ends with `stop()`, with the `with` block, or as this process ends, unless that is killed.
     """
 
     def __init__(self) -> None:
@@ -118,11 +118,9 @@ class SecondEngine(Shown):
             raise
 
     def stop(self) -> None:
-        """Ends it, with its containers, and removes all that it had. Does nothing the second time. Raises EngineError, OSError."""
+        """Ends it, with its containers, and removes all that it had. Once it has, does nothing. Raises EngineError, OSError."""
         if not self._is_running:
             return
-        self._is_running = False
-        atexit.unregister(self.stop)
         if hasattr(self, "client"):
             self.client.close()
         done = embedded.run(["stop"], self._environ)
@@ -131,6 +129,8 @@ class SecondEngine(Shown):
                 "the second engine does not end", evidence=done.stderr.splitlines(), hint=f"Its data are in {self._folder}."
             )
         _remove(self._folder)
+        self._is_running = False
+        atexit.unregister(self.stop)
 
     def __enter__(self) -> SecondEngine:
         return self
