@@ -151,5 +151,5 @@ def test_a_notebook_gives_there_what_it_was_saved_with(
 def test_a_base_image_that_came_with_the_pod_can_be_removed_and_had_again(pod: Pod) -> None:
     pod.run("python", "-c", "import dockerlab; dockerlab.images.rm('busybox', force=True)")
     assert "busybox: ready" in pod.run("dockerlab", "images", "prepare", "busybox")
-    printed = pod.run("python", "-c", "import dockerlab; print(dockerlab.run('busybox', ['echo', 'again'], rm=True))")
+    printed = pod.run("python", "-c", "import dockerlab; dockerlab.run('busybox', ['echo', 'again'], rm=True)")
     assert printed.splitlines()[-1] == "again"

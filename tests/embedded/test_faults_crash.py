@@ -37,6 +37,8 @@ def whole(own: OwnEngine) -> None:
     assert own.client.wait(own.client.run("sh", "-c", "exit 3")) == 3
     for one in own.client.get("/containers/json", all=1):
         state = settled(own, one["Id"])
+        if state is None:
+            continue
         if state["Status"] == "paused":
             assert own.client.post(f"/containers/{one['Id']}/unpause").status == 204
             state = own.client.inspect(one["Id"])["State"]
@@ -55,12 +57,24 @@ def whole(own: OwnEngine) -> None:
 
 
 def settled(own: OwnEngine, identifier: str) -> Any:
-    """Its state, when it is not about to become another one."""
-    passing = ["restarting", "removing"]
-    if own.client.inspect(identifier)["HostConfig"]["RestartPolicy"]["Name"] == "on-failure":
-        passing.append("running")
-    eventually(lambda: own.client.inspect(identifier)["State"]["Status"] not in passing)
-    return own.client.inspect(identifier)["State"]
+    """Its state, when it is not about to become another one: the engine has noticed its end, too. None for one that went away, by --rm."""
+    found: list[Any] = []
+
+    def rests() -> bool:
+        answer = own.client.ask("GET", f"/containers/{identifier}/json")
+        if answer.status == 404:
+            found.append(None)
+            return True
+        container = answer.json()
+        state = container["State"]
+        found.append(state)
+        if state["Status"] == "running":
+            has_ended = not os.path.exists(f"/proc/{state['Pid']}")
+            return not has_ended and container["HostConfig"]["RestartPolicy"]["Name"] != "on-failure"
+        return state["Status"] not in ("restarting", "removing")
+
+    eventually(rests)
+    return found[-1]
 
 
 def said(own: OwnEngine, identifier: str, *command: str) -> bytes:
