@@ -3,8 +3,7 @@
 A test that asks for `client` (or `engine`) runs on the main engine; marked `contract`, on every engine. `tests/engine/conftest.py`
 sees to it that all of `tests/engine` does, and that nothing is left behind.
 
-Where several processes share a run (`make test`), the tests on Docker's and Podman's engines are one process's, one after another; so are
-those on dockerlab's own, and those of one file.
+Where several processes share a run (`make test`), the tests on engines are one process's, one after another; so are those of one file.
 """
 
 from __future__ import annotations
@@ -146,14 +145,13 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Scheduling:
 
 
 class _Lanes(LoadScopeScheduling):  # type: ignore[misc]
-    """Which tests are one process's: those of the engines, which would only wait for one another in the kernel, but for dockerlab's own,
-    which work on other things than they; else those of a file."""
+    """Which tests are one process's: those of the engines, which would only wait for one another in the kernel; else those of a file."""
 
     def _split_scope(self, nodeid: str) -> str:
         file, _, test = nodeid.partition("::")
         first = test.partition("[")[2].rstrip("]")  # among a test's parameters the engine comes first
-        on = [engine.name for engine in _engines(self.config) if f"{first}-".startswith(f"{engine.name}-")]
-        return file if not on else "own engines" if on[0].startswith("embedded") else "engines"
+        is_on_one = any(f"{first}-".startswith(f"{engine.name}-") for engine in _engines(self.config))
+        return "engines" if is_on_one else file
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
