@@ -28,3 +28,13 @@ def is_there(image: str) -> Check:
         return None if look.image(image) else f"there is no image {image}"
 
     return Check(f"there is an image `{image}`", lacks)
+
+
+def why_none(look: Look, name: str, image: str) -> str:
+    """Why no container of that name runs that is made from what now bears the image's name."""
+    found = look.container(name)
+    if found is None:
+        return f"there is no container {name} yet"
+    if found.facts.state != "running":
+        return f"{name} is there, but it does not run: `%container logs {name}`"
+    return f"{name} was not made from the image {image} as it is now"

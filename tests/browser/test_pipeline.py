@@ -170,3 +170,4 @@ def test_while_it_builds_an_instruction_opens_what_it_prints(lab: Lab, page: Any
     page.evaluate("() => window.ran")
     view.wait_for(state="detached")
     page.locator(".dockerlab .pipeline").get_by_text("none. Start one:").wait_for()
+    assert not view.count(), "what is left is static"

@@ -189,6 +189,7 @@ def test_an_upload_that_breaks_off_leaves_nothing(server: Registry) -> None:
     with _begun(server, "POST", f"/app/blobs/uploads/?digest={digest(b'x')}", 10, b"begun"):
         _waits_for(lambda: any(uploads.iterdir()))
     _waits_for(lambda: not any(uploads.iterdir()))
+    assert not [*uploads.iterdir()]
 
 
 def test_a_manifest_without_an_end_or_without_a_bottom_is_refused(ask: Asker) -> None:

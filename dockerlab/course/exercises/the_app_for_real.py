@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dockerlab import containers
 from dockerlab.containers import Container
+from dockerlab.course.common import why_none
 from dockerlab.course.look import Look, quoted
 from dockerlab.course.model import Check, Exercise
 
@@ -20,14 +21,7 @@ WORKERS = 3
 def _runs(look: Look) -> str | None:
     if look.image(IMAGE) is None:
         return f"there is no image {IMAGE}: run the cell above that builds it"
-    if _second(look) is not None:
-        return None
-    found = look.container(NAME)
-    if found is None:
-        return f"there is no container {NAME} yet"
-    if found.facts.state != "running":
-        return f"{NAME} is there, but it does not run: `%container logs {NAME}`"
-    return f"{NAME} was not made from the image {IMAGE} as it is now"
+    return None if _second(look) is not None else why_none(look, NAME, IMAGE)
 
 
 def _greets(look: Look) -> str | None:

@@ -10,6 +10,7 @@ import posixpath
 
 from dockerlab import containers, images
 from dockerlab.containers import Container
+from dockerlab.course.common import why_none
 from dockerlab.course.look import Look, quoted
 from dockerlab.course.model import Check, Exercise
 from dockerlab.faces import human
@@ -82,14 +83,7 @@ def _is_small(look: Look) -> str | None:
 def _runs(look: Look) -> str | None:
     if look.image(IMAGE) is None:
         return f"there is no image {IMAGE} yet"
-    if _teller(look) is not None:
-        return None
-    found = look.container(NAME)
-    if found is None:
-        return f"there is no container {NAME} yet"
-    if found.facts.state != "running":
-        return f"{NAME} is there, but it does not run: `%container logs {NAME}`"
-    return f"{NAME} was not made from the image {IMAGE} as it is now"
+    return None if _teller(look) is not None else why_none(look, NAME, IMAGE)
 
 
 def _tells(look: Look) -> str | None:
