@@ -123,3 +123,10 @@ def load_ipython_extension(shell: InteractiveShell) -> None:
     from dockerlab.notebook import load
 
     load(shell)
+
+
+def unload_ipython_extension(shell: InteractiveShell) -> None:
+    """What `%unload_ext dockerlab` and `%reload_ext dockerlab` call: takes the magics back and closes their connections."""
+    from dockerlab.notebook import unload
+
+    unload(shell)

@@ -8,7 +8,6 @@ Where several processes share a run (`make test`), the tests on engines are one 
 
 from __future__ import annotations
 
-import gc
 import os
 import re
 import signal
@@ -84,13 +83,6 @@ def nothing_is_remembered(tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
         yield
-
-
-@pytest.fixture(scope="module", autouse=True)
-def no_connection_waits_for_the_collector() -> Iterator[None]:
-    """Shells and clients refer to themselves; in a process with so many objects their sockets would pile up, to more than 1,024."""
-    yield
-    gc.collect()
 
 
 @pytest.fixture(scope="session")

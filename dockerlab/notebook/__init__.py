@@ -60,16 +60,19 @@ class Interrupted(KeyboardInterrupt):
         return [f"\x1b[1;31mKeyboardInterrupt\x1b[0m: \x1b[1m{self}\x1b[0m"]
 
 
+# The session of each shell that has one: from the first magic on until the extension is unloaded.
+_sessions: dict[InteractiveShell, Session] = {}
+
+
 def load(shell: InteractiveShell) -> None:
     """Registers the magics, their completion and, in a terminal, the full tables. Twice does no harm."""
-    session: list[Session] = []
 
     def get_session() -> Session:
-        if not session:
+        if shell not in _sessions:
             from dockerlab.notebook.session import Session
 
-            session.append(Session(shell))
-        return session[0]
+            _sessions[shell] = Session(shell)
+        return _sessions[shell]
 
     register: Any = shell.register_magic_function
     for name, (kind, about) in MAGICS.items():
@@ -77,6 +80,17 @@ def load(shell: InteractiveShell) -> None:
     _register_completion(shell, get_session)
     if not hasattr(shell, "kernel"):
         _show_full_tables(shell)
+
+
+def unload(shell: InteractiveShell) -> None:
+    """Takes back what `load` registered, and ends the session: its connections are closed, what it remembers is gone."""
+    manager: Any = shell.magics_manager
+    for name in MAGICS:
+        for kind in ("line", "cell"):
+            manager.magics[kind].pop(name, None)
+    _drop_completion(shell)
+    if session := _sessions.pop(shell, None):
+        session.close()
 
 
 def _stub(name: str, about: str, get_session: Callable[[], Session]) -> Callable[..., Any]:
@@ -94,8 +108,7 @@ def _stub(name: str, about: str, get_session: Callable[[], Session]) -> Callable
 def _register_completion(shell: InteractiveShell, get_session: Callable[[], Session]) -> None:
     from IPython.core.completer import context_matcher
 
-    matchers = shell.Completer.custom_matchers
-    matchers[:] = [m for m in matchers if getattr(m, "__name__", "") != "dockerlab_matcher"]
+    _drop_completion(shell)
 
     def dockerlab_matcher(context: Any) -> Any:
         # Cheap for every cell that is not ours: nothing is imported before a line starts with one of our magics.
@@ -106,7 +119,12 @@ def _register_completion(shell: InteractiveShell, get_session: Callable[[], Sess
         return complete(get_session(), context)
 
     marked: Any = context_matcher()
-    matchers.append(marked(dockerlab_matcher))
+    shell.Completer.custom_matchers.append(marked(dockerlab_matcher))
+
+
+def _drop_completion(shell: InteractiveShell) -> None:
+    matchers = shell.Completer.custom_matchers
+    matchers[:] = [m for m in matchers if getattr(m, "__name__", "") != "dockerlab_matcher"]
 
 
 def _show_full_tables(shell: InteractiveShell) -> None:

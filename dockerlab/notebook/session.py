@@ -55,6 +55,16 @@ class Session:
                 self._client, self._connected_for = client, wanted
             return self._client
 
+    def close(self) -> None:
+        """Closes the connections. Another magic would connect anew."""
+        with self._connecting:
+            if self._client is not None:
+                self._client.close()
+            self._client = None
+        if self._watches_cells:
+            self._watches_cells = False
+            self.shell.events.unregister("pre_run_cell", self._forget_deleted)
+
     def remember(self, build: Build) -> None:
         """Keeps the record of a build that made an image; of many the newest."""
         if build.image_id:

@@ -10,6 +10,7 @@ since IPython has one in a process.
 
 from __future__ import annotations
 
+import atexit
 import sys
 from dataclasses import dataclass
 from types import TracebackType
@@ -85,6 +86,10 @@ class Shell:
             return [found.text for found in self.shell.Completer.completions(source, len(source))]
 
     def close(self) -> None:
+        """Ends it and its connections. IPython by itself would keep both until the process ends."""
+        self.run("%unload_ext dockerlab")
+        atexit.unregister(self.shell.atexit_operations)
+        self.shell.atexit_operations()
         _NotebookShell.clear_instance()
         sys.modules["__main__"] = self._main
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import platform
 from collections.abc import Iterator
+from contextlib import suppress
 
 import nbformat
 import pytest
+from IPython.core.error import UsageError as NoSuchMagic
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 
@@ -45,6 +47,34 @@ def test_engine_shows_which_engine_answers(shell: Shell, client: Client) -> None
     assert result.displays[-1]["text/plain"] == "an engine answers"
     assert result.value.version in str(result.value)
     assert result.value.version in result.displays[-1]["text/html"]
+
+
+def test_unloaded_it_leaves_neither_magics_nor_connections(client: Client) -> None:
+    before = _sockets()
+    with Shell() as shell:
+        shell.run("%container run --rm busybox true")
+        assert _sockets() - before
+        shell.run("%reload_ext dockerlab")
+        assert not _sockets() - before
+        assert shell.run("%container run --rm busybox echo again").stdout == "again\n"
+        assert shell.complete("%container ru") == ["run"]
+        shell.run("%unload_ext dockerlab")
+        assert not _sockets() - before
+        assert "run" not in shell.complete("%container ru")
+        with pytest.raises(NoSuchMagic, match="`%container` not found"):
+            shell.run("%container ls")
+        shell.run("%load_ext dockerlab")
+        shell.run("%container ls")
+    assert not _sockets() - before
+
+
+def _sockets() -> set[str]:
+    """The sockets of this process, each by what the kernel calls it."""
+    found = set()
+    for fd in os.listdir("/proc/self/fd"):
+        with suppress(FileNotFoundError):
+            found.add(os.readlink(f"/proc/self/fd/{fd}"))
+    return {name for name in found if name.startswith("socket:")}
 
 
 def test_use_switches_this_process_and_its_children(shell: Shell, client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
