@@ -3,7 +3,8 @@
 A test that asks for `client` (or `engine`) runs on the main engine; marked `contract`, on every engine. `tests/engine/conftest.py`
 sees to it that all of `tests/engine` does, and that nothing is left behind.
 
-Where several processes share a run (`make test`), the tests on engines are one process's, one after another; so are those of one file.
+Where several processes share a run (`make test`), the tests on Docker's and Podman's engines are one process's, one after another; so are
+those on dockerlab's own, and those of one file.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from tests.engines import MAIN, MISSING, Engine, find
 BASES = ("busybox", "python:3.10")
 NO_ENGINE = "none"
 TWIN = "engine28-containerd"
+LOWEST, RUNGS = "embedded-pod", ("embedded", "embedded-user")  # of dockerlab's own engine: as Binder has it, and those above
 _ABOUT_IMAGES = re.compile(
     "api|append|bases|build|checks|debugging|docker_py$|explor|frontends|identities|image|layer|pipeline|reasons|session|sharing|standins"
 )
@@ -43,7 +45,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--everywhere",
         action="store_true",
-        help="notebooks on every engine, not only on the main one; the main one's twin runs all, not only what is about images",
+        help="every test on every engine: else notebooks run on the main one, and alike engines share what does not tell them apart",
     )
 
 
@@ -118,7 +120,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         parameters = item.callspec.params if isinstance(item, pytest.Function) and hasattr(item, "callspec") else {}
         engine = parameters.get("engine")
         item.user_properties.append(("engine", engine.name if isinstance(engine, Engine) else NO_ENGINE))
-        if isinstance(engine, Engine) and not engine.is_main and not _is_run(item, engine):
+        if isinstance(engine, Engine) and not _is_run(item, engine):
             elsewhere.add(item)
     if elsewhere and not config.getoption("everywhere"):
         config.hook.pytest_deselected(items=list(elsewhere))
@@ -126,9 +128,20 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def _is_run(item: pytest.Item, engine: Engine) -> bool:
-    """Whether each run has it on that engine, too. The main one's twin differs from it in where its images are."""
-    is_alike = engine.name == TWIN and not _ABOUT_IMAGES.search(item.path.stem)
-    return not is_alike and item.get_closest_marker("notebooks") is None
+    """Whether each run has it on that engine, too.
+
+    The main one's twin differs from it in where its images are; the rungs of dockerlab's own engine in how containers run.
+    """
+    if item.get_closest_marker("everywhere"):
+        return False
+    if engine.is_main:
+        return True
+    is_about_images = bool(_ABOUT_IMAGES.search(item.path.stem))
+    if engine.name == TWIN and not is_about_images:
+        return False
+    if engine.name in RUNGS and is_about_images and any(other.name == LOWEST for other in _engines(item.config)):
+        return False
+    return item.get_closest_marker("notebooks") is None
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -137,13 +150,14 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Scheduling:
 
 
 class _Lanes(LoadScopeScheduling):  # type: ignore[misc]
-    """Which tests are one process's: those of the engines, which would only wait for one another in the kernel; else those of a file."""
+    """Which tests are one process's: those of the engines, which would only wait for one another in the kernel, but for dockerlab's own,
+    which work on other things than they; else those of a file."""
 
     def _split_scope(self, nodeid: str) -> str:
         file, _, test = nodeid.partition("::")
         first = test.partition("[")[2].rstrip("]")  # among a test's parameters the engine comes first
-        is_on_one = any(f"{first}-".startswith(f"{engine.name}-") for engine in _engines(self.config))
-        return "engines" if is_on_one else file
+        on = [engine.name for engine in _engines(self.config) if f"{first}-".startswith(f"{engine.name}-")]
+        return file if not on else "own engines" if on[0].startswith("embedded") else "engines"
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)

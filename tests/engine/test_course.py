@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,13 @@ from tests.course.notebooks import NUMBERED, solution, solved
 @pytest.mark.timeout(900)
 @pytest.mark.notebooks
 @pytest.mark.parametrize("notebook", NUMBERED, ids=lambda path: path.stem)
-def test_a_notebook_whose_exercises_are_solved(notebook: Path, client: Client, tmp_path: Path, pytestconfig: pytest.Config) -> None:
+def test_a_notebook_whose_exercises_are_solved(
+    notebook: Path,
+    client: Client,
+    tmp_path: Path,
+    pytestconfig: pytest.Config,
+    record_property: Callable[[str, object], None],
+) -> None:
     solutions = {exercise.name: solution(exercise.name) for exercise in COURSE.get(notebook.stem, ())}
     copy = tmp_path / notebook.name
     copy.write_text(json.dumps(solved(json.loads(notebook.read_text(encoding="utf-8")), solutions)), encoding="utf-8")
@@ -26,6 +33,7 @@ def test_a_notebook_whose_exercises_are_solved(notebook: Path, client: Client, t
     checked = check(copy)
     assert checked.holds, f"{checked}\n{checked.report}"
     assert list(tmp_path.iterdir()) == [copy]
+    record_property("cells", checked.passed)
     if not pytestconfig.getoption("shared_engines"):
         assert _there(client) <= before
 
