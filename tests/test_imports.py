@@ -78,10 +78,13 @@ THIRD_PARTY: dict[str, set[str]] = {
     "project": {"nbformat"},
     "testing": _DOCKER | _DISPLAY | {"pytest"},
     "engine": {"h11", "httpx", "zstandard"},
+    "image": {"yaml"},
     "wire": {"h2", "zstandard"},
 }
 THIRD_PARTY["containers"] = THIRD_PARTY["containers"] | {"backports"}
 THIRD_PARTY["course"] = {"backports", "nbconvert", "nbformat"}
+# What is imported under another name than it is installed by.
+DISTRIBUTIONS = {"yaml": "pyyaml"}
 # Of these, what is imported only by what needs it: an extra brings it, itself or with the package that stands here.
 OPTIONAL = {"nbconvert": "nbconvert", "pytest": "pytest"}
 
@@ -191,7 +194,8 @@ def test_imports_are_absolute() -> None:
 def test_what_is_imported_is_a_declared_dependency_and_the_other_way_round() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     declared = {re.split(r"[^\w-]", requirement)[0].lower() for requirement in project["dependencies"]}
-    imported = {i.top.lower() for i in ALL if i.target is None and i.top not in sys.stdlib_module_names}
+    tops = {i.top.lower() for i in ALL if i.target is None and i.top not in sys.stdlib_module_names}
+    imported = {DISTRIBUTIONS.get(top, top) for top in tops}
     assert imported - OPTIONAL.keys() == declared
     extras = {re.split(r"[^\w-]", r)[0].lower() for extra in project["optional-dependencies"].values() for r in extra}
     assert set(OPTIONAL.values()) <= extras

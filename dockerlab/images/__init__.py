@@ -8,6 +8,7 @@
     images.show("app")              ImageView   history("app")              History
     images.inspect("app")           Inspection  prune()                     Pruned
     images.graph(["app", "web"])    LayerGraph
+    images.kubernetes("app")        Manifests
     images.explore("app")           Exploration diff("app:1", "app:2")      ImagesDiff
 
 An image is named by reference, by id or by `Image`. Every verb takes `client=`, else asks the engine that `connect()` finds.
@@ -19,6 +20,7 @@ An image is named by reference, by id or by `Image`. Every verb takes `client=`,
 - `exploring`: the files of layers, from an engine or an archive on disk; `explored`: what that answers
 - `transfer`: pull, push and ensure; `refusal`: why a registry did not give or take an image
 - `archiving`: save and load
+- `handover`: an image handed over to Kubernetes
 """
 
 from __future__ import annotations
@@ -26,6 +28,7 @@ from __future__ import annotations
 from dockerlab.images.archiving import load, save
 from dockerlab.images.explored import Exploration, ImagesDiff, LayerTree
 from dockerlab.images.exploring import diff, explore
+from dockerlab.images.handover import Manifests, kubernetes
 from dockerlab.images.layering import LayerGraph, graph
 from dockerlab.images.model import Image
 from dockerlab.images.store import get, history, inspect, ls, prune, rm, show, tag
@@ -57,6 +60,7 @@ __all__ = [
     "LayerGraph",
     "LayerTree",
     "Loaded",
+    "Manifests",
     "Pruned",
     "PullProgress",
     "PushProgress",
@@ -70,6 +74,7 @@ __all__ = [
     "graph",
     "history",
     "inspect",
+    "kubernetes",
     "load",
     "ls",
     "prune",

@@ -35,7 +35,7 @@ MAGICS = {
         "line_cell",
         "%container run|ps|logs|exec|stop|… as the docker command has them; %%container run|exec feeds the cell to it.",
     ),
-    "image": ("line", "%image ls|show|pull|tag|rm|history|inspect|prune|prepare. --help lists the flags."),
+    "image": ("line", "%image ls|show|pull|push|tag|rm|history|graph|explore|save|load|… --help lists the flags."),
     "network": ("line", "%network create|ls|inspect|rm: networks, in which containers call one another by name."),
     "volume": ("line", "%volume create|ls|inspect|rm: volumes, which keep files beyond their containers."),
     "pipeline": (

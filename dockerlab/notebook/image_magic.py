@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from dockerlab import images, standins
 from dockerlab.errors import UsageError
 from dockerlab.image.files import CHANGES
+from dockerlab.image.kubernetes import SERVICE_TYPES
 from dockerlab.notebook.arguments import HelpShown, Parser, add_show_command, parse_verb
 from dockerlab.notebook.expand import words
 from dockerlab.notebook.live import LiveDisplay
@@ -64,13 +65,28 @@ def parsers() -> dict[str, Parser]:
     save.add_argument("images", nargs="+", metavar="IMAGE")
     load = Parser("%image load", "Gives the engine the images of a file that `%image save` or `docker save` wrote.")
     load.add_argument("file", metavar="FILE", help="compressed or not")
+    kubernetes = Parser("%image kubernetes", "Writes the Deployment and the Service that run an image on Kubernetes.")
+    kubernetes.add_argument("image", metavar="IMAGE")
+    kubernetes.add_argument("--replicas", type=int, default=1, metavar="N", help="how many containers; 1 unless given")
+    kubernetes.add_argument(
+        "--port",
+        action="append",
+        default=[],
+        metavar="PORT",
+        help="where the app listens, as 5000 or 53/udp; else what EXPOSE says",
+    )
+    kubernetes.add_argument("--name", metavar="NAME", help="of the Deployment and the Service; else the image's")
+    kubernetes.add_argument(
+        "--type", choices=SERVICE_TYPES, default="ClusterIP", help="who reaches the Service; ClusterIP unless given"
+    )
+    kubernetes.add_argument("-o", "--output", metavar="FILE", help="write it there, too, for `kubectl apply -f FILE`")
     prepare = Parser(
         "%image prepare",
         "Makes base images ready: kept where they are there, else pulled, else made from this machine's files.",
         epilog=f"It knows how to make: {', '.join(standins.NAMES)}.",
     )
     prepare.add_argument("images", nargs="*", metavar="IMAGE", help="all that it knows, unless named")
-    looks, moves = (ls, show, inspect, history, graph, explore, diff), (tag, rm, prune, pull, push, save, load, prepare)
+    looks, moves = (ls, show, inspect, history, graph, explore, diff), (tag, rm, prune, pull, push, save, load, kubernetes, prepare)
     for parser in (*looks, *moves):
         add_show_command(parser)
     return {parser.prog.split()[-1]: parser for parser in (*looks, *moves)}
@@ -122,6 +138,16 @@ def _answer(session: Session, verb: str, arguments: Namespace) -> Shown | None:
         case "save":
             with LiveDisplay(session, keep=False) as live:
                 return images.save(arguments.file, arguments.images, progress=live.show, client=client)
+        case "kubernetes":
+            return images.kubernetes(
+                arguments.image,
+                replicas=arguments.replicas,
+                ports=arguments.port,
+                name=arguments.name,
+                service_type=arguments.type,
+                file=arguments.output,
+                client=client,
+            )
         case "load":
             with LiveDisplay(session, keep=False) as live:
                 return images.load(arguments.file, progress=live.show, client=client)

@@ -217,6 +217,16 @@ def _load(given: Given) -> Command:
     return Command((_docker("load", "-i", *(given.arguments or ("FILE",))),))
 
 
+def _kubernetes(given: Given) -> Command:
+    image = given.arguments[0] if given.arguments else "IMAGE"
+    name = given.value("--name") or "NAME"
+    replicas = given.value("--replicas") or "1"
+    port = given.value("--port") or "PORT"
+    made = ["kubectl", "create", "deployment", name, f"--image={image}", f"--replicas={replicas}", f"--port={port}"]
+    served = ["kubectl", "expose", "deployment", name, f"--port={port}", f"--type={given.value('--type') or 'ClusterIP'}"]
+    return _nearest([shlex.join(made), shlex.join(served)], "docker knows nothing of Kubernetes, and kubectl nothing of the image.")
+
+
 def _prepare(given: Given) -> Command:
     return _nearest(
         [_docker("pull", image) for image in given.arguments or ("IMAGE",)],
@@ -254,6 +264,7 @@ _IMAGE: Final[dict[str, Callable[[Given], Command]]] = {
     "push": _alike("push"),
     "save": _save,
     "load": _load,
+    "kubernetes": _kubernetes,
     "prepare": _prepare,
 }
 _VERBS: Final = {

@@ -35,6 +35,7 @@ VALUED: Final[Mapping[tuple[str, str], frozenset[str]]] = {
         ("engine", "picture"): "--example",
         ("image", "explore"): "--layer --changed --find --depth --image",
         ("image", "pull"): "--platform",
+        ("image", "kubernetes"): "--replicas --port --name --type -o --output",
     }.items()
 }
 # How many arguments come before all that follows belongs to the last one.

@@ -56,7 +56,7 @@ def test_every_verb_shows_its_command_and_its_help_says_so(key: tuple[str, str])
     shown = import_module(f"dockerlab.notebook.{magic}_magic").magic(Session(InteractiveShell()), line, cell)
     assert isinstance(shown, Command)
     assert shown.lines
-    assert all(text.startswith(("docker ", "export ")) for text in shown.lines[:1])
+    assert all(text.startswith(("docker ", "export ", "kubectl ")) for text in shown.lines[:1])
     assert shown.is_same or shown.notes
     assert "--show-command" not in shown.line
 
