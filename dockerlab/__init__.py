@@ -1,7 +1,7 @@
 """Containers, learned and used from a Jupyter notebook.
 
     %load_ext dockerlab            the magics: %%dockerfile, %%context, %container, %image, %pipeline, %engine,
-                                   %exercise
+                                   %exercise, %%compose
 
     dockerlab.connect()            a docker-py client to the engine that answers
     dockerlab.build(text, …)       an Image, from a Dockerfile
@@ -11,6 +11,7 @@
     dockerlab.run(image, …)        a Container, from an image
     dockerlab.containers, .images  the other verbs: ps, logs, exec, …; pull, tag, history, …
     dockerlab.networks, .volumes   create, ls, get, rm
+    dockerlab.compose              up, ps, logs, config, down, of a Compose file
     dockerlab.explore(image)       the files of its layers, and what is wasted; of an archive on disk, too
     dockerlab.pipeline(image)      one picture: Dockerfile line, build step, layer, image, its containers
     dockerlab.prepare(name, …)     base images: found, pulled, or made from this machine's files
@@ -32,7 +33,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
-    from dockerlab import containers, course, doctor, engines, errors, images, machine, networks, project, volumes
+    from dockerlab import compose, containers, course, doctor, engines, errors, images, machine, networks, project, volumes
     from dockerlab.builds import Build, build, export
     from dockerlab.builds.checking import check
     from dockerlab.builds.debugging import debug
@@ -53,6 +54,7 @@ _HOMES = {
     "Image": "dockerlab.images",
     "build": "dockerlab.builds",
     "check": "dockerlab.builds.checking",
+    "compose": "",
     "connect": "dockerlab.client",
     "containers": "",
     "course": "",
@@ -82,6 +84,7 @@ __all__ = [
     "Image",
     "build",
     "check",
+    "compose",
     "connect",
     "containers",
     "course",

@@ -15,6 +15,7 @@
     │   └── RegistryUnreachable the engine does not reach the registry that an image is to come from
     ├── EngineGone              the connection broke while an answer was awaited
     ├── BuildError              a build failed
+    ├── ComposeError            Docker Compose failed
     ├── Unsolved                an exercise is not solved, where it had to be
     ├── CommandError            a command in a container ended with a non-zero exit code
     └── NotReady                a container did not become ready in time
@@ -139,6 +140,22 @@ class ContextError(DockerlabError, OSError):
     """A build context that cannot be read."""
 
     status = 400
+
+
+class ComposeError(DockerlabError):
+    """Docker Compose failed. line: of the Compose file, 1-based, or None where no one line is at fault."""
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        line: int | None = None,
+        place: Sequence[str] = (),
+        evidence: Sequence[str] = (),
+        hint: str | None = None,
+    ) -> None:
+        super().__init__(message, place=place, evidence=evidence, hint=hint)
+        self.line = line
 
 
 class NotebookError(DockerlabError, ValueError):

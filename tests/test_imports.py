@@ -57,13 +57,14 @@ ROOMS: dict[str, set[str]] = {
     "pipelines": {*_PURE, *_CLIENT, "containers"},
     "standins": {*_PURE, *_CLIENT, "builds", "containers", "ledger"},
     "course": {*_PURE, *_CLIENT, "containers"},
+    "compose": {*_PURE, *_CLIENT, "containers"},
     "doctor": {*_PURE, *_CLIENT},
     "project": {*_PURE, *_CLIENT, "builds", "containers"},
     "machine": {"errors", "dockerfile", "embedded", "client", "engines", "faces", "containers"},
     "belongings": {"errors", "client", "faces"},
     "networks": {"errors", "client", "faces", "belongings"},
     "volumes": {"errors", "client", "faces", "belongings"},
-    "notebook": {*_PURE, *_CLIENT, *_VERBS, "course", "doctor", "machine", "networks", "project", "volumes"},
+    "notebook": {*_PURE, *_CLIENT, *_VERBS, "compose", "course", "doctor", "machine", "networks", "project", "volumes"},
     "testing": {*_PURE, *_CLIENT, *_VERBS, "course", "ledger", "notebook"},
     "cli": {*_PURE, *_CLIENT, *_VERBS, "course", "doctor", "project"},
     "engine": {"errors", "reference", "dockerfile", "image", "wire"},
@@ -79,6 +80,7 @@ THIRD_PARTY: dict[str, set[str]] = {
     "testing": _DOCKER | _DISPLAY | {"pytest"},
     "engine": {"h11", "httpx", "zstandard"},
     "image": {"yaml"},
+    "compose": {"yaml"},
     "wire": {"h2", "zstandard"},
 }
 THIRD_PARTY["containers"] = THIRD_PARTY["containers"] | {"backports"}

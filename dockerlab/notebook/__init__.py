@@ -38,6 +38,10 @@ MAGICS = {
     "image": ("line", "%image ls|show|pull|push|tag|rm|history|graph|explore|save|load|… --help lists the flags."),
     "network": ("line", "%network create|ls|inspect|rm: networks, in which containers call one another by name."),
     "volume": ("line", "%volume create|ls|inspect|rm: volumes, which keep files beyond their containers."),
+    "compose": (
+        "line_cell",
+        "%%compose up|ps|logs|config|down: the cell is a Compose file, which Docker Compose runs. --help lists the flags.",
+    ),
     "pipeline": (
         "line",
         "%pipeline IMAGE shows one picture: the Dockerfile's lines, the steps of its build, its layers, its containers.",

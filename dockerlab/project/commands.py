@@ -73,7 +73,7 @@ def command(magic: str, words: Sequence[str], body: str | None = None) -> Comman
         raise UsageError(f"unknown verb {verb}", hint=f"There are: {', '.join(known)}.")
     made = known[verb](given)
     if body is not None:
-        made = _fed(made, given, verb, body)
+        made = _fed_compose(made, body) if magic == "compose" else _fed(made, given, verb, body)
     return made
 
 
@@ -217,6 +217,16 @@ def _load(given: Given) -> Command:
     return Command((_docker("load", "-i", *(given.arguments or ("FILE",))),))
 
 
+def _compose(verb: str) -> Callable[[Given], Command]:
+    def make(given: Given) -> Command:
+        named = [(flag, value) for flag, value in given.flags if flag in ("-p", "--project-name")]
+        kept = [(flag, value) for flag, value in given.flags if (flag, value) not in named and flag not in ("-d", "--detach")]
+        detached = ["-d"] if verb == "up" else []
+        return Command((_docker("compose", *flag_words(named), verb, *detached, *flag_words(kept), *given.arguments),))
+
+    return make
+
+
 def _kubernetes(given: Given) -> Command:
     image = given.arguments[0] if given.arguments else "IMAGE"
     name = given.value("--name") or "NAME"
@@ -268,10 +278,17 @@ _IMAGE: Final[dict[str, Callable[[Given], Command]]] = {
     "prepare": _prepare,
 }
 _VERBS: Final = {
+    "compose": {verb: _compose(verb) for verb in ("up", "down", "ps", "logs", "config")},
     "container": _CONTAINER,
     "image": _IMAGE,
     **{magic: {verb: _alike(magic, verb) for verb in ("create", "ls", "inspect", "rm")} for magic in ("network", "volume")},
 }
+
+
+def _fed_compose(made: Command, body: str) -> Command:
+    """With the file on standard input."""
+    *before, last = made.lines
+    return Command((*before, *here(last.replace("docker compose", "docker compose -f -", 1), body)), made.notes)
 
 
 def _fed(made: Command, given: Given, verb: str, body: str) -> Command:

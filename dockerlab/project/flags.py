@@ -33,6 +33,8 @@ VALUED: Final[Mapping[tuple[str, str], frozenset[str]]] = {
         ("container", "kill"): "-s --signal",
         ("container", "commit"): "-m --message",
         ("engine", "picture"): "--example",
+        **{("compose", verb): "-p --project-name" for verb in ("up", "down", "ps", "config")},
+        ("compose", "logs"): "-p --project-name -n --tail",
         ("image", "explore"): "--layer --changed --find --depth --image",
         ("image", "pull"): "--platform",
         ("image", "kubernetes"): "--replicas --port --name --type -o --output",

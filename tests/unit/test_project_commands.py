@@ -14,7 +14,7 @@ from dockerlab.notebook.session import Session
 from dockerlab.project.commands import Command, command
 from dockerlab.project.flags import VALUED, read
 
-MAGICS = ("dockerfile", "context", "container", "image", "pipeline", "engine", "network", "volume")
+MAGICS = ("dockerfile", "context", "container", "image", "pipeline", "engine", "network", "volume", "compose")
 PARSERS: dict[tuple[str, str], Parser] = {
     (magic, verb): parser
     for magic in MAGICS
