@@ -20,7 +20,7 @@ from typing import Any, BinaryIO
 
 from dockerlab.errors import ArchiveError, EngineError
 from dockerlab.image.files import Contents
-from dockerlab.image.layer_reading import Budget, hashed, listed, opened, read
+from dockerlab.image.layer_reading import Budget, listed, marked, opened, read
 from dockerlab.wire import streams
 from dockerlab.wire.tar import Data, Entry, Flow, Prefixed, Readable, Window, clean, entries, listing
 
@@ -89,16 +89,16 @@ class Archive:
         archive = cls(what, budget or Budget())
         size = file.seek(0, 2)
         with archive._errors():
-            for member in listing(Window(file, 0, size)):
+            for (path, kind, _, _, _, _, target), place, stored in listing(Window(file, 0, size)):
                 archive._count()
-                if not archive._link(member.path, member.kind, member.target) and member.kind == "file":
-                    window = Window(file, member.start, member.stored)
+                if not archive._link(path, kind, target) and kind == "file":
+                    window = Window(file, place, stored)
                     start = window.read(_START)
                     window.seek(0)
-                    if _is_document(start, member.path):
-                        archive._keep(member.path, member.stored, window.read)
+                    if _is_document(start, path):
+                        archive._keep(path, stored, window.read)
                     else:
-                        archive.windows[member.path] = window
+                        archive.windows[path] = window
         return archive
 
     def images(self) -> tuple[Described, ...]:
@@ -121,12 +121,12 @@ class Archive:
             raise self._wrong(f"its manifest has {len(image.layers)} layers, its config {len(image.diff_ids)}")
         return tuple(self._layer(name) for name in image.layers)
 
-    def hash(self, image: Described, wanted: Collection[str]) -> tuple[Contents, ...]:
-        """The layers again, with hashes of the files at these paths."""
+    def mark(self, image: Described, wanted: Collection[str]) -> tuple[Contents, ...]:
+        """The layers again, with fingerprints of the files at these paths."""
         for name in {self._path(name) for name in image.layers}:
             if name in self.places and wanted:
                 with self._errors():
-                    self.found[name] = hashed(self.found[name], self.windows[name], self.places[name], wanted)
+                    self.found[name] = marked(self.found[name], self.windows[name], self.places[name], wanted)
         return self.layers(image)
 
     def _layer(self, name: str) -> Contents:

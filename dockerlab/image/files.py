@@ -23,7 +23,7 @@ class File(NamedTuple):
     """A file, a directory, a link or a device, as a layer stores it.
 
     size: bytes of a regular file; 0 for all else, hard links too ("link", whose target is the path of another file of the layer).
-    content: the SHA-256 of those bytes; None where it was not asked for.
+    content: a fingerprint of those bytes (see `wire.tar.fingerprint`); None where it was not asked for.
     """
 
     path: str
@@ -33,7 +33,7 @@ class File(NamedTuple):
     uid: int = 0
     gid: int = 0
     target: str = ""
-    content: bytes | None = None
+    content: int | None = None
 
     def same(self, other: File) -> bool:
         """Whether nothing that counts differs; contents that were not read count as the same, where sizes are."""

@@ -11,7 +11,7 @@ that something lies in is there with mode 755, as engines make it. Nothing here 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from dockerlab.errors import EngineError
 from dockerlab.image.files import Contents, File
@@ -41,6 +41,15 @@ class Folder(dict[str, "File | Folder"]):
                     yield entry
 
 
+def above(paths: Iterable[str]) -> set[str]:
+    """The directories that paths lie in, with those that these lie in, up to the root."""
+    found = {path.rpartition("/")[0] for path in paths}
+    for path in tuple(found):
+        while path and (path := path.rpartition("/")[0]) not in found:
+            found.add(path)
+    return found
+
+
 class State:
     """The files of an image up to some layer. root: the directory that all lies in. made: directories that no layer stored."""
 
@@ -65,8 +74,16 @@ class State:
             folder = self.find(parent)
             if isinstance(folder, Folder) and (entry := folder.pop(name, None)) is not None:
                 self._gone(path, _all(entry), hidden)
+        folders = self._folders
         for file in contents.files:
-            self._lay(file, hidden)
+            parent, _, name = file.path.rpartition("/")
+            folder = folders.get(parent)
+            if folder is None:
+                folder = self._folder(parent, hidden)
+            if name and name not in folder:
+                folder[name] = file if file.kind != "directory" else Folder(file)
+            else:
+                self._lay_on(folder, name, file, hidden)
 
     def find(self, path: str) -> File | Folder | None:
         """What is at a path."""
@@ -84,28 +101,26 @@ class State:
         """All by path, without the root."""
         return {file.path: file for file in self.root.below()}
 
-    def _lay(self, file: File, hidden: Hidden | None) -> None:
-        path = file.path
-        parent, _, name = path.rpartition("/")
-        folder = self._folders.get(parent)
-        if folder is None:
-            folder = self._folder(parent, hidden)
-        if not path:
+    def _lay_on(self, folder: Folder, name: str, file: File, hidden: Hidden | None) -> None:
+        """On what is there: the root itself, where there is no name."""
+        if not name:
             if file.kind == "directory":
                 self.root.file = file
             return
-        before = folder.get(name)
+        before = folder[name]
         if file.kind == "directory":
             if isinstance(before, Folder):
                 old, before.file = before.file, file
                 if hidden:
-                    hidden(path, [old])
+                    hidden(file.path, [old])
                 return
             folder[name] = Folder(file)
         else:
             folder[name] = file
-        if before is not None and (isinstance(before, Folder) or hidden):
-            self._gone(path, _all(before), hidden)
+        if isinstance(before, Folder):
+            self._gone(file.path, _all(before), hidden)
+        elif hidden:
+            hidden(file.path, [before])
 
     def _folder(self, path: str, hidden: Hidden | None) -> Folder:
         """The directory at a path, made where there is none."""
@@ -132,7 +147,8 @@ class State:
 
     def _gone(self, path: str, files: list[File], hidden: Hidden | None) -> None:
         # The directories that were found so far may be among them.
-        self._folders = {"": self.root}
+        self._folders.clear()
+        self._folders[""] = self.root
         if hidden and files:
             hidden(path, files)
 

@@ -22,7 +22,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from dockerlab.image.files import Contents, File
-from dockerlab.image.stacking import Folder, State
+from dockerlab.image.stacking import Folder, State, above
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,33 +66,41 @@ class _Path:
         self.least, self.met, self.size = min(self.least, size), self.met + 1, self.size + size
 
 
-def measure(layers: Sequence[Contents]) -> Waste:
-    """The waste of an image of these layers, the lowest first."""
+def measure(layers: Sequence[Contents], state: State | None = None) -> Waste:
+    """The waste of an image of these layers, the lowest first. state: an empty one, on which they are laid meanwhile."""
     wasted: dict[str, int] = {}
     # A file that is met once, as most are, costs an entry of one dict.
     once: dict[str, int] = {}
     again: dict[str, _Path] = {}
-    state = State()
+    state = state or State()
+    stored: list[_Stored] = []
     directories: set[str] = set()
+    lost: dict[int, int] = {}
 
     def hide(path: str, files: list[File]) -> None:
-        if size := sum([file.size for file in files]):
+        size = 0
+        for file in files:
+            if file.size:
+                size += file.size
+                lost[id(file)] = lost.get(id(file), 0) + 1
+        if size:
             wasted[path] = wasted.get(path, 0) + size
             if files[-1].path != path:
                 directories.add(path)
 
     for contents in layers:
-        sizes = _leaves(contents)
-        gone = [(path, _below(state.find(path))) for path in contents.removed]
-        for path, size in [*sizes.items(), *gone] if gone else sizes.items():
-            if path in again:
-                again[path].meet(size)
-            elif path in once:
-                again[path] = _Path(once[path])
-                again[path].meet(size)
-            else:
-                once[path] = size
+        gone = {path: _below(state.find(path)) for path in contents.removed}
+        # This also sees to it that paths are not too many for what follows.
         state.apply(contents, hide)
+        stored.append(_Stored(contents))
+        sizes = stored[-1].leaves()
+        for met in (sizes, gone):
+            common = met.keys() & once.keys()
+            for path in common:
+                if path not in again:
+                    again[path] = _Path(once[path])
+                again[path].meet(met[path])
+            once.update({path: size for path, size in met.items() if path not in common} if common else met)
     least = sum(once.values()) + sum([path.least - once[name] for name, path in again.items()])
     every = sum(once.values()) + sum([path.size - once[name] for name, path in again.items()])
     return Waste(
@@ -100,27 +108,46 @@ def measure(layers: Sequence[Contents]) -> Waste:
         sum(wasted.values()),
         least / every if every else 1.0,
         sum([path.size for path in again.values()]),
-        _offenders(layers, wasted, again, directories),
-        _by_layer(layers, state) if wasted else (0,) * len(layers),
+        _offenders(stored, wasted, again, directories),
+        _by_layer(layers, lost),
     )
 
 
-def _leaves(contents: Contents) -> dict[str, int]:
-    """dive's leaves of a layer with their sizes, whiteouts apart."""
-    inner: set[str] = set()
-    for path in [*(file.path for file in contents.files), *contents.removed]:
-        parent = path.rpartition("/")[0]
-        while parent not in inner:
-            inner.add(parent)
-            parent = parent.rpartition("/")[0]
-    sizes = {file.path: file.size for file in contents.files if file.kind != "directory" or file.path not in inner}
-    # dive does not keep the mark itself, but the directory that it lies in.
-    return sizes | {path: 0 for path in contents.opaque if path and path not in inner and path not in sizes}
+class _Stored:
+    """What a layer stores. files: by path. above: the directories that they lie in."""
+
+    def __init__(self, contents: Contents) -> None:
+        self.contents = contents
+        self.files = {file.path: file for file in contents.files}
+        self.above = above(self.files)
+
+    def leaves(self) -> dict[str, int]:
+        """dive's leaves of the layer with their sizes, whiteouts apart."""
+        sizes = {path: file.size for path, file in self.files.items()}
+        opaque = set(self.contents.opaque)
+        inner = self.above & (sizes.keys() | opaque)
+        for path in self.contents.removed:
+            while path := path.rpartition("/")[0]:
+                if path in sizes or path in opaque:
+                    inner.add(path)
+        for path in inner:
+            if path in sizes and self.files[path].kind == "directory":
+                del sizes[path]
+        # dive does not keep the mark itself, but the directory that it lies in.
+        return sizes | {path: 0 for path in opaque if path and path not in inner and path not in sizes}
 
 
-def _by_layer(layers: Sequence[Contents], state: State) -> tuple[int, ...]:
-    seen = {id(file) for file in state.root.below()}
-    return tuple(sum([file.size for file in contents.files if id(file) not in seen]) for contents in layers)
+def _by_layer(layers: Sequence[Contents], lost: dict[int, int]) -> tuple[int, ...]:
+    """lost: how often a file was hidden, by its id: as often as it was stored, or less."""
+    found = []
+    for contents in layers:
+        size = 0
+        for file in contents.files if lost else ():
+            if left := lost.get(id(file)):
+                lost[id(file)] = left - 1
+                size += file.size
+        found.append(size)
+    return tuple(found)
 
 
 def _below(entry: File | Folder | None) -> int:
@@ -128,18 +155,14 @@ def _below(entry: File | Folder | None) -> int:
 
 
 def _offenders(
-    layers: Sequence[Contents], wasted: dict[str, int], again: dict[str, _Path], directories: set[str]
+    stored: Sequence[_Stored], wasted: dict[str, int], again: dict[str, _Path], directories: set[str]
 ) -> tuple[Offender, ...]:
     """directories: those of the paths that hid what lay below them."""
     places: dict[str, list[int]] = {path: [] for path in (*wasted, *(name for name, path in again.items() if path.size))}
-    for index, contents in enumerate(layers):
-        stored = [file.path for file in contents.files]
-        met = places.keys() & {*stored, *contents.removed, *contents.opaque}
-        for path in stored if directories else ():
-            while path := path.rpartition("/")[0]:
-                if path in directories:
-                    met.add(path)
-        for path in met:
+    for index, layer in enumerate(stored):
+        met = places.keys() & layer.files.keys()
+        met |= places.keys() & {*layer.contents.removed, *layer.contents.opaque}
+        for path in met | (layer.above & directories - {""}):
             places[path].append(index)
     found = [
         Offender(path, wasted.get(path, 0), again[path].size if path in again else wasted.get(path, 0), tuple(indexes))

@@ -11,6 +11,8 @@
     images.kubernetes("app")        Manifests
     images.explore("app")           Exploration diff("app:1", "app:2")      ImagesDiff
 
+Names are imported when they are first used: to explore an archive on disk needs no client of an engine.
+
 An image is named by reference, by id or by `Image`. Every verb takes `client=`, else asks the engine that `connect()` finds.
 
 - `model`: Image
@@ -25,28 +27,70 @@ An image is named by reference, by id or by `Image`. Every verb takes `client=`,
 
 from __future__ import annotations
 
-from dockerlab.images.archiving import load, save
-from dockerlab.images.explored import Exploration, ImagesDiff, LayerTree
-from dockerlab.images.exploring import diff, explore
-from dockerlab.images.handover import Manifests, kubernetes
-from dockerlab.images.layering import LayerGraph, graph
-from dockerlab.images.model import Image
-from dockerlab.images.store import get, history, inspect, ls, prune, rm, show, tag
-from dockerlab.images.transfer import ensure, pull, push
-from dockerlab.images.values import (
-    ArchiveProgress,
-    History,
-    Images,
-    ImageView,
-    Inspection,
-    Loaded,
-    Pruned,
-    PullProgress,
-    Pushed,
-    PushProgress,
-    Removed,
-    Saved,
-)
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from dockerlab.images.archiving import load, save
+    from dockerlab.images.explored import Exploration, ImagesDiff, LayerTree
+    from dockerlab.images.exploring import diff, explore
+    from dockerlab.images.handover import Manifests, kubernetes
+    from dockerlab.images.layering import LayerGraph, graph
+    from dockerlab.images.model import Image
+    from dockerlab.images.store import get, history, inspect, ls, prune, rm, show, tag
+    from dockerlab.images.transfer import ensure, pull, push
+    from dockerlab.images.values import (
+        ArchiveProgress,
+        History,
+        Images,
+        ImageView,
+        Inspection,
+        Loaded,
+        Pruned,
+        PullProgress,
+        Pushed,
+        PushProgress,
+        Removed,
+        Saved,
+    )
+
+_HOMES = {
+    "ArchiveProgress": "values",
+    "Exploration": "explored",
+    "History": "values",
+    "Image": "model",
+    "ImageView": "values",
+    "Images": "values",
+    "ImagesDiff": "explored",
+    "Inspection": "values",
+    "LayerGraph": "layering",
+    "LayerTree": "explored",
+    "Loaded": "values",
+    "Manifests": "handover",
+    "Pruned": "values",
+    "PullProgress": "values",
+    "PushProgress": "values",
+    "Pushed": "values",
+    "Removed": "values",
+    "Saved": "values",
+    "diff": "exploring",
+    "ensure": "transfer",
+    "explore": "exploring",
+    "get": "store",
+    "graph": "layering",
+    "history": "store",
+    "inspect": "store",
+    "kubernetes": "handover",
+    "load": "archiving",
+    "ls": "store",
+    "prune": "store",
+    "pull": "transfer",
+    "push": "transfer",
+    "rm": "store",
+    "save": "archiving",
+    "show": "store",
+    "tag": "store",
+}
 
 __all__ = [
     "ArchiveProgress",
@@ -85,3 +129,14 @@ __all__ = [
     "show",
     "tag",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'dockerlab.images' has no attribute '{name}'")
+    value = globals()[name] = getattr(import_module(f"dockerlab.images.{_HOMES[name]}"), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOMES})

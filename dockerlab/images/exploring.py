@@ -11,10 +11,8 @@ import os
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from dockerlab import reference as references
-from dockerlab.client import Client, connect, engine_errors
 from dockerlab.errors import ArchiveError, NotFound, UsageError
 from dockerlab.image import layers as joined
 from dockerlab.image.archive import Archive, Described
@@ -22,12 +20,16 @@ from dockerlab.image.comparison import Comparison
 from dockerlab.image.files import Contents, File, repeated
 from dockerlab.image.stacking import State
 from dockerlab.images.explored import Exploration, ImagesDiff
-from dockerlab.images.model import Image, familiar_names
-from dockerlab.images.store import Name, get
 from dockerlab.wire import streams
 from dockerlab.wire.tar import Flow
 
-Source = Name | os.PathLike[str]  # an image of an engine, or a file
+# What speaks to an engine is imported where one is asked: it takes longer than a file takes to be read.
+if TYPE_CHECKING:
+    from dockerlab.client import Client
+    from dockerlab.images.model import Image
+    from dockerlab.images.store import Name
+
+    Source = Name | os.PathLike[str]  # an image of an engine, or a file
 
 _CHUNK = 1 << 20
 _KEPT = 4
@@ -45,8 +47,11 @@ def explore(source: Source, *, image: str | None = None, client: Client | None =
         with _archive(path) as archive:
             described = _chosen(archive, image)
             archive.layers(described)
-            layers = archive.hash(described, repeated(archive.layers(described)))
+            layers = archive.mark(described, repeated(archive.layers(described)))
             return _exploration(_name(described, path.name), described, layers)
+    from dockerlab.client import connect
+    from dockerlab.images.store import get
+
     client = client or connect()
     found = get(source, client=client)  # type: ignore[arg-type]
     found.build = getattr(source, "build", None)
@@ -78,13 +83,15 @@ def diff(one: Source, other: Source, *, client: Client | None = None) -> ImagesD
                 described = _chosen(archive, None)
                 sides.append((_name(described, path.name), described, archive.layers(described), archive))
             else:
+                from dockerlab.client import connect
+
                 client = client or connect()
                 exploration = explore(source, client=client)
                 sides.append((exploration.name, exploration.described, exploration.contents, None))
         files = [_files(layers) for _, _, layers, _ in sides]
         wanted = {path for path, file in files[0].items() if path in files[1] and _unsure(file, files[1][path])}
         if wanted:
-            hashed = [archive.hash(described, wanted) if archive else layers for _, described, layers, archive in sides]
+            hashed = [archive.mark(described, wanted) if archive else layers for _, described, layers, archive in sides]
             files = [_files(layers) for layers in hashed]
     (name, described, _, _), (other_name, other_described, _, _) = sides
     comparison = Comparison.of(files[0], files[1], described.config, other_described.config)
@@ -140,6 +147,8 @@ def _archive(path: Path) -> Iterator[Archive]:
 
 def _saved(image: Image, client: Client) -> Archive:
     """The engine's answer to a save, read as it comes."""
+    from dockerlab.client import engine_errors
+
     api: Any = client.api
     name = f"image '{image.name}'"
     with engine_errors(f"read {name}", name):
@@ -154,6 +163,9 @@ def _chosen(archive: Archive, wanted: str | None) -> Described:
     found = archive.images()
     if wanted is None and len(found) == 1:
         return found[0]
+    from dockerlab import reference as references
+    from dockerlab.images.model import familiar_names
+
     # Podman writes names in full, Docker in short.
     named = [image for image in found if wanted is not None and references.parse(wanted).familiar in familiar_names(image.tags)]
     if named:

@@ -90,7 +90,7 @@ def read(archive: bytes, lying: bool) -> tuple[Contents, ...]:
     found = Archive.lying(io.BytesIO(archive)) if lying else Archive.passing(io.BytesIO(archive))
     image = found.images()[0]
     found.layers(image)
-    return found.hash(image, {"a/x", "a/y", "big"})
+    return found.mark(image, {"a/x", "a/y", "big"})
 
 
 @pytest.mark.parametrize("lying", [True, False], ids=["in a file", "passing by"])
@@ -247,7 +247,7 @@ def test_no_byte_makes_it_fail_in_another_way(data: st.DataObject, lying: bool) 
         opened = Archive.lying(io.BytesIO(found)) if lying else Archive.passing(io.BytesIO(found))
         for image in opened.images():
             opened.layers(image)
-            opened.hash(image, {"a/x", "big"})
+            opened.mark(image, {"a/x", "big"})
     except DockerlabError:
         return
 

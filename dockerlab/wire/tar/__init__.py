@@ -2,9 +2,9 @@
 
     for entry, data in entries(stream):      # PAX, GNU and ustar; sparse files; never trusts a byte
         ...
-    for listed in listing(Window(file, start, size)):   # headers alone, of a tar in a file
+    for fields, start, stored in listing(Window(file, start, size)):   # headers alone, of a tar in a file
         ...
-    for path, kind, size, *_, content in passing(Flow(chunks)):   # as they come by, with hashes
+    for fields, content in passing(Flow(chunks)):   # as they come by, with fingerprints
         ...
     writer = Writer(out); writer.add(entry, data); writer.close()
 
@@ -15,20 +15,24 @@ target promises that too. A *symlink's* target is any text at all: whoever unpac
 
 from dockerlab.wire.tar.data import Data, Prefixed
 from dockerlab.wire.tar.entry import OPAQUE, WHITEOUT, Entry, Kind, Readable, Writable, clean
-from dockerlab.wire.tar.listing import Listed, listing
+from dockerlab.wire.tar.fingerprint import EMPTY, Fingerprint, fingerprint
+from dockerlab.wire.tar.headers import Fields
+from dockerlab.wire.tar.listing import listing
 from dockerlab.wire.tar.passing import Flow, passing
 from dockerlab.wire.tar.reader import entries
 from dockerlab.wire.tar.window import Window
 from dockerlab.wire.tar.writer import Writer, archive
 
 __all__ = [
+    "EMPTY",
     "OPAQUE",
     "WHITEOUT",
     "Data",
     "Entry",
+    "Fields",
+    "Fingerprint",
     "Flow",
     "Kind",
-    "Listed",
     "Prefixed",
     "Readable",
     "Window",
@@ -37,6 +41,7 @@ __all__ = [
     "archive",
     "clean",
     "entries",
+    "fingerprint",
     "listing",
     "passing",
 ]

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import os
-from typing import BinaryIO
+from typing import BinaryIO, Final
 
-from dockerlab.errors import EngineError
+_BLOCK: Final = 512
 
 
 class Window:
@@ -13,6 +14,7 @@ class Window:
 
     def __init__(self, file: BinaryIO, start: int, size: int) -> None:
         self.file, self.start, self.size = file, start, size
+        self._descriptor = _descriptor(file)
         self._at = 0
 
     def read(self, size: int, /) -> bytes:
@@ -27,13 +29,10 @@ class Window:
 
     def block_at(self, at: int) -> bytes:
         """The 512 bytes from `at` on; fewer at the end."""
+        if self._descriptor >= 0 and at + _BLOCK <= self.size:
+            return os.pread(self._descriptor, _BLOCK, self.start + at)
         self.file.seek(self.start + at)
-        return self.file.read(min(512, max(self.size - at, 0)))
-
-    def check(self, at: int) -> None:
-        """Raises EngineError where the window ends before `at`."""
-        if at > self.size:
-            raise EngineError("unexpected EOF", hint="The archive is not whole.")
+        return self.file.read(min(_BLOCK, max(self.size - at, 0)))
 
     def seekable(self) -> bool:
         return True
@@ -45,3 +44,13 @@ class Window:
 
     def tell(self) -> int:
         return self._at
+
+
+def _descriptor(file: BinaryIO) -> int:
+    """By which the system reads at a place in one call; -1 where it cannot: Windows, and what is in memory."""
+    if not hasattr(os, "pread"):
+        return -1
+    try:
+        return file.fileno()
+    except io.UnsupportedOperation:
+        return -1
