@@ -14,8 +14,9 @@ from dockerlab.faces import markup
 from dockerlab.faces.human import plain, shorten, size
 
 if TYPE_CHECKING:
+    from dockerlab.image.changes import Changed
     from dockerlab.image.files import Change, File
-    from dockerlab.image.tree import Changed, Node
+    from dockerlab.image.tree import Node
     from dockerlab.image.waste import Offender
     from dockerlab.images.explored import Exploration, ExploredLayer, ImagesDiff, LayerTree
 
@@ -191,7 +192,7 @@ class _Budget:
         for _ in range(_DEEPEST if depth is None else min(depth, _DEEPEST)):
             following: list[Node] = []
             for node in level:
-                if not node.children:
+                if not left or not node.count:
                     continue
                 room = min(_MOST_IN_ONE, left)
                 chosen = sorted(node.children, key=importance)[:room] if len(node.children) > room else list(node.children)
@@ -205,9 +206,12 @@ class _Budget:
         return self._shown.get(id(node), [])
 
     def rest(self, node: Node) -> str:
-        """What of a directory is not shown."""
-        if len(shown := self.shown(node)) == len(node.children):
+        """What of a directory is not shown; of one that is shown closed its own line says how much."""
+        shown = self.shown(node)
+        if len(shown) == node.count:
             return ""
+        if not shown:
+            return f"… {node.count:,} more"
         there = {id(child) for child in shown}
         hidden = [child for child in node.children if id(child) not in there]
         return f"… {len(hidden):,} more, {size(sum(child.size for child in hidden))}"

@@ -13,8 +13,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from dockerlab.image.changes import Changed
 from dockerlab.image.files import File
-from dockerlab.image.tree import Changed
 
 _OUTSIDE = ("architecture", "os", "variant")
 _MEMBERS = ("Labels", "ExposedPorts", "Volumes")

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from dockerlab.errors import EngineError
 from dockerlab.image.files import Contents, File
 from dockerlab.wire import streams
-from dockerlab.wire.tar import EMPTY, Entry, Fields, Fingerprint, Flow, Window, listing, passing
+from dockerlab.wire.tar import EMPTY, Entry, Fingerprint, Flow, Window, listing, passing
 
 _MOST_ENTRIES = 2_000_000
 _MOST_NAMES = 1 << 28  # bytes of paths and links, together

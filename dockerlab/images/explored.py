@@ -13,9 +13,11 @@ from dockerlab.faces.shown import Shown
 from dockerlab.image import Layer
 from dockerlab.image.accounting import Line, followed
 from dockerlab.image.archive import Described
+from dockerlab.image.changes import Changed, changes_at
 from dockerlab.image.comparison import Comparison
 from dockerlab.image.files import CHANGES, Change, Contents, File
-from dockerlab.image.tree import Changed, Node, Tree, changed_trees, changes_at, tree_at
+from dockerlab.image.stacking import State
+from dockerlab.image.tree import Node, Tree, changed_trees, tree_at, tree_of
 from dockerlab.image.waste import Waste, measure
 
 if TYPE_CHECKING:
@@ -126,9 +128,14 @@ class Exploration(Shown):
         return tuple(ExploredLayer(index, line, self) for index, line in enumerate(made))
 
     @cached_property
+    def _measured(self) -> tuple[Waste, State]:
+        state = State()
+        return measure(self.contents, state), state
+
+    @property
     def waste(self) -> Waste:
         """What it carries that nobody sees, and dive's score."""
-        return measure(self.contents)
+        return self._measured[0]
 
     def changed_trees(self) -> Iterator[Tree]:
         """Of one layer after the other a tree of what it changed alone: all of them for the price of one."""
@@ -137,7 +144,7 @@ class Exploration(Shown):
     @cached_property
     def files(self) -> LayerTree:
         """The image's files, with none marked as changed."""
-        return LayerTree(self.name, "all files", tree_at((*self.contents, Contents()), len(self.contents)))
+        return LayerTree(self.name, "all files", tree_of(self.contents, self._measured[1]))
 
     def tree(self, index: int) -> LayerTree:
         """The image up to a layer, by its index, with what that layer changed. Raises UsageError where there is none."""
@@ -175,8 +182,8 @@ class Exploration(Shown):
     def called(self, name: str, build: Build | None = None) -> Exploration:
         """The same under another name. build: that made it; its steps name the lines of the Dockerfile."""
         other = replace(self, name=name, written=_written(self, build) if build else {})
-        if "waste" in self.__dict__:
-            other.__dict__["waste"] = self.waste
+        if "_measured" in self.__dict__:
+            other.__dict__["_measured"] = self._measured
         return other
 
     def _text(self) -> str:

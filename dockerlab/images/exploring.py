@@ -11,7 +11,7 @@ import os
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from dockerlab.errors import ArchiveError, NotFound, UsageError
 from dockerlab.image import layers as joined
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from dockerlab.images.model import Image
     from dockerlab.images.store import Name
 
-    Source = Name | os.PathLike[str]  # an image of an engine, or a file
+    Source: TypeAlias = Name | os.PathLike[str]  # an image of an engine, or a file
 
 _CHUNK = 1 << 20
 _KEPT = 4

@@ -22,6 +22,7 @@ from dockerlab.image.archive import Archive
 from dockerlab.image.files import Contents
 from dockerlab.image.layer_reading import Budget
 from dockerlab.testing.shell import Shell
+from dockerlab.wire.tar import fingerprint
 
 Member = tuple[str, bytes]
 LAYERS = (
@@ -106,7 +107,7 @@ def test_every_form_in_every_order_says_the_same(form: str, backwards: bool, lyi
         [("a/x", 3), ("a/y", 4)],
     ]
     assert layers[1].removed == ("a/none", "big")
-    assert layers[0].files[1].content == layers[1].files[1].content == hashlib.sha256(b"same").digest()
+    assert layers[0].files[1].content == layers[1].files[1].content == fingerprint(b"same")
     assert layers[0].files[0].content != layers[1].files[0].content
 
 

@@ -7,10 +7,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dockerlab.errors import EngineError, NotFound
+from dockerlab.image.changes import changes_at
 from dockerlab.image.comparison import Comparison
 from dockerlab.image.files import Contents, File, repeated
 from dockerlab.image.stacking import State, implied
-from dockerlab.image.tree import changed_trees, changes_at, tree_at
+from dockerlab.image.tree import changed_trees, tree_at
 from dockerlab.image.waste import measure
 
 MB = 1_000_000
@@ -24,7 +25,7 @@ def layer(*files: File, removed: tuple[str, ...] = (), opaque: tuple[str, ...] =
     return Contents.of(files, removed, opaque)
 
 
-BASE = layer(directory("a"), File("a/x", size=3, content=b"1"), File("a/y", size=5, content=b"2"), File("z", size=7, content=b"3"))
+BASE = layer(directory("a"), File("a/x", size=3, content=1), File("a/y", size=5, content=2), File("z", size=7, content=3))
 
 
 def changed(*layers: Contents) -> dict[str, str]:
@@ -35,11 +36,11 @@ def changed(*layers: Contents) -> dict[str, str]:
 @pytest.mark.parametrize(
     ("top", "expected"),
     [
-        (layer(File("a/x", size=3, content=b"1")), {"a/x": "unchanged"}),
-        (layer(File("a/x", size=3, content=b"9")), {"a/x": "modified"}),
+        (layer(File("a/x", size=3, content=1)), {"a/x": "unchanged"}),
+        (layer(File("a/x", size=3, content=9)), {"a/x": "modified"}),
         (layer(File("a/x", size=3, content=None)), {"a/x": "unchanged"}),
         (layer(File("a/x", size=4)), {"a/x": "modified"}),
-        (layer(File("a/x", size=3, mode=0o600, content=b"1")), {"a/x": "modified"}),
+        (layer(File("a/x", size=3, mode=0o600, content=1)), {"a/x": "modified"}),
         (layer(File("a/x", "symlink", target="y")), {"a/x": "modified"}),
         (layer(directory("a", 0o700)), {"a": "modified"}),
         (layer(File("a/new", "link", target="a/x")), {"a/new": "added"}),
@@ -50,7 +51,7 @@ def changed(*layers: Contents) -> dict[str, str]:
             layer(File("a/new"), directory("a"), opaque=("a",)),
             {"a": "unchanged", "a/new": "added", "a/x": "removed", "a/y": "removed"},
         ),
-        (layer(File("a/x", size=3, content=b"1"), removed=("a/x",)), {"a/x": "unchanged"}),
+        (layer(File("a/x", size=3, content=1), removed=("a/x",)), {"a/x": "unchanged"}),
         (layer(File("a", size=1)), {"a": "modified", "a/x": "removed", "a/y": "removed"}),
         (layer(directory("z"), File("z/in")), {"z": "modified", "z/in": "added"}),
         (layer(File("z/in")), {"z": "modified", "z/in": "added"}),
@@ -135,8 +136,8 @@ def test_repeated_files_are_those_whose_bytes_decide() -> None:
 def test_two_images_compared() -> None:
     config = {"architecture": "amd64", "config": {"Env": ["A=1", "B=2"], "Cmd": ["x"], "Labels": {"l": "1"}, "User": ""}}
     other = {"architecture": "amd64", "config": {"Env": ["A=1", "B=3", "C="], "Cmd": ["x"], "ExposedPorts": {"80/tcp": {}}}}
-    files = {"a": File("a", size=1), "b": File("b", size=2, content=b"1"), "c": File("c")}
-    others = {"b": File("b", size=2, content=b"2"), "c": File("c"), "d": File("d", size=9)}
+    files = {"a": File("a", size=1), "b": File("b", size=2, content=1), "c": File("c")}
+    others = {"b": File("b", size=2, content=2), "c": File("c"), "d": File("d", size=9)}
     found = Comparison.of(files, others, config, other)
     assert [(change.path, change.change) for change in found.files] == [("a", "removed"), ("b", "modified"), ("d", "added")]
     assert [tuple(setting) for setting in found.settings] == [
@@ -153,7 +154,7 @@ def test_two_images_compared() -> None:
 _NAMES = st.sampled_from(["a", "b", "c"])
 _PATHS = st.lists(_NAMES, min_size=1, max_size=3).map("/".join)
 _FILES = st.one_of(
-    st.builds(File, _PATHS, st.just("file"), st.integers(0, 3), st.sampled_from([0o644, 0o600]), content=st.just(b"")),
+    st.builds(File, _PATHS, st.just("file"), st.integers(0, 3), st.sampled_from([0o644, 0o600]), content=st.just(0)),
     st.builds(File, _PATHS, st.just("directory"), st.just(0), st.sampled_from([0o755, 0o700])),
     st.builds(File, _PATHS, st.just("symlink"), st.just(0), st.just(0o777), target=_PATHS),
 )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
 import os
 import shutil
@@ -17,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dockerlab.errors import EngineError
-from dockerlab.wire.tar import Entry, Flow, Window, Writer, clean, entries, listing, passing
+from dockerlab.wire.tar import EMPTY, Entry, Fingerprint, Flow, Window, Writer, clean, entries, fingerprint, listing, passing
 
 gnu_tar = pytest.mark.skipif(shutil.which("tar") is None, reason="needs GNU tar")
 
@@ -343,7 +342,7 @@ def test_python_and_we_read_the_same(items: list[tuple[str, bytes, int, int, int
 def listed(data: bytes) -> list[tuple[object, ...]] | str:
     """What a listing says, or how it refuses."""
     try:
-        return [tuple(found[:7]) for found in listing(Window(io.BytesIO(data), 0, len(data)))]
+        return [fields for fields, _, _ in listing(Window(io.BytesIO(data), 0, len(data)))]
     except EngineError as error:
         return error.message
 
@@ -356,19 +355,19 @@ def read_through(data: bytes) -> list[tuple[object, ...]] | str:
 
 
 def passed(data: bytes, step: int) -> list[tuple[object, ...]] | str:
-    """The same of a tar that comes by in chunks; with what each file's hash should be, if it is what it should be."""
+    """The same of a tar that comes by in chunks, with the fingerprint of each file."""
     try:
-        return [*passing(Flow(data[at : at + step] for at in range(0, len(data), step)))]
+        return [(*fields, content) for fields, content in passing(Flow(data[at : at + step] for at in range(0, len(data), step)))]
     except EngineError as error:
         return error.message
 
 
-def hashed_through(data: bytes) -> list[tuple[object, ...]] | str:
+def fingerprinted_through(data: bytes) -> list[tuple[object, ...]] | str:
     found: list[tuple[object, ...]] = []
     try:
         for e, content in entries(io.BytesIO(data)):
-            digest = hashlib.sha256(content.read()).digest() if e.kind == "file" else None
-            found.append((e.path, e.kind, e.size, e.mode, e.uid, e.gid, e.target, digest))
+            print_ = fingerprint(content.read()) if e.kind == "file" else None
+            found.append((e.path, e.kind, e.size, e.mode, e.uid, e.gid, e.target, print_))
     except EngineError as error:
         return error.message
     return found
@@ -389,7 +388,7 @@ def test_a_listing_is_what_the_reader_reads_whatever_the_bytes(data: st.DataObje
     whole = bytes(archive[: data.draw(st.integers(0, len(archive)))])
     assert listed(whole) == read_through(whole)
     step = data.draw(st.sampled_from((1, 100, 512, 700, 1 << 18)))
-    assert passed(whole, step) == hashed_through(whole)
+    assert passed(whole, step) == fingerprinted_through(whole)
 
 
 def test_a_flow_is_read_no_further_than_its_archive() -> None:
@@ -398,7 +397,7 @@ def test_a_flow_is_read_no_further_than_its_archive() -> None:
     assert len([*passing(flow)]) == 2
     assert flow.read(10_000).endswith(bytes(512) + b"after"), "the second of the blocks that end it, and what follows"
     short = data[: 512 + 700]  # `docker build -f - folder` leaves out what fills the last block
-    assert [found[0] for found in passing(Flow([short[:600], b"", short[600:]]))] == ["a"]
+    assert [fields[0] for fields, _ in passing(Flow([short[:600], b"", short[600:]]))] == ["a"]
     with pytest.raises(EngineError, match="unexpected EOF"):
         [*passing(Flow([data[: 512 + 699]]))]
 
@@ -406,5 +405,48 @@ def test_a_flow_is_read_no_further_than_its_archive() -> None:
 def test_a_listing_says_where_the_bytes_lie() -> None:
     data = b"before" + written((Entry("a", size=3), b"abc"), (Entry(LONG, size=4), b"long"), (Entry("b", size=700), b"x" * 700))
     window = Window(io.BytesIO(data), 6, len(data) - 6)
-    found = [(item.path, data[6 + item.start : 6 + item.start + item.stored]) for item in listing(window)]
+    found = [(fields[0], data[6 + start : 6 + start + stored]) for fields, start, stored in listing(window)]
     assert found == [("a", b"abc"), (LONG, b"long"), ("b", b"x" * 700)]
+
+
+def test_what_is_ordinary_is_read_alike_from_a_file_on_the_disk(tmp_path: Path) -> None:
+    """Links, names of two fields, directories with a slash, GNU's numbers: without the slower reader, and by its own way to read."""
+    infos = [
+        info("d", type=tarfile.DIRTYPE, mode=0o755),
+        info("d/link", type=tarfile.SYMTYPE, linkname="../../etc/passwd"),
+        info("d/hard", type=tarfile.LNKTYPE, linkname="./d//file"),
+        info("x" * 90 + "/" + "y" * 90, size=700, uid=3_000_000),
+        info("./d/../d/file", size=3),
+        info("as-a-file/", size=0),
+    ]
+    for format in (tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT):
+        infos[3].uid = 1000 if format == tarfile.USTAR_FORMAT else 3_000_000
+        data = made(*infos, format=format)
+        path = tmp_path / "a.tar"
+        path.write_bytes(data)
+        with path.open("rb") as file:
+            listed_ = [*listing(Window(file, 0, len(data)))]
+            end = next(start + stored for _, start, stored in listed_ if stored == 700)
+            with pytest.raises(EngineError, match="unexpected EOF"):
+                [*listing(Window(file, 0, end - 1))]
+        found = [fields for fields, _, _ in listed_]
+        assert found == read_through(data)
+        assert ("d/link", "symlink", 0, 0o644, 0, 0, "../../etc/passwd") in found
+        assert ("d/hard", "link", 0, 0o644, 0, 0, "d/file") in found
+        assert found[-1][:2] == ("as-a-file", "directory")
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.sampled_from((0, 1, 512, 65_535, 65_536, 65_537, 131_072, 200_001)), st.lists(st.integers(1, 100_000), min_size=1))
+def test_a_fingerprint_is_of_the_bytes_whatever_the_pieces(size: int, steps: list[int]) -> None:
+    data = bytes(range(256)) * (size // 256 + 1)
+    data = data[:size]
+    found = Fingerprint()
+    at = 0
+    while at < size:
+        step = steps[at % len(steps)]
+        found.update(data[at : min(at + step, size)])
+        at += step
+    assert found.value() == fingerprint(data)
+    assert (found.value() == EMPTY) == (not data)
+    assert not data or fingerprint(data[:-1] + bytes([data[-1] ^ 1])) != fingerprint(data)
