@@ -29,7 +29,10 @@ class Budget:
 
 
 def read(layer: Iterable[bytes], budget: Budget) -> Contents:
-    """What a layer stores, with fingerprints. layer: its tar, in chunks. Raises EngineError for what is no tar, is cut off, or is not safe."""
+    """What a layer stores, with fingerprints. layer: its tar, in chunks.
+
+    Raises EngineError for what is no tar, is cut off, or is not safe.
+    """
     found = _Found()
     files = found.files
     left, names = budget.entries, budget.names

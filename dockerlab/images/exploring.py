@@ -21,7 +21,7 @@ from dockerlab.image.files import Contents, File, repeated
 from dockerlab.image.stacking import State
 from dockerlab.images.explored import Exploration, ImagesDiff
 from dockerlab.wire import streams
-from dockerlab.wire.tar import Flow
+from dockerlab.wire.tar import Flow, Readable
 
 # What speaks to an engine is imported where one is asked: it takes longer than a file takes to be read.
 if TYPE_CHECKING:
@@ -56,6 +56,16 @@ def explore(source: Source, *, image: str | None = None, client: Client | None =
     found = get(source, client=client)  # type: ignore[arg-type]
     found.build = getattr(source, "build", None)
     return explored(found, client)
+
+
+def passing(stream: Readable, name: str, *, image: str | None = None) -> Exploration:
+    """The same of an archive as it comes by, read to its end once: of a pipe, or of another program's answer.
+
+    stream: has `read(n)`, which may give less than n. name: for what is shown. image: which one, if the archive holds several.
+    """
+    archive = Archive.passing(stream, f"the archive '{name}'")
+    described = _chosen(archive, image)
+    return _exploration(_name(described, name), described, archive.layers(described))
 
 
 def explored(image: Image, client: Client) -> Exploration:
