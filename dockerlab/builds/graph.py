@@ -31,6 +31,7 @@ from dockerlab.dockerfile.planning import SCRATCH
 from dockerlab.dockerfile.shape import Shape
 from dockerlab.drawing import Drawn
 from dockerlab.faces import graph as faces
+from dockerlab.faces.hiding import hide_in_instruction
 
 if TYPE_CHECKING:
     from dockerlab.builds.record import Build, Step
@@ -194,7 +195,7 @@ def _vertex(step: Step, build: Build, kind: str, stage: str | None, inputs: Iter
     is_timed = state in ("running", "done", "failed", "stopped")
     seconds = step.seconds(build.moment) if is_timed else 0.0
     return Vertex(
-        reported.digest, step.text, kind, stage, step.line, tuple(dict.fromkeys(inputs)), state,
+        reported.digest, hide_in_instruction(step.text), kind, stage, step.line, tuple(dict.fromkeys(inputs)), state,
         reported.started, reported.completed, seconds, step.output,
     )  # fmt: skip
 

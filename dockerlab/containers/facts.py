@@ -14,10 +14,10 @@ from datetime import datetime
 from typing import Any
 
 from dockerlab import reference
-from dockerlab.containers import hiding
 from dockerlab.containers.address import shown
 from dockerlab.containers.ports import Published, published_in
 from dockerlab.errors import InvalidReference
+from dockerlab.faces import hiding
 from dockerlab.faces.container import Facts, PortLink
 
 # The left half of the names that Docker and Podman make up (moby, pkg/namesgenerator).

@@ -15,7 +15,7 @@ from typing import Any, Final
 import requests
 
 from dockerlab.client import Client, connect, engine_errors
-from dockerlab.containers import hiding, processes
+from dockerlab.containers import processes
 from dockerlab.containers.container import Container, Which, acting, get
 from dockerlab.containers.execution import logs
 from dockerlab.containers.facts import epoch, secrets_of
@@ -24,6 +24,7 @@ from dockerlab.containers.processes import Process
 from dockerlab.containers.sampling import Counter, Limits, Sample, limits_of, rates, sampled
 from dockerlab.containers.values import Change
 from dockerlab.errors import Conflict, EngineError, EngineGone, NotFound
+from dockerlab.faces import hiding
 from dockerlab.faces import panel as faces
 from dockerlab.faces.ansi import lines_of
 from dockerlab.faces.container import Facts
@@ -221,6 +222,7 @@ def _settings(attrs: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
         ("network", ", ".join(addresses) or mode),
         ("user", str(config.get("User") or "")),
         ("working directory", str(config.get("WorkingDir") or "")),
+        ("processors", str(host.get("CpusetCpus") or "")),
         ("restart", "" if restart in ("no", "") else f"{restart}:{retries}" if retries else restart),
         ("removed when it ends", "yes" if host.get("AutoRemove") else ""),
         ("privileged", "yes" if host.get("Privileged") else ""),

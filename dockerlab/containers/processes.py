@@ -11,9 +11,9 @@ from typing import Any, Final
 
 from dockerlab.client import Client, engine_errors
 from dockerlab.containers.container import Container
-from dockerlab.containers.hiding import hide_in_command
 from dockerlab.containers.observation import top
 from dockerlab.errors import EngineError
+from dockerlab.faces.hiding import hide_in_command
 
 _DOCKER: Final = "-eo pid,ppid,user,pcpu,rss,args"
 _PODMAN: Final = "pid,ppid,user,pcpu,etime,args"

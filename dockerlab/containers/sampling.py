@@ -15,9 +15,10 @@ from itertools import pairwise
 from typing import Any, Final, Literal
 
 from dockerlab.containers.facts import epoch
-from dockerlab.containers.measurement import memory_of, share_of_cpu
+from dockerlab.containers.measurement import WINDOWS_SECOND, is_windows, memory_of, moved, share_of_cpu
 
 Counter = Literal["received", "sent", "read", "written"]
+_MOST_PROCESSORS: Final = 8192  # of a machine: Linux has no more
 _LONGEST_STEP: Final = 15.0  # seconds between two samples that are one line; Podman's are 5 apart
 
 
@@ -39,7 +40,8 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What a container may use at most; None: without a limit. cpus: a number of processors. memory: in bytes.
+    """What a container may use at most; None: without a limit. cpus: a number of processors, by their time or by which they
+    are. memory: in bytes.
 
     unenforced: which of `cpus`, `memory`, `processes` were asked for, and this engine cannot hold it to.
     processors, machine_memory: what the machine has; None where that is not known.
@@ -56,20 +58,19 @@ class Limits:
 def sampled(answer: Mapping[str, Any], before: Mapping[str, Any] | None) -> Sample | None:
     """None for a container that does not run: engines then answer with counters that are empty."""
     at = epoch(answer.get("read"))
-    memory = answer.get("memory_stats") or {}
-    if at is None or (memory.get("usage") is None and not (answer.get("pids_stats") or {}).get("current")):
+    memory = memory_of(answer.get("memory_stats") or {})
+    if at is None or (memory is None and not (answer.get("pids_stats") or {}).get("current")):
         return None
     networks = answer.get("networks")
-    blocks = (answer.get("blkio_stats") or {}).get("io_service_bytes_recursive")
     return Sample(
         at=at,
         cpu=_cpu(answer, before),
-        memory=None if memory.get("usage") is None else memory_of(memory),
+        memory=memory,
         processes=_number((answer.get("pids_stats") or {}).get("current")),
         received=_sum(networks, "rx_bytes"),
         sent=_sum(networks, "tx_bytes"),
-        read=_moved(blocks, "read"),
-        written=_moved(blocks, "write"),
+        read=moved(answer, "read"),
+        written=moved(answer, "write"),
     )
 
 
@@ -87,11 +88,15 @@ def rates(samples: Iterable[Sample], counter: Counter) -> list[tuple[float, floa
 def limits_of(attrs: Mapping[str, Any], info: Mapping[str, Any]) -> Limits:
     """attrs: of an inspected container. info: the engine's /info, which says what it can hold a container to."""
     host = attrs.get("HostConfig") or {}
-    cpus = (host.get("NanoCpus") or 0) / 1e9
-    if not cpus and (host.get("CpuQuota") or 0) > 0:
-        cpus = host["CpuQuota"] / (host.get("CpuPeriod") or 100_000)
+    time = (host.get("NanoCpus") or 0) / 1e9
+    if not time and (host.get("CpuQuota") or 0) > 0:
+        time = host["CpuQuota"] / (host.get("CpuPeriod") or 100_000)
+    # How much of their time, and which of them: the smaller counts, of those that the engine can hold it to.
+    asked = {held: count for held, count in (("CpuCfsQuota", time), ("CPUSet", _count(host.get("CpusetCpus")))) if count}
+    held_to = {held: count for held, count in asked.items() if info.get(held) is not False}
+    cpus, by = min(((count, held) for held, count in (held_to or asked).items()), default=(0.0, ""))
     wanted = {"cpus": cpus, "memory": int(host.get("Memory") or 0), "processes": int(host.get("PidsLimit") or 0)}
-    held = {"cpus": "CpuCfsQuota", "memory": "MemoryLimit", "processes": "PidsLimit"}
+    held = {"cpus": by, "memory": "MemoryLimit", "processes": "PidsLimit"}
     return Limits(
         cpus=cpus or None,
         memory=int(wanted["memory"]) or None,
@@ -100,6 +105,16 @@ def limits_of(attrs: Mapping[str, Any], info: Mapping[str, Any]) -> Limits:
         processors=_number(info.get("NCPU")),
         machine_memory=_number(info.get("MemTotal")),
     )
+
+
+def _count(processors: Any) -> float:
+    """How many processors `0-2,4` are; 0 for all of them, and for what is no such list."""
+    found: set[int] = set()
+    for part in str(processors or "").split(","):
+        first, _, last = part.strip().partition("-")
+        if first.isdecimal() and (not last or last.isdecimal()):
+            found.update(range(int(first), min(int(last or first), int(first) + _MOST_PROCESSORS) + 1))
+    return float(len(found))
 
 
 def _cpu(answer: Mapping[str, Any], before: Mapping[str, Any] | None) -> float | None:
@@ -112,7 +127,7 @@ def _cpu(answer: Mapping[str, Any], before: Mapping[str, Any] | None) -> float |
     # Podman (its answers have `cpu`) and what does not count the machine's time: by the clock.
     if "cpu" in now or not now.get("system_cpu_usage") or not then.get("system_cpu_usage"):
         passed = (epoch(answer.get("read")) or 0.0) - (epoch(before.get("read")) or 0.0)
-        return 100.0 * used / (passed * 1e9) if passed > 0 else None
+        return 100.0 * used / (passed * (WINDOWS_SECOND if is_windows(answer) else 1e9)) if passed > 0 else None
     return share_of_cpu(now, then)
 
 
@@ -124,13 +139,6 @@ def _sum(networks: Any, counter: str) -> int | None:
     if not isinstance(networks, Mapping) or not networks:
         return None
     return sum(int(n.get(counter) or 0) for n in networks.values())
-
-
-def _moved(blocks: Any, operation: str) -> int | None:
-    """None where nothing is listed: it moved nothing yet, or the kernel does not count it."""
-    if not blocks:
-        return None
-    return sum(int(b.get("value") or 0) for b in blocks if str(b.get("op", "")).lower() == operation)
 
 
 def _number(value: Any) -> int | None:

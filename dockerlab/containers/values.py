@@ -10,6 +10,7 @@ from typing import Any
 from dockerlab.errors import printable
 from dockerlab.faces import human, markup
 from dockerlab.faces.container import Facts, PortLink, instruction, link
+from dockerlab.faces.hiding import hide_in_command
 from dockerlab.faces.shown import Shown
 
 _MARKS = {"changed": "C", "added": "A", "deleted": "D"}
@@ -64,7 +65,7 @@ class Changes(Shown, list[Change]):
 
 
 class Processes(Shown):
-    """The processes in a container. titles: the columns; rows: a process each, as the engine's `ps` prints it."""
+    """The processes in a container. titles: the columns; rows: a process each, as the engine's `ps` prints it. Shown without secrets."""
 
     def __init__(self, titles: Sequence[str], rows: Sequence[Sequence[str]], facts: Facts) -> None:
         self.titles, self.rows, self._facts = tuple(titles), tuple(tuple(map(str, row)) for row in rows), facts
@@ -77,13 +78,13 @@ class Processes(Shown):
         return tuple(row[column] for row in self.rows)
 
     def _text(self) -> str:
-        return "\n".join(printable(c) for c in self.commands)
+        return "\n".join(printable(hide_in_command(c)) for c in self.commands)
 
     def _table(self) -> str:
-        return markup.columns([self.titles, *(tuple(printable(c) for c in row) for row in self.rows)])
+        return markup.columns([self.titles, *(tuple(printable(hide_in_command(c)) for c in row) for row in self.rows)])
 
     def _html(self) -> str:
-        rows = [[markup.text(cell) for cell in row] for row in self.rows]
+        rows = [[markup.text(hide_in_command(cell)) for cell in row] for row in self.rows]
         head = markup.head(f"container {markup.text(self._facts.label)}")
         return markup.page(head, markup.volatile(markup.table(self.titles, rows, wrap=(len(self.titles) - 1,))))
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from dockerlab.faces import graph as graphs
 from dockerlab.faces import markup, reasons
+from dockerlab.faces.hiding import hide_in_instruction
 from dockerlab.faces.human import plain, seconds, shorten, size
 from dockerlab.faces.picture import picture, said, state_of, warning, warnings
 
@@ -34,7 +35,7 @@ _OUTCOMES = {"failed": "failed", "interrupted": "interrupted"}
 
 def text(build: Build) -> str:
     """Stable: no times, ids, states of the cache."""
-    rows = [(str(step.line or ""), shorten(step.text, _WIDTH), _mark(step)) for step in _in_dockerfile(build)]
+    rows = [(str(step.line or ""), shorten(hide_in_instruction(step.text), _WIDTH), _mark(step)) for step in _in_dockerfile(build)]
     head = f"build {name(build)}" + (f": {_OUTCOMES[build.outcome]}" if build.outcome in _OUTCOMES else "")
     return "\n".join([head, markup.columns(rows, gap=2)]).rstrip()
 
@@ -45,7 +46,15 @@ def table(build: Build) -> str:
     for step in build.steps:
         state, word = state_of(step, build)
         time = seconds(step.seconds(build.moment)) if step.state in _TIMED else ""
-        rows.append((str(step.line or ""), shorten(step.text, _WIDTH), step.effect, f"{markup.STATES[state][0]} {word}", time))
+        rows.append(
+            (
+                str(step.line or ""),
+                shorten(hide_in_instruction(step.text), _WIDTH),
+                step.effect,
+                f"{markup.STATES[state][0]} {word}",
+                time,
+            )
+        )
     lines = [f"{name(build)}   {facts(build)}"]
     for step, row in zip(build.steps, markup.columns(rows, gap=2).splitlines(), strict=True):
         lines += [row, *(f"    ⚠ {words}" for words in map(said, warnings(step, build)))]
@@ -61,7 +70,7 @@ def facts(build: Build, gap: str = "   ") -> str:
     running = next((step for step in build.steps if step.state == "running"), None)
     parts = [f"{done} of {len(steps)} steps", f"{cached} cached" if cached else "", seconds(build.seconds)]
     if build.outcome == "running":
-        parts.append(f"running: {shorten(running.text, 40)}" if running else "sending the build context")
+        parts.append(f"running: {shorten(hide_in_instruction(running.text), 40)}" if running else "sending the build context")
     parts.append(_OUTCOMES.get(build.outcome, ""))
     return gap.join(part for part in parts if part)
 
@@ -96,7 +105,7 @@ def _drawer(row: Row) -> str:
             f'<div><input type="search" placeholder="search" aria-label="search what it printed" data-log-search="{log}"> '
             f'<button data-log-pause="{log}">pause</button></div><pre tabindex="0" data-log="{log}">{word}</pre>'
         )
-    code = f'<div class="muted">{markup.code(plain(row.text))}</div>'
+    code = f'<div class="muted">{markup.code(plain(hide_in_instruction(row.text)))}</div>'
     return f'<template data-for="row:{markup.text(row.key)}">{code}{inside}</template>'
 
 
@@ -170,9 +179,10 @@ def _logs(build: Build) -> str:
         kept = "\n".join(step.output[-_KEPT_LINES:])
         note = f"… {hidden:,} earlier lines: image.build.log\n" if hidden > 0 else ""
         label = f"line {step.line}" if step.line else "step"
+        text = markup.text(shorten(hide_in_instruction(step.text), 60))
         count = f"{len(step.output):,} line{'s' if len(step.output) != 1 else ''} of output"
         parts.append(
-            f"<details{' open' if step.state == 'failed' else ''}><summary>{label}: {markup.text(shorten(step.text, 60))} "
+            f"<details{' open' if step.state == 'failed' else ''}><summary>{label}: {text} "
             f'<span class="muted">{count}</span></summary><pre>{markup.text(note + kept)}</pre></details>'
         )
     return "".join(parts)

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Final
 from dockerlab.faces import container as containers
 from dockerlab.faces import dot as dots
 from dockerlab.faces import markup
+from dockerlab.faces.hiding import hide_in_instruction
 from dockerlab.faces.human import plain, seconds, size
 
 if TYPE_CHECKING:
@@ -196,7 +197,7 @@ class _Drawing:
         return cells + self._edge(at) + f"<td>{self._made(band, row)}</td>"
 
     def _instruction(self, row: Row) -> str:
-        code = markup.code(_plain(row.text))
+        code = markup.code(_plain(hide_in_instruction(row.text)))
         if self._is_live:
             code = f'<button class="open" data-drawer="row:{markup.text(row.key)}" aria-expanded="false">{code}</button>'
         build = self._pipeline.build

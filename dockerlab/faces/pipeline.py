@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from dockerlab.faces import build as builds
 from dockerlab.faces import container as containers
 from dockerlab.faces import markup
+from dockerlab.faces.hiding import hide_in_instruction
 from dockerlab.faces.human import plain, seconds, shorten, size
 from dockerlab.faces.picture import foremost, picture, state_of
 
@@ -33,7 +34,7 @@ _CONTAINERS = 20  # in words
 def text(pipeline: Pipeline) -> str:
     """Stable: no times, sizes, states of the cache."""
     rows = [
-        (str(row.line or ""), shorten(plain(row.text), _WIDTH), _leads(pipeline, band, row))
+        (str(row.line or ""), shorten(plain(hide_in_instruction(row.text)), _WIDTH), _leads(pipeline, band, row))
         if row
         else ("", f"── {_title(band)}", "")
         for band, row in _lines(pipeline)
@@ -52,7 +53,16 @@ def table(pipeline: Pipeline) -> str:
             continue
         state, took = _step(pipeline, row)
         made = size(row.size) if row.layers else ""
-        rows.append((str(row.line or ""), shorten(plain(row.text), _WIDTH), state, took, _makes(pipeline, band, row), made))
+        rows.append(
+            (
+                str(row.line or ""),
+                shorten(plain(hide_in_instruction(row.text)), _WIDTH),
+                state,
+                took,
+                _makes(pipeline, band, row),
+                made,
+            )
+        )
     boxes = [
         f"container {one.facts.engine_name}: {one.facts.word}" + "".join(f"   {port.shown}" for port in one.facts.ports)
         for one in foremost(pipeline.containers, _CONTAINERS)
@@ -122,7 +132,8 @@ def files_html(tree: str, row: Row) -> str:
 def _written(pipeline: Pipeline, row: Row) -> str:
     """The instruction as it stands in the Dockerfile, all its lines."""
     nodes = pipeline.build.dockerfile.nodes if pipeline.build else ()
-    return next((plain(node.text) for node in nodes if row.line and node.line == row.line), plain(row.text))
+    written = next((node.text for node in nodes if row.line and node.line == row.line), row.text)
+    return plain(hide_in_instruction(written))
 
 
 def _boxes(pipeline: Pipeline, said: list[str]) -> list[str]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from dockerlab.faces import markup
+from dockerlab.faces.hiding import hide_in_instruction
 from dockerlab.faces.human import plain, shorten
 from dockerlab.faces.shown import Shown
 
@@ -46,7 +47,9 @@ def text(build: Build) -> str:
     if not build.reasons:
         return _nothing(build)
     rows = [("line", "step", "why it ran")]
-    rows += [(str(reason.line), shorten(reason.text, _WIDTH), plain(reason.sentence)) for reason in build.reasons]
+    rows += [
+        (str(reason.line), shorten(hide_in_instruction(reason.text), _WIDTH), plain(reason.sentence)) for reason in build.reasons
+    ]
     head, *lines = markup.columns(rows, gap=2).split("\n")
     out = [head]
     for reason, line in zip(build.reasons, lines, strict=True):
@@ -63,7 +66,11 @@ def html(build: Build) -> str:
         below = "\n".join(_below(reason))
         shown = f"<pre>{markup.text(plain(below))}</pre>" if below else ""
         rows.append(
-            (markup.text(reason.line), markup.code(shorten(reason.text, _WIDTH)), markup.text(plain(reason.sentence)) + shown)
+            (
+                markup.text(reason.line),
+                markup.code(shorten(hide_in_instruction(reason.text), _WIDTH)),
+                markup.text(plain(reason.sentence)) + shown,
+            )
         )
     return markup.table(("", "step", "why it ran"), rows, numeric=(0,), wrap=(1, 2))
 

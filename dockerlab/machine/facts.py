@@ -17,6 +17,7 @@ from pathlib import Path
 
 from dockerlab.client import Client
 from dockerlab.engines import Engine, engine
+from dockerlab.faces.hiding import hide_in_command
 
 SHOWN = 3
 _SYSTEMS = {"darwin": "macOS", "win32": "Windows", "linux": "Linux"}
@@ -76,7 +77,7 @@ class Here:
 
 @dataclass(frozen=True)
 class Running:
-    """A container that runs: its name, its image, the command that it was started with."""
+    """A container that runs: its name, its image, the command that it was started with, without secrets."""
 
     name: str
     image: str
@@ -117,7 +118,11 @@ def ask(client: Client, here: Here, only: Collection[str] = ()) -> Facts:
         processors=int(info.get("NCPU") or 0),
         memory=int(info.get("MemTotal") or 0),
         running=tuple(
-            Running(str((one.get("Names") or ["?"])[0]).lstrip("/"), str(one.get("Image") or ""), str(one.get("Command") or ""))
+            Running(
+                str((one.get("Names") or ["?"])[0]).lstrip("/"),
+                str(one.get("Image") or ""),
+                hide_in_command(str(one.get("Command") or "")),
+            )
             for one in running[:shown]
         ),
         others=max(len(running) - shown, 0),

@@ -20,9 +20,11 @@ from typing import Final
 from dockerlab import containers
 from dockerlab.client import Client, connect, engine_errors
 from dockerlab.containers.container import Which, not_running
+from dockerlab.containers.facts import secrets_of
 from dockerlab.errors import CommandError, EngineError
 from dockerlab.faces import container as container_faces
 from dockerlab.faces import process as faces
+from dockerlab.faces.hiding import hide_in_command
 from dockerlab.faces.shown import Shown
 from dockerlab.machine import stacks
 from dockerlab.machine.facts import FIRST_NAMESPACES, Facts, ask, read
@@ -125,7 +127,7 @@ def process(container: Which, *, client: Client | None = None) -> Process:
         pid_here=here,
         # The first process of a PID namespace is number 1 in it.
         pid_inside=numbers[-1] if numbers else {True: 1, False: pid}.get(is_own) if is_own is not None else None,
-        command=_text(here, "cmdline").replace("\0", " ").strip() if here else "",
+        command=hide_in_command(_text(here, "cmdline").replace("\0", " ").strip(), secrets_of(found.attrs)) if here else "",
         memory=_resident(here) if here else containers.stats(found, client=client)[0].memory,
         namespaces=namespaces,
         isolation=facts.engine.isolation,

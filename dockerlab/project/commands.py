@@ -16,9 +16,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from dockerlab.containers.hiding import hide_arguments
 from dockerlab.errors import UsageError, without_passwords
 from dockerlab.faces import markup
+from dockerlab.faces.hiding import hide_arguments
 from dockerlab.faces.shown import Shown
 from dockerlab.project.flags import Given, flag_words, read
 

@@ -9,9 +9,9 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from dockerlab.containers.hiding import hide_in
 from dockerlab.dockerfile import Dockerfile, Node, Stage
 from dockerlab.errors import printable
+from dockerlab.faces.hiding import hide_in
 
 _LONGEST: Final = 70
 _FIELDS: Final = 12  # instructions that are told of one stage

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -92,6 +93,21 @@ def test_a_panel_of_one_that_has_ended(client: Client) -> None:
     assert panel.finished is not None
     with pytest.raises(NotFound):
         containers.show(container, client=client)
+
+
+def test_its_processors_are_a_limit_and_what_its_command_is_given_is_hidden(client: Client) -> None:
+    api: Any = client.api
+    command = ["curl", "-u", "me:hide-me", "https://me:hide-me@host", "-H", "Authorization: Bearer hide-me"]
+    made = api.create_container("busybox", command, name=name("set"), host_config=api.create_host_config(cpuset_cpus="0"))
+    try:
+        panel = containers.show(made["Id"], client=client)
+        assert panel.limits.cpus == 1
+        assert ("processors", "0") in panel.settings
+        assert panel.facts.command == "curl -u 'me:***' 'https://me:***@host' -H 'Authorization: ***'"
+        listed = containers.ps(all=True, client=client)
+        assert not [face for shown in (panel, listed) for face in (str(shown), shown._repr_html_()) if "hide-me" in face]
+    finally:
+        api.remove_container(made["Id"])
 
 
 @pytest.mark.contract

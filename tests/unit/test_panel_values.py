@@ -1,4 +1,4 @@
-"""What a container's panel is made of: samples and limits, processes, what is hidden. Against what engines really answered."""
+"""What a container's panel is made of: samples and limits, processes, the environment. Against what engines really answered."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import requests
 
 from dockerlab.client import engine_errors
 from dockerlab.containers import panel, processes
-from dockerlab.containers.hiding import hide, hide_arguments, hide_in, hide_in_command, is_secret
+from dockerlab.containers.measurement import usage
 from dockerlab.containers.panel import Panel, variables
 from dockerlab.containers.processes import Process, tree
 from dockerlab.containers.sampling import Limits, Sample, limits_of, rates, sampled
@@ -110,6 +110,57 @@ def test_limits_by_quota_and_none_at_all() -> None:
     assert limits_of({}, {}) == Limits()
 
 
+@pytest.mark.parametrize(
+    ("processors", "time", "held", "cpus", "unenforced"),
+    [
+        ("0", 0, {}, 1, set()),
+        ("0-1,3", 0, {}, 3, set()),
+        ("1,1-2", 2.5, {}, 2, set()),
+        ("0-3", 0.5, {}, 0.5, set()),
+        ("0", 0.5, {"CpuCfsQuota": False}, 1, set()),  # of its time nothing holds it, of the others the kernel does
+        ("0", 0.5, {"CpuCfsQuota": False, "CPUSet": False}, 0.5, {"cpus"}),
+        ("0", 2, {"CPUSet": False}, 2, set()),
+        ("", 0, {}, None, set()),
+        ("all", 0, {}, None, set()),
+        ("0-99999999999", 0, {}, 8193, set()),
+    ],
+)
+def test_the_processors_that_it_may_run_on_are_a_limit(
+    processors: str, time: float, held: dict[str, bool], cpus: float | None, unenforced: set[str]
+) -> None:
+    attrs = {"HostConfig": {"CpusetCpus": processors, "NanoCpus": int(time * 1e9)}}
+    limits = limits_of(attrs, held)
+    assert (limits.cpus, set(limits.unenforced)) == (cpus, unenforced)
+
+
+def _on_windows(at: str, before: str, cpu: int, cpu_before: int, memory: dict[str, int] | None = None) -> dict[str, Any]:
+    """As the API documents it for Windows: time in 100 ns, memory as a working set, storage in place of block I/O, no process counted."""
+    return {
+        "read": f"2026-11-27T10:00:{at}Z",
+        "preread": f"2026-11-27T10:00:{before}Z",
+        "num_procs": 4,
+        "pids_stats": {},
+        "blkio_stats": {},
+        "storage_stats": {"read_count_normalized": 3, "read_size_bytes": 4096, "write_size_bytes": 8192},
+        "cpu_stats": {"cpu_usage": {"total_usage": cpu, "usage_in_kernelmode": 0, "usage_in_usermode": 0}, "throttling_data": {}},
+        "precpu_stats": {"cpu_usage": {"total_usage": cpu_before}},
+        "memory_stats": {"commitbytes": 9_000_000, "commitpeakbytes": 9_000_000, "privateworkingset": 5_000_000}
+        if memory is None
+        else memory,
+        "networks": {"a": {"rx_bytes": 1, "tx_bytes": 2}},
+    }
+
+
+def test_a_container_of_windows() -> None:
+    first, second = _on_windows("01", "00", 10_000_000, 0), _on_windows("03", "01", 20_000_000, 10_000_000)
+    sample = sampled(second, first)
+    assert sample is not None
+    assert (sample.cpu, sample.memory, sample.read, sample.written, sample.received) == (50.0, 5_000_000, 4096, 8192, 1)
+    used = usage(Facts("c" * 64, "web", "web", "app", "x", "running"), second)
+    assert (used.cpu, used.memory, used.read, used.written, used.processes) == (50.0, 5_000_000, 4096, 8192, 0)
+    assert sampled(_on_windows("05", "03", 0, 0, memory={}), second) is None  # it has ended
+
+
 @pytest.mark.parametrize("source", SOURCES)
 def test_processes_are_a_tree(source: str) -> None:
     top = recorded(source)["top"]
@@ -131,59 +182,6 @@ def test_a_tree_of_any_shape() -> None:
     assert {p.command for p in tree(("PID", "PPID", "COMMAND"), [("1", "2", "a"), ("2", "1", "b")])} == {"a", "b"}
     assert tree(("PID", "USER", "COMMAND"), [("1", "root", "sh")]) == (Process(1, "root", "sh"),)
     assert tree((), []) == ()
-
-
-@pytest.mark.parametrize(
-    "name",
-    ["PASSWORD", "DB_PASSWORD", "PGPASSWORD", "passwd", "API_KEY", "apiKey", "AWS_SECRET_ACCESS_KEY", "GITHUB_TOKEN", "authToken", "dbPass",
-     "GOOGLE_CREDENTIALS", "SSH_KEY", "session-cookie", "JWT"],
-)  # fmt: skip
-def test_names_of_secrets(name: str) -> None:
-    assert is_secret(name)
-    assert hide(name, "value") == "***"
-    assert hide(name, "") == ""
-
-
-@pytest.mark.parametrize(
-    "name", ["PATH", "PWD", "OLDPWD", "MONKEY", "KEYBOARD", "AUTHOR", "COMPASS", "PYTHONPATH", "SSH_AUTH_SOCK"]
-)
-def test_names_of_others(name: str) -> None:
-    assert not is_secret(name)
-
-
-@pytest.mark.parametrize(
-    ("text", "shown"),
-    [
-        ("postgres://me:pw@host/db", "postgres://me:***@host/db"),
-        ("redis://:pw@host", "redis://:***@host"),
-        ("https://token@host/x", "https://***@host/x"),
-        ("https://host/me@there", "https://host/me@there"),
-        ("Server=db;Password=pw;Timeout=3", "Server=db;Password=***;Timeout=3"),
-        ("use ghp_0123456789abcdefghijABCDEFGHIJ now", "use *** now"),
-        ("-----BEGIN RSA PRIVATE KEY-----\nabc", "***"),
-        ("eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.abc", "***"),
-        ("/usr/bin:/bin", "/usr/bin:/bin"),
-        ("Uid=me;Pwd=pw;", "Uid=me;Pwd=***;"),
-        ("export GITHUB_TOKEN=t; exec app", "export GITHUB_TOKEN=***; exec app"),
-        ("MYSQL_ROOT_PASSWORD='two words' mysqld", "MYSQL_ROOT_PASSWORD=*** mysqld"),
-        ("curl -H 'Authorization: Bearer abc.def' host", "curl -H 'Authorization: ***' host"),
-        ("PWD=/app pass=3 key=2 keyboard=de", "PWD=/app pass=3 key=2 keyboard=de"),
-    ],
-)
-def test_values_that_are_secrets_whatever_their_name(text: str, shown: str) -> None:
-    assert hide("SETTING", text) == hide_in(text) == shown
-
-
-def test_commands() -> None:
-    command = ["app", "--password", "pw", "--token=t", "-p", "8080", "KEY=k", "--key", "-v", "mysql://u:p@h", "--name", "x"]
-    assert hide_arguments(command) == (
-        *("app", "--password", "***", "--token=***", "-p", "8080", "KEY=***", "--key", "-v", "mysql://u:***@h", "--name", "x"),
-    )
-    assert (
-        hide_in_command("app --password pw --token=t -p 80 known1", ["known1", "80"]) == "app --password *** --token=*** -p 80 ***"
-    )
-    assert hide_in_command("env MYSQL_ROOT_PASSWORD=pw DB_PASS=pw mysqld") == "env MYSQL_ROOT_PASSWORD=*** DB_PASS=*** mysqld"
-    assert hide_arguments(["sh", "-c", "export API_KEY=k; app"]) == ("sh", "-c", "export API_KEY=***; app")
 
 
 def test_an_engine_that_is_slow_at_one_question_is_not_gone(monkeypatch: pytest.MonkeyPatch) -> None:
