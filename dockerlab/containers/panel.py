@@ -31,6 +31,7 @@ from dockerlab.faces.container import Facts
 from dockerlab.faces.shown import Shown
 
 TAIL: Final = 200  # lines of the log
+_GLANCE: Final = 40  # lines of the log
 _BETWEEN_SAMPLES: Final = 1.0  # seconds
 RUNNING: Final = ("running", "paused", "restarting")
 
@@ -116,6 +117,15 @@ def show(container: Which, *, client: Client | None = None) -> Panel:
         panel = replace(panel, samples=_two_samples(found))
         panel = with_processes(panel, found, is_podman=processes.is_podman(client))
     return with_changes(panel, found)
+
+
+def glance(container: Which, *, client: Client) -> Panel:
+    """Its state, its settings and the last of its log, without what would take a second: what it uses, its processes, its files.
+
+    Raises NotFound.
+    """
+    found = get(container, client=client)
+    return replace(of(found, {}), log=tail(found, _GLANCE))
 
 
 def of(container: Container, info: Mapping[str, Any], *, gone: bool = False) -> Panel:

@@ -34,7 +34,7 @@ _CSS: Final = """
 @ .bar-of-buttons{display:flex;flex-wrap:wrap;gap:6px;margin:0 0 8px;align-items:center}
 @ .bar-of-buttons .gap{flex:1}
 @ .log{max-height:17em;min-height:3em;margin:4px 0 8px;overflow:auto}
-@ .log.ended{display:flex;flex-direction:column-reverse}
+@ .log.ended{display:flex;flex-direction:column-reverse;min-height:0}
 @ .titled{display:flex;gap:8px;align-items:center;margin-top:2px}@ .titled .gap{flex:1}
 @ button.grave{color:var(--s-failed)}
 @ input[type=search]{width:180px}
@@ -106,18 +106,18 @@ def _told(panel: Panel) -> list[tuple[str, str]]:
 def html(panel: Panel) -> str:
     """Static: as it was at a moment, which it names."""
     at = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(panel.at))
-    log = "\n".join(ansi.html(line) for line in panel.log)
-    shown = (
-        f'<pre class="log ended" tabindex="0" role="region" aria-label="log"><span>{log}</span></pre>'
-        if panel.log
-        else '<div class="muted">It has printed nothing.</div>'
-    )
     return markup.page(
         _head(panel),
-        markup.volatile(
-            _STYLE + _note(panel) + _facts(panel, f"as of {at}") + _figures(panel) + f"<div><b>log</b></div>{shown}" + _lists(panel)
-        ),
+        markup.volatile(_STYLE + _note(panel) + _facts(panel, f"as of {at}") + _figures(panel) + _log(panel) + _lists(panel)),
     )
+
+
+def drawer(panel: Panel) -> str:
+    """A look at one in a drawer of another view: its state, its settings, the last of its log. A part of a page."""
+    at = time.strftime("%H:%M:%S", time.localtime(panel.at))
+    more = markup.code(f"%container show {panel.facts.name or panel.facts.engine_name}")
+    follow = f'<div class="muted">As of {at}; {more} follows it, with what it uses, its processes, its files and its buttons.</div>'
+    return _STYLE + _head(panel) + _facts(panel) + _lists(panel) + _log(panel) + follow
 
 
 def live(panel: Panel) -> str:
@@ -128,6 +128,15 @@ def live(panel: Panel) -> str:
     log = f'<pre class="log" data-log="{LOG}" data-key="log" tabindex="0" role="region" aria-label="log"></pre>'
     parts = (_head(panel, live=True), _buttons(panel), _note(panel), _facts(panel), _figures(panel), title, log, _lists(panel))
     return markup.page(_STYLE, *parts)
+
+
+def _log(panel: Panel) -> str:
+    """The last of it, its end in sight."""
+    if not panel.log:
+        return '<div><b>log</b></div><div class="muted">It has printed nothing.</div>'
+    lines = "\n".join(ansi.html(line) for line in panel.log)
+    shown = f'<pre class="log ended" tabindex="0" role="region" aria-label="log"><span>{lines}</span></pre>'
+    return f"<div><b>log</b></div>{shown}"
 
 
 def _head(panel: Panel, *, live: bool = False) -> str:

@@ -22,7 +22,7 @@ from dockerlab.faces import container as containers
 from dockerlab.faces import dot as dots
 from dockerlab.faces import markup
 from dockerlab.faces.hiding import hide_in_instruction
-from dockerlab.faces.human import plain, seconds, size
+from dockerlab.faces.human import plain, seconds, short_id, size
 
 if TYPE_CHECKING:
     from dockerlab.builds.record import Build, Step
@@ -71,6 +71,7 @@ background:var(--lane)}
 @ .pipeline .into.last::before{bottom:10px;border-bottom:1.5px solid var(--line);border-bottom-right-radius:7px}
 @ .pipeline .into.first::after{content:"";position:absolute;left:11px;right:2px;top:20px;border-top:1.5px solid var(--line)}
 @ .pipeline .box{border:1px solid var(--edge);border-radius:5px;padding:2px 8px;margin:0 0 5px}
+@ .pipeline .asof{margin-top:4px;font-size:12px}
 @ .pipeline .row:hover>td:not(.boxes),@ .pipeline .box:hover{background:var(--lit)}
 @ .pipeline:has(.box:hover) .own>td:not(.boxes),@ .pipeline:has(.own>td:not(.boxes):hover) .box{background:var(--lit)}
 @ .pipeline .row:has(>.boxes:hover)>td{background:none}
@@ -133,6 +134,12 @@ class _Drawing:
     @property
     def _has_build(self) -> bool:
         return self._pipeline.build is not None
+
+    @property
+    def _name(self) -> str:
+        """By which a magic knows the image: the first of its names, or its id."""
+        image, name = self._pipeline.image, self._pipeline.name.partition(",")[0]
+        return short_id(image.id) if image and not (self._pipeline.build is None or self._pipeline.build.tags) else name
 
     @property
     def columns(self) -> list[tuple[str, str]]:
@@ -310,11 +317,15 @@ class _Drawing:
     def _inside(self) -> Iterator[str]:
         pipeline = self._pipeline
         if not pipeline.containers:
-            yield f'<span class="muted">none. Start one: <code>%container run {markup.text(pipeline.name.partition(",")[0])}</code></span>'
+            yield f'<span class="muted">none. Start one: {markup.code(f"%container run {self._name}")}</span>'
         for one in self._boxed:
             yield self._box(one)
         if more := len(pipeline.containers) - _SHOWN:
             yield f'<span class="muted">and {more} more: <code>%container ps -a</code></span>' if more > 0 else ""
+        if not self._is_live:
+            at = time.strftime("%H:%M:%S", time.localtime(pipeline.moment))
+            follow = markup.code(f"%pipeline {self._name}")
+            yield f'<div class="muted asof">as of {at}; {follow} follows them</div>'
 
     def _box(self, one: Running) -> str:
         facts = one.facts

@@ -10,9 +10,9 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
-from dockerlab.containers import get, panel
+from dockerlab.containers import panel
 from dockerlab.errors import NotFound
-from dockerlab.faces import ansi, markup
+from dockerlab.faces import panel as panels
 from dockerlab.faces import pipeline as faces
 from dockerlab.faces.human import plain
 from dockerlab.notebook.view import LiveView
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from dockerlab.notebook.session import Session
     from dockerlab.pipelines import Pipeline
     from dockerlab.pipelines.model import Running
-
-_LINES = 40  # of a container's log
 
 
 class LivePipeline:
@@ -104,10 +102,6 @@ class LivePipeline:
         if identity not in {one.facts.id for one in self._pipeline.containers}:
             return None
         try:
-            container = get(identity, client=self._client)
+            return panels.drawer(panel.glance(identity, client=self._client))
         except NotFound:
             return '<div class="muted">It is not there any more.</div>'
-        lines = "\n".join(ansi.html(line) for line in panel.tail(container, _LINES))
-        log = f'<pre tabindex="0">{lines}</pre>' if lines else '<div class="muted">It has printed nothing.</div>'
-        more = f"%container show {container.facts.name or container.facts.engine_name}"
-        return f'{container._repr_html_()}{log}<div class="muted">{markup.code(more)} follows it.</div>'

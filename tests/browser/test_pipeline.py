@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 
 import dockerlab
-from dockerlab import images
+from dockerlab import images, volumes
 from dockerlab.client import Client
 from dockerlab.errors import NotFound
+from tests.browser.axe import broken
 from tests.browser.conftest import Lab
 from tests.engine.forwarder import forwarding
 from tests.engines import Engine
@@ -86,7 +87,10 @@ def test_pointing_lights_and_a_click_opens(lab: Lab, page: Any, name: str) -> No
 def test_containers_come_and_go_whoever_starts_them(lab: Lab, page: Any, name: str, client: Client) -> None:
     view = _view(lab, page, name)
     view.get_by_text("none. Start one:").wait_for()
-    container = dockerlab.run(name, name=f"{name}-web", publish=["5000"], detach=True, client=client)
+    container = dockerlab.run(
+        name, ["sh", "-c", "echo ready; sleep 600; : --token hide-me"], name=f"{name}-web", publish=["5000"], env=["API_TOKEN=hide-me"],
+        volume=[f"{name}:/data"], detach=True, client=client,
+    )  # fmt: skip
     assert container is not None
     try:
         box = view.locator(".box", has_text=f"{name}-web")
@@ -98,9 +102,26 @@ def test_containers_come_and_go_whoever_starts_them(lab: Lab, page: Any, name: s
         page.wait_for_timeout(700)  # the style sheets of the theme arrive
         lab.screenshot(page, "pipeline-dark")
         page.evaluate("() => window.jupyterapp.commands.execute('apputils:change-theme', {theme: 'JupyterLab Light'})")
+        page.locator("body[data-jp-theme-light=true]").wait_for(state="attached")
         box.get_by_role("button", name=f"{name}-web").click()
-        view.locator(".drawer").get_by_text("It has printed nothing.").wait_for()
-        view.locator(".drawer").get_by_text(f"%container show {name}-web follows it.").wait_for()
+        drawer = view.locator(".drawer")
+        drawer.get_by_text("ready", exact=True).wait_for()
+        drawer.get_by_text(f"%container show {name}-web").wait_for()
+        assert drawer.locator(".head").inner_text().startswith(f"● running {name}-web {name} · up ")
+        assert drawer.locator(".head a").get_attribute("href").startswith("http")
+        drawer.locator("summary", has_text="environment").click()
+        drawer.locator("summary", has_text="mounts").click()
+        shown = drawer.inner_text()
+        assert all(said in shown for said in ("image", "command", "network", "working directory", "/app", "/data", "API_TOKEN"))
+        assert "--token ***" in shown
+        assert "hide-me" not in shown
+        assert not broken(page, ".dockerlab-view .drawer")
+        drawer.scroll_into_view_if_needed()
+        lab.screenshot(page, "pipeline-container")
+        page.evaluate("() => window.jupyterapp.commands.execute('apputils:change-theme', {theme: 'JupyterLab Dark'})")
+        page.locator("body[data-jp-theme-light=false]").wait_for(state="attached")
+        page.wait_for_timeout(700)
+        lab.screenshot(page, "pipeline-container-dark")
         container.pause()
         box.get_by_text("paused").wait_for()
         container.unpause()
@@ -108,6 +129,7 @@ def test_containers_come_and_go_whoever_starts_them(lab: Lab, page: Any, name: s
         box.get_by_text("exited 137").wait_for()
     finally:
         container.remove(force=True)
+        volumes.rm(name, client=client)
     box.wait_for(state="detached")
     view.get_by_text("none. Start one:").wait_for()
 
