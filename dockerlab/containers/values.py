@@ -107,7 +107,7 @@ class Usage:
 class Stats(Shown, list[Usage]):
     """A snapshot of what containers use."""
 
-    _TITLES = ("name", "CPU", "memory", "limit", "", "net in", "net out", "disk read", "disk written", "processes")
+    _TITLES = ("name", "CPU", "memory", "limit", "", "net in / out", "disk read / written", "processes")
     _NONE = "No container is running. Start one: `%container run -d …`"
 
     def _text(self) -> str:
@@ -115,8 +115,8 @@ class Stats(Shown, list[Usage]):
 
     def _cells(self, u: Usage) -> tuple[str, ...]:
         share = f"{100 * u.memory / u.limit:.1f} %" if u.limit else ""
-        sizes = (human.size(n) for n in (u.received, u.sent, u.read, u.written))
-        return (f"{u.cpu:.1f} %", human.size(u.memory), human.size(u.limit) if u.limit else "none", share, *sizes, str(u.processes))
+        moved = (f"{human.size(one)} / {human.size(other)}" for one, other in ((u.received, u.sent), (u.read, u.written)))
+        return (f"{u.cpu:.1f} %", human.size(u.memory), human.size(u.limit) if u.limit else "none", share, *moved, str(u.processes))
 
     def _table(self) -> str:
         return markup.columns([self._TITLES, *((u.facts.engine_name, *self._cells(u)) for u in self)]) if self else self._NONE
@@ -130,7 +130,7 @@ class Stats(Shown, list[Usage]):
             cells[3] = markup.bar(u.memory / u.limit) if u.limit else ""
             name = f"<b>{markup.text(u.facts.name)}</b>" if u.facts.name else markup.volatile(markup.text(u.facts.engine_name))
             rows.append((name, *map(markup.volatile, cells)))
-        return markup.page(markup.table(self._TITLES, rows, numeric=(1, 2, 3, 5, 6, 7, 8, 9)))
+        return markup.page(markup.table(self._TITLES, rows, numeric=(1, 2, 3, 5, 6, 7)))
 
 
 class Ports(Shown, dict[str, tuple[str, ...]]):

@@ -26,7 +26,7 @@ _SHORTEST: Final = 60.0  # seconds that an axis shows
 CSS: Final = """
 @ .plots{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,400px),1fr));gap:10px 22px;margin:6px 0 10px}
 @ figure.plot{margin:0;min-width:0}
-@ figure.plot figcaption{display:flex;gap:10px;align-items:baseline;white-space:nowrap;overflow:hidden;font-style:normal;text-align:left}
+@ figure.plot figcaption{display:flex;flex-wrap:wrap;gap:0 10px;align-items:baseline;white-space:nowrap;font-style:normal;text-align:left}
 @ figure.plot figcaption .at-the-end{margin-left:auto}
 @ figure.plot svg{display:block;width:100%;height:auto;overflow:visible;background:none}
 @ figure.plot text{font-size:10px;fill:var(--jp-content-font-color2,#5b6069);font-family:inherit;

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -25,16 +26,71 @@ VIEWS = (
     "layers of gallery-shop:latest, gallery-stall:latest",
     "layers of gallery-stall:latest",
     "from gallery-shop:latest to gallery-shop:2",
+    "the state before line 3",
     "gallery-shelf",
+    "200 OK",
+    "the docker command",
+    "on the engine's host",
+    "gallery-street",
+    "limits of container gallery-shelf (gallery-shop:2)",
+    "disk read / written",
+    "the process of container gallery-shelf (gallery-shop:2)",
     "files → line",
+    "an engine answers",
     "from the hardware to the program",
+    "1 of 2 done",
+    "Hint 1 of 1",
 )
 _DARK = "() => window.jupyterapp.commands.execute('apputils:change-theme', {theme: 'JupyterLab Dark'})"
 _ALL_RAN = """() => window.jupyterapp.shell.currentWidget.content.widgets
   .every(cell => cell.model.type !== "code" || cell.model.executionCount)"""
 _SAVE = "() => window.jupyterapp.commands.execute('docmanager:save')"
 # JupyterLab draws what is near the window's part of a notebook: all of it, then.
-_WHOLE = {"width": 1280, "height": 11_000}
+_DRAW_ALL = """() => {
+  const notebook = window.jupyterapp.shell.currentWidget.content;
+  notebook.notebookConfig = {...notebook.notebookConfig, windowingMode: "none"};
+  notebook.update();
+}"""
+_CLOSE_SIDEBAR = "() => window.jupyterapp.commands.execute('application:toggle-left-area')"
+_WHOLE = {"width": 1280, "height": 16_000}
+_NARROW = 1000  # pixels
+# What of the views is wider than its room: it would be cut off, or have to be scrolled to.
+_TOO_WIDE = """() => {
+  const called = part => `${part.localName}.${part.className}: ${part.textContent.trim().slice(0, 60)}`;
+  const views = [...document.querySelectorAll(".dockerlab")];
+  const parts = views.flatMap(view => [view, ...view.querySelectorAll(":not(svg *)")]).filter(part => part.checkVisibility());
+  const page = document.scrollingElement;
+  const wide = parts.filter(part => {
+    const box = part.getBoundingClientRect();
+    const room = (part.closest(".jp-OutputArea-output, .output_subarea") ?? document.body).getBoundingClientRect();
+    const cut = getComputedStyle(part).overflowX !== "visible" && part.scrollWidth > part.clientWidth + 1;
+    return box.width && (cut || box.right > room.right + 1 || box.right > innerWidth || box.left < room.left - 1);
+  });
+  return [...(page.scrollWidth > page.clientWidth ? ["the page"] : []), ...wide.map(called)];
+}"""
+# Folds are views, too.
+_UNFOLD = """() => {
+  for (const fold of document.querySelectorAll(".dockerlab details")) {
+    fold.removeAttribute("name"); // of those of a group only one may be open
+    fold.open = true;
+  }
+}"""
+
+
+@pytest.fixture(scope="module")
+def saved(lab: Lab, browser: Any) -> str:
+    """The gallery, run in a page and saved."""
+    context = browser.new_context(viewport=_WHOLE)
+    page = context.new_page()
+    lab.run_all(page, NAME, fails=True)
+    page.wait_for_function(_ALL_RAN)
+    page.evaluate(_DRAW_ALL)
+    live = page.locator(".dockerlab-view")
+    live.get_by_role("button", name="freeze").click()
+    live.wait_for(state="detached")
+    page.evaluate(_SAVE)
+    context.close()
+    return NAME
 
 
 def views(page: Any) -> str:
@@ -73,31 +129,68 @@ def test_a_converted_notebook_needs_no_script_and_no_network(browser: Any, tmp_p
     context.close()
 
 
-def test_a_reopened_notebook_shows_all_views_and_breaks_no_rule_of_accessibility(lab: Lab, page: Any) -> None:
-    # Somebody else's notebook, which JupyterLab does not trust: it throws styles and pictures away, and texts are in their place.
-    lab.open(page, NAME)
+def test_an_untrusted_notebook_has_texts_in_place_of_views(lab: Lab, page: Any) -> None:
+    # Somebody else's notebook, which JupyterLab does not trust: it throws styles and pictures away.
+    shutil.copy(ROOT / "notebooks" / NAME, lab.root / "untrusted.ipynb")
+    lab.open(page, "untrusted.ipynb")
     shown = page.locator(".jp-NotebookPanel").first
     shown.locator(".jp-OutputArea-output", has_text="FROM words").first.wait_for()
     lab.screenshot(page, "gallery-untrusted")
-    lab.run_all(page, NAME, fails=True)
-    page.wait_for_function(_ALL_RAN)
-    page.set_default_timeout(30_000)
-    page.evaluate(_SAVE)
-    # And one's own, as it was saved, in a page that never ran it.
-    lab.open(page, NAME)
-    page.set_viewport_size(_WHOLE)
-    page.locator(".dockerlab", has_text="from the hardware to the program").wait_for()
+
+
+def test_a_reopened_notebook_shows_all_views_and_breaks_no_rule_of_accessibility(lab: Lab, page: Any, saved: str) -> None:
+    # One's own, as it was saved, in a page that never ran it.
+    _open(lab, page, saved, _WHOLE["width"])
     found = views(page)
     assert not [view for view in VIEWS if view not in found]
     assert len([picture for picture in page.locator(".dockerlab .picture svg").all() if picture.is_visible()]) == 3
     for theme in ("light", "dark"):
         if theme == "dark":
-            page.evaluate(_DARK)
-            page.locator('body[data-jp-theme-light="false"]').wait_for(state="attached")
-            page.locator("#jupyterlab-splash").wait_for(state="detached")
+            _darken(page)
         problems = broken(page, ".jp-OutputArea-output .dockerlab")
         assert not problems, "\n".join([theme, *problems])
         lab.screenshot(page, f"gallery-reopened-{theme}")
+
+
+def _open(lab: Lab, page: Any, name: str, width: int) -> None:
+    """All of a notebook."""
+    lab.open(page, name)
+    page.set_viewport_size({"width": width, "height": _WHOLE["height"]})
+    page.evaluate(_DRAW_ALL)
+    page.locator(".dockerlab", has_text="Hint 1 of 1").wait_for()
+
+
+def _darken(page: Any) -> None:
+    page.evaluate(_DARK)
+    page.locator('body[data-jp-theme-light="false"]').wait_for(state="attached")
+    page.locator("#jupyterlab-splash").wait_for(state="detached")
+
+
+def test_readable_on_a_1000_pixel_wide_page_of_jupyterlab(lab: Lab, page: Any, saved: str) -> None:
+    _open(lab, page, saved, _NARROW)
+    page.evaluate(_CLOSE_SIDEBAR)
+    assert page.evaluate(_TOO_WIDE) == []
+    lab.screenshot(page, "gallery-1000")
+    _darken(page)
+    assert page.evaluate(_TOO_WIDE) == []
+    lab.screenshot(page, "gallery-1000-dark")
+    page.evaluate(_UNFOLD)
+    assert page.evaluate(_TOO_WIDE) == []
+
+
+def test_readable_on_a_1000_pixel_wide_page_without_a_script(browser: Any, tmp_path: Path) -> None:
+    file = tmp_path / "gallery.html"
+    file.write_text(page_of(ROOT / "notebooks" / NAME), encoding="utf-8")
+    context = browser.new_context(viewport={"width": _NARROW, "height": 1000})
+    context.set_offline(True)
+    page = context.new_page()
+    page.goto(file.as_uri())
+    assert page.locator(".dockerlab").count() > len(VIEWS)
+    assert page.evaluate(_TOO_WIDE) == []
+    page.evaluate(_UNFOLD)
+    assert page.evaluate(_TOO_WIDE) == []
+    page.screenshot(path=SCREENSHOTS / "gallery-1000-converted.png", full_page=True)
+    context.close()
 
 
 def test_a_rule_that_is_broken_is_told(page: Any) -> None:
