@@ -299,9 +299,17 @@ def _driven(client: Client, asked: Asked, way: _Way, progress: Callable[[Build],
         for said in (*way.tally.warnings, *way.mask.warnings):
             trace.apply(said)
 
+    def report(now: float) -> None:
+        sized = way.tally.warnings
+        look()
+        progress(trace.snapshot(now))
+        way.tally.show(sized)
+
     apply(adapter.begin())
     outcome = "failed"
     try:
+        if way.tally.warnings:
+            report(time.time())  # a classic builder is sent everything before it says a word
         with _messages(client, asked, way) as messages:
             reported = 0.0
             for message in messages:
@@ -311,8 +319,7 @@ def _driven(client: Client, asked: Asked, way: _Way, progress: Callable[[Build],
                 if remembering:
                     remembering.look(way.tally)
                 if now - reported >= _TICK:
-                    look()
-                    progress(trace.snapshot(now))
+                    report(now)
                     reported = now
         apply(adapter.end(time.time()))
         if adapter.error is None and adapter.image_id is None and asked.output.is_image:

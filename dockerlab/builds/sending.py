@@ -4,9 +4,8 @@
     Session(client, {FILE_SYNC: sender.begin}, …)
     sender.error         what could not be read, to be raised in place of the engine's words about it
 
-Files that are asked for while others are still to be told travel meanwhile, but no more than `_EARLY` bytes of them, so that there is a
-warning of a context that is too big before it is sent. A file that goes away, or gets shorter while it is sent, fails the build; of one
-that gets longer what was told is sent.
+No file's content travels before all files are told, nor before the warning of a context that is too big is shown: whoever sees it can
+still stop. A file that goes away, or gets shorter while it is sent, fails the build; of one that gets longer what was told is sent.
 """
 
 from __future__ import annotations
@@ -34,7 +33,8 @@ IGNORE: Final = ".dockerignore"
 
 _TELL: Final = 500  # files at a time
 _SEND: Final = 1 << 17  # bytes at a time, and a piece
-_EARLY: Final = 8 << 20  # bytes before all is told
+_WAIT: Final = 0.02  # seconds at a time for a warning to be shown
+_LONGEST_WAIT: Final = 5.0  # seconds: a proxy before the engine may keep the build's stream back until its end
 _PIECE: Final = 1 << 15
 _NO_TEXT: Final = "invalid UTF-8"  # what gRPC for Go says
 
@@ -88,7 +88,7 @@ class _Sending:
         self._told: list[Found] = []
         self._asked: deque[int] = deque()
         self._pieces = self._wanted()
-        self._early = 0  # bytes that went before all was told
+        self._waits = int(_LONGEST_WAIT / _WAIT)  # that are left
 
     def received(self, message: bytes) -> None:
         got = packet(message)
@@ -107,12 +107,14 @@ class _Sending:
 
     def more(self) -> bool:
         try:
-            if self._found is None:
-                return self._send()
-            self._tell(self._found)
-            if self._early < _EARLY:
-                self._send()
-            return True
+            if self._found is not None:
+                self._tell(self._found)
+                return True
+            if self._tally and self._waits and not self._tally.is_shown(_WAIT):
+                # In small steps: meanwhile the engine may have something to say, or the build may end.
+                self._waits -= 1
+                return True
+            return self._send()
         except OSError as error:
             known = error if isinstance(error, ContextError) else ContextError(str(error))
             self._sender.error = self._sender.error or known
@@ -135,10 +137,13 @@ class _Sending:
         self._exchange.send(*messages)
 
     def _stat(self, file: Found) -> bytes:
-        path, link = os.fsencode(file.path), os.fsencode(file.link)
-        if not _is_text(path) or not _is_text(link):
-            self._sender.odd(file.path)
-        return stat_packet(path, go_mode(file.mode), file.size, file.time, link)
+        path, _, mode, size, time, link, _ = file
+        if path.isascii() and not link:
+            return stat_packet(path.encode(), go_mode(mode), size, time)
+        name, target = os.fsencode(path), os.fsencode(link)
+        if not _is_text(name) or not _is_text(target):
+            self._sender.odd(path)
+        return stat_packet(name, go_mode(mode), size, time, target)
 
     def _send(self) -> bool:
         """Sends some of what was asked for, small files together. Whether there may be more."""
@@ -150,8 +155,6 @@ class _Sending:
                 break
         else:
             self._pieces = self._wanted()
-        if self._found is not None:
-            self._early += size
         self._exchange.send(*pieces)
         return size >= _SEND
 

@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import hashlib
 import heapq
+import stat
+import threading
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -44,7 +46,7 @@ class Sent:
 class Tally:
     """Counts for one build. name: of a named context, "" for the build's own. named: names of those that the build has besides it.
 
-    Written by one thread; `sent` and `warnings` may be read by another.
+    Written by one thread; `sent` and `warnings` may be read by another, which says with `show` that it has passed the warnings on.
     """
 
     def __init__(self, name: str = "", named: Iterable[str] = ()) -> None:
@@ -56,6 +58,7 @@ class Tally:
         self.found: list[Found] = []
         self.is_told = False
         self.digests: dict[str, bytes] = {}
+        self._is_shown = threading.Event()
 
     @property
     def sent(self) -> Sent:
@@ -69,6 +72,16 @@ class Tally:
         """So far, of named contexts too."""
         return (*self._warnings, *(said for one in self.named.values() for said in one.warnings))
 
+    def show(self, said: Sequence[Lint]) -> None:
+        """These warnings have been passed on."""
+        for one in (self, *self.named.values()):
+            if one._warnings and set(one._warnings) <= set(said):
+                one._is_shown.set()
+
+    def is_shown(self, seconds: float) -> bool:
+        """Whether nothing is left to be said of this context before it is sent. Waits for that, no longer than told."""
+        return not self._warnings or self._is_shown.wait(seconds)
+
     @property
     def each(self) -> dict[str, Tally]:
         """By name, those of which the engine was told."""
@@ -76,10 +89,12 @@ class Tally:
 
     def told(self, found: Sequence[Found]) -> None:
         """An engine knows of these; folders and links do not count."""
-        self._files += sum(file.is_file for file in found)
-        self._size += sum(file.size for file in found)
+        self._files += sum([stat.S_ISREG(file.mode) for file in found])
+        self._size += sum([file.size for file in found])
         self.found += found
-        self._warnings += tuple(filter(None, [heavy(found, self.name)]))
+        if said := heavy(found, self.name):
+            self._is_shown.clear()
+            self._warnings += (said,)
         self.is_told = True
 
     def took(self, file: Found, digest: bytes) -> None:

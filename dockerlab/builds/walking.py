@@ -25,6 +25,10 @@ _WILD: Final = frozenset("*?[\\")
 _MOST_LINKS: Final = 255  # on one way
 _DAY: Final = 24 * 3600 * 1_000_000_000  # nanoseconds
 _LEFT_OUT: Final = (stat.S_IFSOCK, stat.S_IFCHR, stat.S_IFBLK)
+_KIND: Final = 0o170000  # the bits of st_mode that say of what kind a file is
+_REGULAR: Final = stat.S_IFREG
+_IS_WINDOWS: Final = sys.platform == "win32"
+_NEW: Final = tuple.__new__
 _FILE_MODE: Final = stat.S_IFREG | 0o644
 _FOLDER_MODE: Final = stat.S_IFDIR | 0o755
 
@@ -100,11 +104,15 @@ class Walk:
         opened = [_opened(self._root, self._over, "", include, exclude, 0)]
         while opened:
             names, entries, over, prefix, include, exclude, above = opened[-1]
+            is_whole = include is None and exclude is None and not over and not untold
             for name in names:
                 path = prefix + name
-                inner = over.get(name)
-                found = self._found(path, entries.get(name), inner)
+                inner = over.get(name) if over else None
+                found = self._found(path, entries.get(name), inner) if over else _on_disk(path, entries[name])
                 if found is None:
+                    continue
+                if is_whole and not stat.S_ISDIR(found.mode):
+                    yield found
                     continue
                 is_out = exclude is not None and exclude.excludes(path)
                 is_in = not is_out and (include is None or include.excludes(path))
@@ -140,23 +148,10 @@ class Walk:
             return Found(path, over, mode, len(over), _time(over))
         if entry is None:
             return Found(path, b"", _FOLDER_MODE, 0, 0)
-        try:
-            status = entry.stat(follow_symlinks=False)
-            kind = stat.S_IFMT(status.st_mode)
-            if isinstance(over, dict) and kind != stat.S_IFDIR:
-                return Found(path, b"", _FOLDER_MODE, 0, 0)
-            if kind in _LEFT_OUT:
-                return None
-            link = os.readlink(entry.path) if kind == stat.S_IFLNK else ""
-        except FileNotFoundError:
-            return None  # it went away as we came by
-        except OSError as error:
-            raise unreadable(path, error) from error
-        if sys.platform == "win32":
-            # There is no executable bit there; Docker's own client sets it for everything.
-            return Found(path, entry.path, kind | 0o755, status.st_size, status.st_mtime_ns, link.replace("\\", "/"))
-        size = status.st_size if kind == stat.S_IFREG else 0
-        return Found(path, entry.path, status.st_mode, size, status.st_mtime_ns, link, status.st_ino)
+        found = _on_disk(path, entry)
+        if isinstance(over, dict) and not (found and stat.S_ISDIR(found.mode)):
+            return Found(path, b"", _FOLDER_MODE, 0, 0)
+        return found
 
     # Links
 
@@ -215,6 +210,29 @@ class Walk:
             return os.readlink(os.path.join(self._root, path)).replace(os.sep, "/")
         except OSError:
             return None  # no link, or not there
+
+
+def _on_disk(path: str, entry: os.DirEntry[str]) -> Found | None:
+    """What stands there; None for what is left out."""
+    try:
+        status = entry.stat(follow_symlinks=False)
+        mode = status.st_mode
+        kind = mode & _KIND
+        if kind == _REGULAR and not _IS_WINDOWS:
+            # `Found(…)` itself takes twice as long.
+            return _NEW(Found, (path, entry.path, mode, status.st_size, status.st_mtime_ns, "", status.st_ino))
+        if kind in _LEFT_OUT:
+            return None
+        link = os.readlink(entry.path) if kind == stat.S_IFLNK else ""
+    except FileNotFoundError:
+        return None  # it went away as we came by
+    except OSError as error:
+        raise unreadable(path, error) from error
+    size = status.st_size if kind == _REGULAR else 0
+    if _IS_WINDOWS:
+        # There is no executable bit there; Docker's own client sets it for everything.
+        return Found(path, entry.path, kind | 0o755, size, status.st_mtime_ns, link.replace("\\", "/"))
+    return Found(path, entry.path, mode, size, status.st_mtime_ns, link, status.st_ino)
 
 
 def _time(content: bytes) -> int:

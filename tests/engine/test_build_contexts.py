@@ -114,7 +114,19 @@ def test_beside_the_builds_own_with_secrets(client: Client, lib: Path, tmp_path:
 
 
 @pytest.mark.usefixtures("contexts")
-def test_a_warning_of_one_that_is_too_big_comes_before_it_is_sent(client: Client, lib: Path, tmp_path: Path) -> None:
+def test_a_warning_of_one_that_is_too_big_comes_before_it_is_sent(
+    client: Client, lib: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: set[str] = set()
+    early: list[str] = []
+    reading_ = reading.opened
+
+    def opened(found: Any) -> Any:
+        if found.size > 1 << 30 and not any(found.path.split("/")[0] in text for text in told):
+            early.append(found.path)
+        return reading_(found)
+
+    monkeypatch.setattr(sending, "opened", opened)
     for place in (lib / "data", tmp_path / "own" / "models"):
         place.mkdir(parents=True)
         with (place / "big").open("wb") as file:
@@ -126,7 +138,8 @@ def test_a_warning_of_one_that_is_too_big_comes_before_it_is_sent(client: Client
 
     def interrupt(record: Build) -> None:
         reports.append(record)
-        if len(sized(record)) == 2:
+        told.update(lint.text for lint in sized(record))
+        if len(told) == 2:
             raise KeyboardInterrupt
 
     text = "FROM busybox\nCOPY --from=lib data /data\nCOPY models /models\n"
@@ -137,6 +150,7 @@ def test_a_warning_of_one_that_is_too_big_comes_before_it_is_sent(client: Client
     assert named.text == "The build context lib has 4.3 GB: data/ 4.3 GB"
     assert "image.build.context.named['lib']" in named.detail[0]
     assert reports[-1].context.named["lib"].size == 4 << 30
+    assert not early
 
 
 @pytest.mark.usefixtures("contexts")

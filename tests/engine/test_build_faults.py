@@ -88,15 +88,27 @@ def test_a_session_that_breaks_off_while_the_context_is_sent(
     assert not threads()
 
 
-def test_an_interrupt_while_the_context_is_sent(client: Client, tmp_path: Path) -> None:
+@pytest.mark.parametrize("has_begun", [False, True])
+def test_an_interrupt_before_and_while_the_context_is_sent(
+    client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, has_begun: bool
+) -> None:
     with (tmp_path / "big").open("wb") as file:
         file.truncate(4 << 30)
     reports: list[Build] = []
+    opened: list[str] = []
+    opening = reading.opened
+
+    def seen(found: Any) -> Any:
+        if found.size == 4 << 30:
+            opened.append(found.path)
+        return opening(found)
 
     def interrupt(record: Build) -> None:
         reports.append(record)
-        if record.warnings:
+        if record.warnings and bool(opened) == has_begun:
             raise KeyboardInterrupt
+
+    monkeypatch.setattr(sending, "opened", seen)
 
     tag = f"dockerlab-test-faults:{secrets.token_hex(4)}"
     with pytest.raises(KeyboardInterrupt):
