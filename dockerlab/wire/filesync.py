@@ -150,7 +150,7 @@ def _size(size: int) -> bytes:
 
 
 def _time(time: int) -> bytes:
-    if not 0 < time >> _LOW:
+    if time >> _LOW <= 0:
         return b"\x30" + varint(time) if time else b""
     low = bytes((time & 127 | 128, time >> 7 & 127 | 128, time >> 14 & 127 | 128, time >> 21 & 127 | 128, time >> 28 & 127 | 128))
     return b"\x30%b%b" % (low, _upper(time >> _LOW))
