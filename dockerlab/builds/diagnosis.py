@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from dockerlab import reference
 from dockerlab.builds.cutting import point
 from dockerlab.builds.record import Build, Step
+from dockerlab.builds.repositories import SOURCE, trouble
 from dockerlab.dockerfile import INSTRUCTIONS, Dockerfile, Node, excerpt, nearest, stages
 from dockerlab.dockerfile.program import program
 from dockerlab.errors import BuildError, DockerfileError, InvalidReference, printable
@@ -110,6 +111,11 @@ def diagnose(
                 evidence=(f"the engine says: {said.splitlines()[0]}",),
                 hint=_agent_hint(agent[1]),
             )
+        if step.text.startswith(SOURCE) and (repository := trouble(said, step.output)):
+            what, where = f"a build context: {repository.what}", step.text.removeprefix(SOURCE)
+            return BuildError(
+                f"{what}: {where}", instruction=step.text, build=build, evidence=repository.evidence, hint=repository.hint
+            )
         if syntax := _SYNTAX.fullmatch(step.text):
             what = f"the engine cannot fetch the frontend '{reference.parse(syntax[1]).familiar}'"
             return _frontend(what, "Or give it a registry that it reaches.", dockerfile, build, said)
@@ -151,6 +157,10 @@ def diagnose(
             f"line {step.line}: {node.keyword} finds no '{missing}'",
             node, column, dockerfile, build, step, evidence, _context_hint(paths, node),
         )  # fmt: skip
+    if node.keyword == "ADD" and (repository := trouble(said, step.output)):
+        column = _column(dockerfile, node, node.arguments.split()[0])
+        text = f"line {step.line}: {repository.what}"
+        return _error(text, node, column, dockerfile, build, step, repository.evidence, repository.hint)
     if node.keyword == "ADD" and (url := re.search(r"https?://\S+", node.arguments)) and "--from" not in node.text:
         column = _column(dockerfile, node, url[0])
         hint = "The engine fetches it, not this machine: is the address right, and reachable from there?"
