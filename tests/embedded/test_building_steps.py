@@ -205,8 +205,13 @@ def test_pruning_by_filters(own: OwnEngine, text: str) -> None:
     assert client.post("/build/prune", filters={"until": ["1h"]}).json()["CachesDeleted"] is None
     refused = client.post("/build/prune", filters={"colour": ["red"]})
     assert (refused.status, refused.json()["message"]) == (400, "invalid filter 'colour'")
+    refused = client.post("/build/prune", filters={"id": ["a", "b"]})
+    assert (refused.status, refused.json()["message"]) == (400, "failed to prune build cache: filters expect only one value")
+    for nothing in ({"type": ["frontend"]}, {"inuse": ["true"]}, {"private": ["0"], "type": ["regular"], "id": [last]}):
+        assert client.post("/build/prune", filters=nothing).json()["CachesDeleted"] is None
+    assert client.post("/build/prune", **{"keep-storage": "1000000000"}).json()["CachesDeleted"] is None
     assert len(steps(own)) == 3
-    assert client.post("/build/prune", filters={"id": [last]}).json()["CachesDeleted"] == [last]
+    assert client.post("/build/prune", filters={"id": [f"^{last[:20]}"], "type": ["regular"]}).json()["CachesDeleted"] == [last]
     assert len(steps(own)) == 2
     assert len(client.post("/build/prune", filters={"until": ["0s"]}).json()["CachesDeleted"]) == 2
 

@@ -3,12 +3,11 @@ BuildKit's trace; and its caches."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import time
 from typing import TYPE_CHECKING
 
-from dockerlab.engine import timestamps
-from dockerlab.engine.api.networks import until_of
-from dockerlab.engine.filters import parse as parse_filters
+from dockerlab.engine.api.caching import Wanted
+from dockerlab.engine.api.system import build_cache
 from dockerlab.engine.http.types import Answer, Request, Response, Route, Stream
 from dockerlab.engine.store import Use
 from dockerlab.engine.store.documents import architecture
@@ -16,9 +15,6 @@ from dockerlab.errors import UsageError
 
 if TYPE_CHECKING:
     from dockerlab.engine.core import Engine
-
-_NONE: Mapping[str, str] = {}
-_PRUNED = ("id", "label", "label!", "until")
 
 
 def build(engine: Engine, request: Request) -> Response:
@@ -32,25 +28,13 @@ def build(engine: Engine, request: Request) -> Response:
 
 
 def prune(engine: Engine, request: Request) -> Response:
-    """POST /build/prune: what `RUN --mount=type=cache` and contexts have kept, and steps that no image stands on.
-
-    Only steps have labels; `docker system prune` hands its filter on.
-    """
-    filters = parse_filters(request.query.text("filters"), _PRUNED)
-    until, builder = until_of(filters, 500), engine.builder
-
-    def is_wanted(id: str, time: int, labels: Mapping[str, str] = _NONE) -> bool:
-        is_named = filters.is_exact("id", id) and filters.has_labels(labels) and filters.lacks_labels(labels)
-        return is_named and (until is None or time < until)
-
-    removed, freed = builder.caches.prune({one.name for one in builder.caches.all() if is_wanted(one.name, one.changed)})
-    contexts, more = builder.contexts.prune({one.name for one in builder.contexts.all() if is_wanted(one.name, one.used)})
-    images = engine.store.images()
-    wanted = {
-        one.id
-        for one in images
-        if one.is_cache and is_wanted(_hex(one.id), timestamps.nanoseconds(one.created or timestamps.ZERO), one.labels)
-    }
+    """POST /build/prune: what `RUN --mount=type=cache` and contexts have kept, and steps that no image stands on."""
+    asked, builder, images = Wanted.of(request.query, time.time_ns()), engine.builder, engine.store.images()
+    labels = {_hex(one.id): one.labels for one in images if one.is_cache}
+    chosen = {*asked.chosen(build_cache(engine), labels)}
+    removed, freed = builder.caches.prune(chosen)
+    contexts, more = builder.contexts.prune(chosen)
+    wanted = {one.id for one in images if one.is_cache and _hex(one.id) in chosen}
     # No step goes with another one that was not asked for.
     kept = [Use("", one.id, True) for one in images if one.is_cache and one.id not in wanted]
     records, rest = engine.store.prune(

@@ -236,12 +236,12 @@ def df(engine: Engine, request: Request) -> Response:
             "Images": image_usage(shown(images), users, request.version) if "image" in kinds else None,
             "Containers": engine.containers.listed(Filters(), all=True, size=True) if "container" in kinds else None,
             "Volumes": _volume_usage(engine) if "volume" in kinds else None,
-            "BuildCache": _build_cache(engine) if "build-cache" in kinds else None,
+            "BuildCache": build_cache(engine) if "build-cache" in kinds else None,
         }
     )
 
 
-def _build_cache(engine: Engine) -> list[dict[str, Any]]:
+def build_cache(engine: Engine) -> list[dict[str, Any]]:
     """What `RUN --mount=type=cache` and the contexts of sessions have kept, and the steps of builds that are nothing but cache."""
     steps = step_usage(engine.store.images(), {use.image for use in engine.uses()})
     return [*_kept(engine), *steps]
@@ -270,7 +270,8 @@ def step_usage(images: list[Image], used: Collection[str]) -> list[dict[str, Any
             is_used=image.id in used,
         )
         is_shared = image.id in inner or any(layer.chain_id in layers for layer in added)
-        found.append(usage | {"Shared": is_shared})
+        parent = image.parent.removeprefix("sha256:")
+        found.append(usage | {"Shared": is_shared, **({"Parent": parent, "Parents": [parent]} if parent else {})})
     return found
 
 
