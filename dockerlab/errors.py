@@ -18,7 +18,7 @@
     ├── ComposeError            Docker Compose failed
     ├── Unsolved                an exercise is not solved, where it had to be
     ├── CommandError            a command in a container ended with a non-zero exit code
-    └── NotReady                a container did not become ready in time
+    └── NotReady                a container, or a command in one, was not ready in time
 
 `str(error)` is one line that is the same on every run: no ids, times or addresses. The rest is in attributes, is added as notes
 for plain Python (PEP 678), and in IPython is shown in place of a traceback (`_render_traceback_`), so that a cell fails with a
@@ -251,4 +251,4 @@ class Unsolved(DockerlabError):
 
 
 class NotReady(DockerlabError, TimeoutError):
-    """A container did not become ready in time, or ended before it was."""
+    """A container did not become ready in time, or ended before it was; or a command in one did not end in time."""

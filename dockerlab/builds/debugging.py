@@ -28,7 +28,17 @@ from dockerlab.builds.record import Build
 from dockerlab.client import Client, connect, engine_errors
 from dockerlab.containers import Container
 from dockerlab.dockerfile import parse
-from dockerlab.errors import BuildError, CommandError, Conflict, DockerfileError, DockerlabError, EngineError, NotFound, UsageError
+from dockerlab.errors import (
+    BuildError,
+    CommandError,
+    Conflict,
+    DockerfileError,
+    DockerlabError,
+    EngineError,
+    NotFound,
+    NotReady,
+    UsageError,
+)
 from dockerlab.faces import debugging as faces
 from dockerlab.faces.debugging import Guide
 from dockerlab.images import Image
@@ -42,6 +52,7 @@ LABEL: Final = "dockerlab.debug"
 _IDLE: Final = (("sleep", "2147483647"), ("tail", "-f", "/dev/null"))
 _USUAL: Final = ("sh", "-c")  # what `%%container exec` feeds unless told otherwise; /bin/sh, if it is there
 _CANNOT_START: Final = (126, 127)
+_SECONDS: Final = 15.0  # for a shell that does nothing
 _AGAIN: Final = "Not all that stands before it was in the cache: what ran again may have made another state."
 
 
@@ -199,9 +210,13 @@ def _idle(image: str, program: str, options: Mapping[str, Any], found: Point) ->
 def _has(container: Container, program: str) -> bool:
     """Whether there is a shell to be opened. Raises Conflict where the container has ended."""
     try:
-        containers.exec(container, [program, "-c", ":"], output=lambda stream, data: None, client=container.client)
+        containers.exec(
+            container, [program, "-c", ":"], seconds=_SECONDS, output=lambda stream, data: None, client=container.client
+        )
     except CommandError as error:
         return error.exit_code not in _CANNOT_START
+    except NotReady:  # it started; what it does is its own affair
+        return True
     return True
 
 

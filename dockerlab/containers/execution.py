@@ -16,7 +16,8 @@ from dockerlab.containers.container import Container, Which, acting, get, not_ru
 from dockerlab.containers.options import Pairs
 from dockerlab.containers.output import Console, Output, failure
 from dockerlab.containers.running import TICK, cannot_execute, pass_on, read_env_files
-from dockerlab.errors import CommandError, EngineError, UsageError
+from dockerlab.errors import CommandError, EngineError, NotReady, UsageError
+from dockerlab.faces import human
 
 _DURATION = re.compile(r"(?:\d+(?:\.\d+)?(?:h|ms|us|ns|m|s|d))+")
 _SECONDS = {"d": 86400.0, "h": 3600.0, "m": 60.0, "s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}
@@ -35,15 +36,17 @@ def exec(
     user: str | None = None,
     workdir: str | None = None,
     detach: bool = False,
+    seconds: float | None = None,
     output: Output | None = None,
     client: Client | None = None,
 ) -> None:
     """Runs a command in a running container, and returns when it has ended with 0, or, detached, when it has started.
 
-    Parameters as those of `run`. An interrupt ends the wait and the command's input; an engine has no way to end the command
-    itself.
+    Parameters as those of `run`. seconds: how long to wait; None: as long as it takes. An interrupt, or the end of that time, ends the
+    wait and the command's input; an engine has no way to end the command itself.
 
-    Raises CommandError (exit code not 0), NotFound, Conflict where the container is not running, UsageError.
+    Raises CommandError (exit code not 0), NotReady (still runs after `seconds`), NotFound, Conflict where the container is not
+    running, UsageError.
     """
     if detach and stdin is not None:
         raise UsageError("a detached command cannot be fed", hint="Leave out -d.")
@@ -76,7 +79,7 @@ def exec(
             with acting("execute a command in", found):
                 api.exec_start(identity, detach=True)
             return
-        _attached(client, found, identity, fed, output)
+        _attached(client, found, identity, words[0], fed, output, seconds)
     except EngineError as error:
         code = (
             127
@@ -88,7 +91,15 @@ def exec(
         raise cannot_execute(code, found) from error
 
 
-def _attached(client: Client, container: Container, identity: str, stdin: bytes | None, output: Output | None) -> None:
+def _attached(
+    client: Client,
+    container: Container,
+    identity: str,
+    program: str,
+    stdin: bytes | None,
+    output: Output | None,
+    seconds: float | None,
+) -> None:
     console = Console() if output is None else None
     write = output or console
     assert write is not None, "there is one or the other"
@@ -105,7 +116,10 @@ def _attached(client: Client, container: Container, identity: str, stdin: bytes 
         try:
             if stdin is not None:
                 conversation.feed(stdin)
-            pass_on(conversation, noting)
+            if not pass_on(conversation, noting, seconds):
+                what = f"`{human.plain(program)}` in container {container.facts.called} has not ended within {seconds:g} s"
+                hint = "It goes on in there, and ends with the container. What is running: `%container top NAME`."
+                raise NotReady(what, hint=hint)
         finally:
             if console:
                 console.finish()

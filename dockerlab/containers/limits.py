@@ -29,6 +29,7 @@ _MIB = 1 << 20
 _PAGE = 1 << 16  # bytes; a kernel keeps memory by the page, and no kernel's is larger
 _SHARE = 1e-4  # of a CPU; quotas are whole microseconds
 _LONGEST = 1000  # bytes of what a command in the container says
+_SECONDS = 15.0  # a container's `sh` may be anything, and never end
 
 
 @dataclass(frozen=True)
@@ -89,7 +90,7 @@ class Limits(Shown):
 def limits(container: Which, *, client: Client | None = None) -> Limits:
     """The limits of a container that runs. What it may see of them is read by a command in it; nothing is to be seen without `sh`.
 
-    Raises NotFound; Conflict for one that does not run.
+    Raises NotFound; Conflict for one that does not run; NotReady where its `sh` does not end.
     """
     client = client or connect()
     found = get(container, client=client)
@@ -114,8 +115,12 @@ def _limit(asked: float, inside: float | None, is_kept: bool, warnings: Sequence
 def _inside(container: Which, client: Client) -> tuple[float | None, float | None]:
     """Memory and CPUs as the container may read them."""
     said = bytearray()
+
+    def gather(_: int, data: bytes) -> None:
+        said.extend(data[: _LONGEST - len(said)])
+
     try:
-        exec(container, ["sh", "-c", _READING], output=lambda _, data: said.extend(data[: _LONGEST - len(said)]), client=client)
+        exec(container, ["sh", "-c", _READING], seconds=_SECONDS, output=gather, client=client)
     except CommandError:  # an image without a shell
         return None, None
     if len(said) == _LONGEST:  # no numbers of a kernel

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import secrets
+from collections.abc import Callable
+
 from dockerlab.course.look import Look
 from dockerlab.course.model import Check
 
@@ -28,6 +31,26 @@ def is_there(image: str) -> Check:
         return None if look.image(image) else f"there is no image {image}"
 
     return Check(f"there is an image `{image}`", lacks)
+
+
+def shows(image: str, port: int, path: Callable[[Look], str], wants: str, after: Check) -> Check:
+    """A container of the image, started for this alone, answers with what is in a file of it: words that the image cannot have known."""
+
+    def lacks(look: Look) -> str | None:
+        found = look.image(image)
+        if found is None:
+            return f"there is no image {image}"
+        words, file = f"a line of {secrets.token_hex(8)}", path(look)
+        with look.trial(found, port) as container:
+            if container is None:
+                return f"started, it does not answer at port {port}: `%container run --rm {image}` shows what it says"
+            look.write(container, file, f"{words}\n")
+            page = look.page(container, port)
+        if page is None or page.status != 200:
+            return f"started, it answers with {page.status if page else 'nothing'}"
+        return None if words in page.text else f"its page does not show what is in {file}"
+
+    return Check(wants, lacks, after)
 
 
 def why_none(look: Look, name: str, image: str) -> str:

@@ -1,13 +1,14 @@
 """`Look`: what an exercise may ask of an engine. State alone: what a cell or a log says can be printed by anybody.
 
-What is not there is None or empty, never an error; an engine that is gone or refuses is one. Nothing is changed: a file of an image is read
-by a container that is never started, and removed.
+What is not there is None or empty, never an error; an engine that is gone or refuses is one. Nothing of the learner's is changed: a file
+of an image is read by a container that is never started, an image is tried in one of its own, and both are removed.
 """
 
 from __future__ import annotations
 
 import io
 import posixpath
+import secrets
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -31,6 +32,8 @@ else:
 _LARGEST = 1_000_000  # bytes of a file, or of an output, that are looked at
 _LINKS = 10
 _WIDTH = 40
+_SECONDS = 15.0  # for a command in a container
+_PATIENCE = 30.0  # seconds for a container that is tried to answer
 
 
 @dataclass(frozen=True)
@@ -92,14 +95,14 @@ class Look:
             return None
 
     def run(self, container: Container, *command: str) -> Ran:
-        """Runs a command in a container that runs. One that is not there gives 127, as in a shell."""
+        """Runs a command in a container that runs. One that is not there gives 127, as in a shell; NotReady for one that does not end."""
         gathered = bytearray()
 
         def gather(_: int, data: bytes) -> None:
             gathered.extend(data[: _LARGEST - len(gathered)])
 
         try:
-            containers.exec(container, command, output=gather, client=self.client)
+            containers.exec(container, command, seconds=_SECONDS, output=gather, client=self.client)
         except CommandError as error:
             return Ran(error.exit_code, gathered.decode("utf-8", "replace"))
         return Ran(0, gathered.decode("utf-8", "replace"))
@@ -137,6 +140,42 @@ class Look:
             member = archive.next()
             file = archive.extractfile(member) if member is not None and member.isreg() and member.size < _LARGEST else None
             return member, file.read().decode("utf-8", "replace") if file else None
+
+    @contextmanager
+    def trial(self, image: Image, port: int) -> Iterator[Container | None]:
+        """A container of an image, with that port published, which is removed afterwards; None where it ends, or its port stays silent.
+
+        What is in an image says little of whether it works. Here it may show it.
+        """
+        name = f"dockerlab-trial-{secrets.token_hex(6)}"
+        try:
+            try:
+                started = containers.run(
+                    image,
+                    detach=True,
+                    name=name,
+                    publish=[port],
+                    label={"dockerlab.course": "trial"},
+                    wait=port,
+                    wait_timeout=_PATIENCE,
+                    client=self.client,
+                )
+            except (CommandError, NotReady):
+                started = None
+            yield started
+        finally:
+            containers.rm(name, force=True, volumes=True, client=self.client)
+
+    def write(self, container: Container, path: str, text: str) -> None:
+        """Puts a file into a container, for a trial of it. Raises NotFound where there is no such folder."""
+        content = text.encode()
+        member = tarfile.TarInfo(posixpath.basename(path))
+        member.size, member.mode = len(content), 0o644
+        packed = io.BytesIO()
+        with tarfile.open(fileobj=packed, mode="w") as archive:
+            archive.addfile(member, io.BytesIO(content))
+        with acting("write a file of", container):
+            self.client.api.put_archive(container.id, posixpath.dirname(path) or "/", packed.getvalue())
 
     @contextmanager
     def _made_of(self, image: Image) -> Iterator[Container]:

@@ -8,7 +8,7 @@ from dockerlab.client import Client, connect
 from dockerlab.course.finding import find
 from dockerlab.course.look import Look
 from dockerlab.course.model import Check, Exercise, Progress
-from dockerlab.errors import Conflict, NotFound
+from dockerlab.errors import Conflict, NotFound, NotReady
 from dockerlab.faces.exercise import Finding
 
 
@@ -34,3 +34,5 @@ def _finding(check: Check, before: Mapping[Check, Finding], look: Look) -> Findi
     except (NotFound, Conflict) as error:
         # It ended, or was removed, between two questions.
         return Finding(check.wants, f"{error.message}; look again")
+    except NotReady as error:
+        return Finding(check.wants, error.message)

@@ -21,7 +21,7 @@ from dockerlab import containers
 from dockerlab.client import Client, connect, engine_errors
 from dockerlab.containers.container import Which, not_running
 from dockerlab.containers.facts import secrets_of
-from dockerlab.errors import CommandError, EngineError
+from dockerlab.errors import CommandError, EngineError, NotReady
 from dockerlab.faces import container as container_faces
 from dockerlab.faces import process as faces
 from dockerlab.faces.hiding import hide_in_command
@@ -40,6 +40,7 @@ KINDS: Final = {
 }
 _INSIDE = f"for name in {' '.join(KINDS)}; do readlink /proc/self/ns/$name; done"
 _LONGEST: Final = 1000  # bytes of what that says
+_SECONDS: Final = 15.0  # for it to be said
 
 
 @dataclass(frozen=True)
@@ -171,15 +172,15 @@ def _namespaces(pid: int) -> dict[str, int]:
 
 
 def asked(container: containers.Container) -> dict[str, int]:
-    """A container's namespaces as a command in it has them; none where its image has no shell, or no readlink."""
+    """A container's namespaces as a command in it has them; none where its image has no shell that ends, or no readlink."""
     said = bytearray()
 
     def gather(_: int, part: bytes) -> None:
         said.extend(part[: _LONGEST - len(said)])
 
     try:
-        containers.exec(container, ["sh", "-c", _INSIDE], output=gather, client=container.client)
-    except (CommandError, EngineError):
+        containers.exec(container, ["sh", "-c", _INSIDE], seconds=_SECONDS, output=gather, client=container.client)
+    except (CommandError, EngineError, NotReady):
         return {}
     return _parsed(said.decode(errors="replace"))
 

@@ -1,16 +1,19 @@
 """The exercises of `notebooks/05-build-and-cache.ipynb`.
 
-The notebook's context holds app.py and notice.txt. Which layer brought a file is read from the image itself, not from its history's words.
+The notebook's context holds app.py and notice.txt. Which layer brought a file is read from the image itself, not from its history's words;
+and an image that only has files of those names is found out by a container of it.
 """
 
 from __future__ import annotations
 
 from dockerlab import images
+from dockerlab.course.common import shows
 from dockerlab.course.look import Look
 from dockerlab.course.model import Check, Exercise
 
 IMAGE = "quickboard"
 BASE = "python:3.10"
+PORT = 5000
 _FLASK, _APP, _NOTICE = "/flask/__init__.py", "app/app.py", "app/notice.txt"
 _CALLED = {_FLASK: "Flask", _APP: "`/app/app.py`", _NOTICE: "`/app/notice.txt`"}
 
@@ -66,6 +69,9 @@ _BUILT = Check(f"there is an image `{IMAGE}`", _is_built)
 _ON_BASE = Check(f"it is built upon `{BASE}`", _is_on_base, after=_BUILT)
 _ALL = Check("Flask, `/app/app.py` and `/app/notice.txt` are in it", _has_all, after=_ON_BASE)
 _ORDER = Check("each in a layer of its own: Flask lowest, the notice on top", _in_order, after=_ALL)
+_SHOWS = shows(
+    IMAGE, PORT, lambda look: f"/{_NOTICE}", f"a container of it shows, at port {PORT}, what is in `/{_NOTICE}`", after=_ALL
+)
 
 QUICK_BOARD = Exercise(
     name="quick-board",
@@ -73,7 +79,7 @@ QUICK_BOARD = Exercise(
     task=(
         f"Build the notice board as `{IMAGE}`, so that a new notice makes neither the installation nor the copy of `app.py` run again."
     ),
-    checks=(_BUILT, _ON_BASE, _ALL, _ORDER),
+    checks=(_BUILT, _ON_BASE, _ALL, _ORDER, _SHOWS),
     hints=(
         "A step runs again when one above it did. What changes most often: Flask, the app, or the notice?",
         "`COPY . .` copies all files in one step. `COPY app.py .` copies one.",

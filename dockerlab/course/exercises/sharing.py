@@ -1,4 +1,7 @@
-"""The exercises of `notebooks/10-sharing.ipynb`. What the registry has is asked of the registry itself."""
+"""The exercises of `notebooks/10-sharing.ipynb`. What the registry has is asked of the registry itself.
+
+The parcel's sender notes its uppermost layer, a digest, as a label on a container: a false parcel would have to have it, too.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ from dockerlab.errors import UsageError
 from dockerlab.images import Image
 
 REGISTRY, REPOSITORY, FILE = "letterbox", "postcard", "/postcard.txt"
-PARCEL, UNPACKED = "parcel:1", "unpacked"
+PARCEL, UNPACKED, NOTE = "parcel:1", "unpacked", "delivery-note"
 _PORT = 5000
 
 
@@ -79,22 +82,37 @@ SECOND_EDITION = Exercise(
 )
 
 
+def _sent(look: Look) -> str | None:
+    """The layer by which the parcel is known: the sender noted it on a container of theirs."""
+    note = look.container(NOTE)
+    labels = (note.attrs.get("Config") or {}).get("Labels") or {} if note else {}
+    return labels.get("layer") or None
+
+
 def _is_loaded(look: Look) -> str | None:
-    return None if look.image(PARCEL) else f"there is no image {PARCEL}"
+    image, sent = look.image(PARCEL), _sent(look)
+    if sent is None:
+        return f"nothing has been sent yet: there is no container {NOTE}. Run the cells above that pack the parcel"
+    if image is None:
+        return f"there is no image {PARCEL}"
+    layers = [layer.diff_id for layer in image.layers if layer.diff_id]
+    return None if layers and layers[-1] == sent else f"{PARCEL} is not the image that was sent: its layers are others"
 
 
 def _ran(look: Look) -> str | None:
-    container = look.container(UNPACKED)
+    container, image = look.container(UNPACKED), look.image(PARCEL)
     if container is None:
         return f"there is no container {UNPACKED}"
     made = [one.id for one in look.containers(PARCEL, stopped=True)]
-    if container.id not in made:
+    if container.id not in made or image is None:
         return f"the container {UNPACKED} was made from another image"
+    if (container.attrs.get("Config") or {}).get("Cmd") != look.configuration(image).get("Cmd"):
+        return f"{UNPACKED} was given another command than the image's own: name none"
     facts = container.facts
     return None if facts.state == "exited" and facts.exit_code == 0 else f"it is not there yet: {facts.word}"
 
 
-_LOADED = Check(f"there is an image `{PARCEL}`", _is_loaded)
+_LOADED = Check(f"there is an image `{PARCEL}`, the one that was sent", _is_loaded)
 _RAN = Check(f"a container `{UNPACKED}` of it has run to its end", _ran, after=_LOADED)
 
 THE_PARCEL = Exercise(

@@ -1,7 +1,7 @@
 """The exercises of `notebooks/12-write-your-own-dockerfile.ipynb`: an image for an app that the learner is given, and a container of it.
 
 The app's files are app.py, fortunes.txt, requirements.txt (Flask, gunicorn) and, which is to stay outside, .env. At "/" it answers with a
-line of fortunes.txt.
+line of fortunes.txt, which it reads anew each time: so a container tells whether the image is of that app.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import posixpath
 
 from dockerlab import containers, images
 from dockerlab.containers import Container
-from dockerlab.course.common import why_none
+from dockerlab.course.common import shows, why_none
 from dockerlab.course.look import Look, quoted
 from dockerlab.course.model import Check, Exercise
 from dockerlab.faces import human
@@ -136,13 +136,22 @@ def _teller(look: Look) -> Container | None:
 
 _IMAGE_IS_THERE = Check(f"an image `{IMAGE}` is there", _is_there)
 
+_HAS_THE_APP = Check("it has Flask, and the app in its working directory", _has_the_app, after=_IMAGE_IS_THERE)
+_SHOWS = shows(
+    IMAGE,
+    PORT,
+    lambda look: posixpath.join(_folder(look), _FILES[1]),
+    f"a container of it tells, at port {PORT}, what is in `{_FILES[1]}`",
+    after=_HAS_THE_APP,
+)
+
 YOUR_OWN_IMAGE = Exercise(
     name="your-own-image",
     title="An image of your own",
     task=f"Write a Dockerfile for the fortune teller, and build it as `{IMAGE}`.",
     checks=(
         _IMAGE_IS_THERE,
-        Check("it has Flask, and the app in its working directory", _has_the_app, after=_IMAGE_IS_THERE),
+        _HAS_THE_APP,
         Check(f"`{_SECRET}` is in none of its layers", _keeps_the_secret, after=_IMAGE_IS_THERE),
         Check(
             "the libraries lie below the source, so that a change of the source leaves them cached",
@@ -155,6 +164,7 @@ YOUR_OWN_IMAGE = Exercise(
             _is_small,
             after=_IMAGE_IS_THERE,
         ),
+        _SHOWS,
     ),
     hints=(
         "Five things, one after the other: a base image, a folder to work in, the libraries, the source, a command.",
