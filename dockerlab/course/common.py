@@ -7,6 +7,9 @@ from collections.abc import Callable
 
 from dockerlab.course.look import Look
 from dockerlab.course.model import Check
+from dockerlab.images import Image
+
+_FLASK = "import flask; assert flask.Flask('trial').test_client().get('/').status_code == 404"
 
 
 def runs(name: str, image: str) -> Check:
@@ -33,17 +36,20 @@ def is_there(image: str) -> Check:
     return Check(f"there is an image `{image}`", lacks)
 
 
-def shows(image: str, port: int, path: Callable[[Look], str], wants: str, after: Check) -> Check:
-    """A container of the image, started for this alone, answers with what is in a file of it: words that the image cannot have known."""
+def shows(find: Callable[[Look], Image | None], port: int, path: Callable[[Look], str], wants: str, after: Check) -> Check:
+    """A container of the image, started for this alone, has a Flask that works, and answers with what is in a file of it: words that the
+    image cannot have known. find: the image. path: of the file."""
 
     def lacks(look: Look) -> str | None:
-        found = look.image(image)
-        if found is None:
-            return f"there is no image {image}"
+        image = find(look)
+        if image is None:
+            return "the image is gone"
         words, file = f"a line of {secrets.token_hex(8)}", path(look)
-        with look.trial(found, port) as container:
+        with look.trial(image, port) as container:
             if container is None:
-                return f"started, it does not answer at port {port}: `%container run --rm {image}` shows what it says"
+                return f"started, it does not answer at port {port}: does it run the app, and for all addresses?"
+            if all(look.run(container, program, "-c", _FLASK).exit_code for program in ("python", "python3")):
+                return "what is called Flask in it does not work"
             look.write(container, file, f"{words}\n")
             page = look.page(container, port)
         if page is None or page.status != 200:

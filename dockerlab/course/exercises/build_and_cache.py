@@ -70,7 +70,11 @@ _ON_BASE = Check(f"it is built upon `{BASE}`", _is_on_base, after=_BUILT)
 _ALL = Check("Flask, `/app/app.py` and `/app/notice.txt` are in it", _has_all, after=_ON_BASE)
 _ORDER = Check("each in a layer of its own: Flask lowest, the notice on top", _in_order, after=_ALL)
 _SHOWS = shows(
-    IMAGE, PORT, lambda look: f"/{_NOTICE}", f"a container of it shows, at port {PORT}, what is in `/{_NOTICE}`", after=_ALL
+    lambda look: look.image(IMAGE),
+    PORT,
+    lambda look: f"/{_NOTICE}",
+    f"a container of it shows, at port {PORT}, what is in `/{_NOTICE}`",
+    after=_ALL,
 )
 
 QUICK_BOARD = Exercise(

@@ -138,7 +138,7 @@ _IMAGE_IS_THERE = Check(f"an image `{IMAGE}` is there", _is_there)
 
 _HAS_THE_APP = Check("it has Flask, and the app in its working directory", _has_the_app, after=_IMAGE_IS_THERE)
 _SHOWS = shows(
-    IMAGE,
+    lambda look: look.image(IMAGE),
     PORT,
     lambda look: posixpath.join(_folder(look), _FILES[1]),
     f"a container of it tells, at port {PORT}, what is in `{_FILES[1]}`",
