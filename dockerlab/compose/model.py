@@ -12,9 +12,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
-from dockerlab.containers.hiding import hide, hide_arguments
 from dockerlab.drawing import Drawn
 from dockerlab.faces import compose as faces
+from dockerlab.faces.hiding import hide, hide_arguments
 from dockerlab.faces.shown import Shown
 
 _LABEL: Final = "com.docker.compose."

@@ -61,7 +61,8 @@ def export(folder: str | os.PathLike[str], notebooks: Iterable[str | os.PathLike
     """
     if find_spec("nbconvert") is None:
         raise UsageError("nbconvert is not installed, which renders notebooks", hint="pip install 'jupyter-dockerlab[lab]'")
-    sources = [Path(name) for name in notebooks] or course.notebooks()
+    named = [Path(name) for name in notebooks]
+    sources, is_course = named or course.notebooks(), not named
     names = [f"{source.stem}.html" for source in sources]
     for name in names:
         if names.count(name) > 1 or name == INDEX:
@@ -72,7 +73,7 @@ def export(folder: str | os.PathLike[str], notebooks: Iterable[str | os.PathLike
         target.mkdir(parents=True, exist_ok=True)
         for number, page in enumerate(pages):
             (target / page.name).write_text(_document(page, pages, number), encoding="utf-8")
-        (target / INDEX).write_text(_index(pages), encoding="utf-8")
+        (target / INDEX).write_text(_index(pages, is_course=is_course), encoding="utf-8")
     except OSError as error:
         raise UsageError(f"cannot write to {target}: {error.strerror}") from error
     return Site(target, tuple(target / page.name for page in pages))
@@ -133,9 +134,15 @@ def _document(page: _Page, pages: Sequence[_Page], number: int) -> str:
     return _html(page.title, f'{top}\n<main>\n{page.body}\n</main>\n<nav class="bottom">{"".join(links)}</nav>')
 
 
-def _index(pages: Sequence[_Page]) -> str:
+def _index(pages: Sequence[_Page], *, is_course: bool) -> str:
+    """is_course: whether dockerlab has them, so that a reader gets them from it."""
     items = [f'<li><a href="{quote(page.name)}">{html.escape(page.title)}</a>{page.lead}</li>' for page in pages]
-    lead = "<p>The notebooks as they were saved, for reading. To run them, open them in Jupyter, with dockerlab installed.</p>"
+    how = (
+        "<code>dockerlab course copy DIR</code>, and open that folder in Jupyter"
+        if is_course
+        else "open them in Jupyter, with dockerlab installed"
+    )
+    lead = f"<p>The notebooks as they were saved, for reading. To run them: {how}.</p>"
     return _html(TITLE, f'<main class="index">\n<h1>{TITLE}</h1>\n{lead}\n<ol>\n{"".join(items)}\n</ol>\n</main>')
 
 
