@@ -43,14 +43,16 @@ def is_own(version: Mapping[str, Any]) -> bool:
     return (version.get("Platform") or {}).get("Name") == _PLATFORM
 
 
-def start(platform: str = sys.platform, environ: Mapping[str, str] | None = None) -> str:
-    """Starts it where it does not run yet. environ: in place of this process's. Gives its URL. Raises CannotStart."""
+def start(platform: str = sys.platform, environ: Mapping[str, str] | None = None, folder: str | None = None) -> str:
+    """Starts it where it does not run yet. environ: in place of this process's. folder: all of an engine that ends with this process,
+    be that killed; it goes then, too. Gives its URL. Raises CannotStart.
+    """
     if platform != "linux":
         raise CannotStart(
             f"{NAME} does not run on {_SYSTEMS.get(platform, machine.system() or platform)}: a container needs a Linux kernel",
             hint="Start Docker Desktop or Podman, whose engines bring one, or name an engine elsewhere: `%engine use ssh://user@host`.",
         )
-    done = run(["start"], environ)
+    done = run(["start", *(["--owner", str(os.getpid()), "--folder", folder] if folder else [])], environ)
     for line in done.stdout.splitlines():
         if line.startswith(_HOST):
             return line.removeprefix(_HOST)

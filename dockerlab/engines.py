@@ -103,7 +103,7 @@ class SecondEngine(Shown):
         server.client.images.load(b"".join(dockerlab.images.get("app").save(named=True)))
         dockerlab.run("app", detach=True, client=server.client)
 
-    client: to it. It ends with `stop()`, with the `with` block, or as this process ends, unless that is killed.
+    client: to it. It ends with `stop()`, with the `with` block, or with this process, also where that is killed.
     """
 
     def __init__(self) -> None:
@@ -112,7 +112,7 @@ class SecondEngine(Shown):
         self._is_running = True
         atexit.register(self.stop)
         try:
-            self.client = connect(embedded.start(environ=self._environ))
+            self.client = connect(embedded.start(environ=self._environ, folder=self._folder))
         except BaseException:
             self.stop()
             raise

@@ -14,6 +14,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dockerlab import __version__
@@ -22,6 +23,7 @@ from dockerlab.errors import Conflict, DockerlabError
 if TYPE_CHECKING:
     from dockerlab.engine.home import Home
     from dockerlab.engine.http.types import Route
+    from dockerlab.engine.owner import Owner
     from dockerlab.engine.process import Served
 
 NOT_RUNNING = 3
@@ -73,7 +75,10 @@ def _parser() -> argparse.ArgumentParser:
         added.set_defaults(verb=action)
         return added
 
-    verb("start", _start, "Start it where it does not run yet, and print its DOCKER_HOST: export $(dockerlab engine start)")
+    start = verb("start", _start, "Start it where it does not run yet, and print its DOCKER_HOST: export $(dockerlab engine start)")
+    # For `dockerlab.embedded.start`: with which process it ends, and what of it goes then.
+    start.add_argument("--owner", type=_count, metavar="PID", help=argparse.SUPPRESS)
+    start.add_argument("--folder", type=Path, metavar="FOLDER", help=argparse.SUPPRESS)
     stop = verb("stop", _stop, "Stop its containers, then the engine; the next one starts those with a restart policy again.")
     stop.add_argument("--keep-containers", action="store_true", help="let containers run on; the next engine finds them again")
     verb("status", _status, "Print its DOCKER_HOST, and what it runs.")
@@ -105,7 +110,12 @@ def _say(text: str) -> None:
 def _start(arguments: argparse.Namespace) -> int:
     from dockerlab.engine import control, home
 
-    instance, is_new = control.start(home.find(os.environ), control.forked(_serve_for))
+    owner = None
+    if arguments.owner:
+        from dockerlab.engine.owner import Owner
+
+        owner = Owner.of(arguments.owner, arguments.folder)
+    instance, is_new = control.start(home.find(os.environ), control.forked(lambda descriptor: _serve_for(descriptor, owner)))
     print(f"DOCKER_HOST={instance.host}", flush=True)
     _say(f"The engine {'has started' if is_new else 'runs already'} (process {instance.pid}).")
     return 0
@@ -185,7 +195,7 @@ def _serve(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _serve_for(descriptor: int | None) -> None:
+def _serve_for(descriptor: int | None, owner: Owner | None = None) -> None:
     from dockerlab.engine import home
     from dockerlab.engine.runtime.probe import Probing
 
@@ -198,10 +208,15 @@ def _serve_for(descriptor: int | None) -> None:
     from dockerlab.engine.api import routes
     from dockerlab.engine.core import Engine
 
-    serve_and_report(descriptor, lambda home: Engine(home, probing), routes)
+    serve_and_report(descriptor, lambda home: Engine(home, probing), routes, owner)
 
 
-def serve_and_report(descriptor: int | None, open_engine: Callable[[Home], Served], routes: Callable[[], Sequence[Route]]) -> None:
+def serve_and_report(
+    descriptor: int | None,
+    open_engine: Callable[[Home], Served],
+    routes: Callable[[], Sequence[Route]],
+    owner: Owner | None = None,
+) -> None:
     """Serves, and tells on a pipe how the start went. descriptor: the pipe's; None in the foreground."""
     from dockerlab.engine import control, home, process
 
@@ -222,7 +237,7 @@ def serve_and_report(descriptor: int | None, open_engine: Callable[[Home], Serve
 
     _log_to_standard_error()
     try:
-        process.serve(home.find(os.environ), open_engine, routes(), os.environ, report)
+        process.serve(home.find(os.environ), open_engine, routes(), os.environ, report, owner)
     except DockerlabError as error:
         report(error)
         raise

@@ -1,6 +1,6 @@
 """The engine as a process: one for each user, which ends by itself when nobody needs it.
 
-    serve(home, open_engine, ready)      in this process, until a signal or idleness ends it
+    serve(home, open_engine, ready)      in this process, until a signal or idleness ends it, or with an owner the end of that
 
 Who may serve is decided by two locks, which end with the process that holds them, however it ends: one beside the socket, one beside
 the data, so that neither is ever shared. SIGTERM and SIGINT end the engine and leave its containers running, as a crash does; SIGUSR1
@@ -28,6 +28,7 @@ from dockerlab.engine.home import Home
 from dockerlab.engine.http.router import Router
 from dockerlab.engine.http.server import Server
 from dockerlab.engine.http.types import API, Route
+from dockerlab.engine.owner import Owner
 from dockerlab.errors import Conflict, EngineError, UsageError
 
 LOG = logging.getLogger(__name__)
@@ -37,6 +38,8 @@ _BACKLOG = 1024
 _LOCK_ATTEMPTS = 10
 _LONGEST_PATH = 107  # bytes of a socket's path that the kernel takes
 _LEAVES, _STOPS = (signal.SIGTERM, signal.SIGINT), signal.SIGUSR1
+_IDLE, _OWNER_ENDED = 0, -1  # beside the signals
+_OWNER_TICK = 1000  # milliseconds, where its end cannot be waited for
 
 
 class Served(Protocol):
@@ -59,18 +62,21 @@ def serve(
     routes: Sequence[Route],
     environ: Mapping[str, str],
     ready: Callable[[], None] = lambda: None,
+    owner: Owner | None = None,
 ) -> None:
-    """Serves the API until a signal or idleness ends it. ready: called once the socket answers.
+    """Serves the API until a signal or idleness ends it. ready: called once the socket answers. owner: the process with which it ends,
+    in place of idleness, with its containers and all its data.
 
     Raises Conflict where another engine has the home; UsageError for a socket's path that is too long.
     """
-    idle = _idle_seconds(environ)
+    idle = 0.0 if owner else _idle_seconds(environ)
     if len(os.fsencode(home.monitor_socket("0" * 64))) > _LONGEST_PATH:  # the longest of its sockets
         raise UsageError(f"too long for sockets: {home.runtime}", hint="Set DOCKERLAB_ENGINE_RUNTIME to a shorter path.")
     home.create()
     with ExitStack() as stack:
         stack.enter_context(locked(home))
         wake = stack.enter_context(_signals())
+        ending = stack.enter_context(owner.watched()) if owner else None
         listener = stack.enter_context(_listener(home.socket))
         engine = open_engine(home)
         stack.callback(engine.close)
@@ -78,11 +84,19 @@ def serve(
         stack.callback(server.close)
         LOG.info("serving on %s", home.host)
         ready()
-        number = _loop(home.socket, listener, wake, server, engine, idle)
-        if number == _STOPS:
+        number = _loop(home.socket, listener, wake, server, engine, idle, owner, ending)
+        if number in (_STOPS, _OWNER_ENDED):
             LOG.info("stopping %d containers", engine.running())
-            engine.stop(STOP_SECONDS)
-        LOG.info("ending: %s", signal.Signals(number).name if number else f"nothing runs and nobody asked for {idle:.0f} s")
+            engine.stop(STOP_SECONDS if number == _STOPS else 0)
+        LOG.info("ending: %s", _reason(number, idle, owner))
+    if owner and number == _OWNER_ENDED:
+        owner.clear()
+
+
+def _reason(number: int, idle: float, owner: Owner | None) -> str:
+    if number == _IDLE:
+        return f"nothing runs and nobody asked for {idle:.0f} s"
+    return f"process {owner.pid} has ended" if owner and number == _OWNER_ENDED else signal.Signals(number).name
 
 
 @contextmanager
@@ -199,14 +213,29 @@ def _signals() -> Iterator[socket.socket]:
                 signal.signal(number, handler)
 
 
-def _loop(path: Path, listener: socket.socket, wake: socket.socket, server: Server, engine: Served, idle: float) -> int:
-    """Accepts connections. Returns the signal that ends the engine, 0 for idleness."""
+def _loop(
+    path: Path,
+    listener: socket.socket,
+    wake: socket.socket,
+    server: Server,
+    engine: Served,
+    idle: float,
+    owner: Owner | None,
+    ending: int | None,
+) -> int:
+    """Accepts connections. Returns the signal that ends the engine, _IDLE, or _OWNER_ENDED."""
     poll = select.poll()
     poll.register(listener, select.POLLIN)
     poll.register(wake, select.POLLIN)
     tick = max(10, round(min(idle, 20) * 250)) if idle else None
+    if ending is not None:
+        poll.register(ending, select.POLLIN)
+    elif owner:
+        tick = _OWNER_TICK
     while True:
         ready = {number for number, _ in poll.poll(tick)}
+        if owner and (ending is None or ending in ready) and owner.has_ended():
+            return _OWNER_ENDED
         if wake.fileno() in ready:
             for number in wake.recv(64):
                 if number in (*_LEAVES, _STOPS):
@@ -214,7 +243,7 @@ def _loop(path: Path, listener: socket.socket, wake: socket.socket, server: Serv
         if listener.fileno() in ready:
             server.accept(listener)
         elif idle and server.idle_seconds >= idle and not engine.running() and _retires(path, poll, listener):
-            return 0
+            return _IDLE
 
 
 def _retires(path: Path, poll: select.poll, listener: socket.socket) -> bool:

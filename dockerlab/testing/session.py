@@ -116,7 +116,8 @@ class Session:
             self._said.append(f"kept: DOCKERLAB_ENGINE_RUNTIME={self._folder}/run DOCKERLAB_ENGINE_ROOT={self._folder}/engine")
         else:
             self._end.callback(self._stop)
-        client = self._end.enter_context(closing(connect(embedded.TARGET)))
+        url = embedded.start(folder=None if self._option.dockerlab_keep else str(self._folder))
+        client = self._end.enter_context(closing(connect(url)))
         patch.setenv("DOCKER_HOST", client.endpoint.url)
         return client
 

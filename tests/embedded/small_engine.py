@@ -1,13 +1,14 @@
 """`python -m tests.embedded.small_engine`: an engine without containers, for tests of the process.
 
-`… start` forks it, `… --ready FD` leaves it behind and reports, without either it is in the foreground.
+`… start` forks it, `… start PID FOLDER` for an owner, `… --ready FD` leaves it behind and reports, without either it is in the foreground.
 
-SMALL_ENGINE in the environment: "broken" cannot be opened, "crashes" ends in an error nobody foresaw, a number is how many containers
-run until they are stopped.
+SMALL_ENGINE in the environment: "broken" cannot be opened, "crashes" ends in an error nobody foresaw, "no pidfd" has a kernel without them, a number is how
+many containers run until they are stopped.
 """
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from pathlib import Path
@@ -17,6 +18,7 @@ from dockerlab.engine import control
 from dockerlab.engine.__main__ import serve_and_report
 from dockerlab.engine.home import Home, find
 from dockerlab.engine.http.types import Answer, Request, Response, Route
+from dockerlab.engine.owner import Owner
 from dockerlab.errors import DockerlabError, EngineError
 
 PROGRAM = (sys.executable, "-P", "-m", "tests.embedded.small_engine")
@@ -31,7 +33,7 @@ class SmallEngine:
             raise EngineError("the small engine is broken", hint="Mend it.")
         if told == "crashes":
             raise ZeroDivisionError("unforeseen")
-        self._count = int(told or 0)
+        self._count = int(told) if told.isdecimal() else 0
         self._notes = home.root / "notes"
 
     def running(self) -> int:
@@ -65,14 +67,21 @@ def _list(engine: SmallEngine, request: Request) -> Response:
 ROUTES = (Route("GET", "/_ping", _ping), Route("GET", "/containers/json", _list))
 
 
-def serve(descriptor: int | None) -> None:
-    serve_and_report(descriptor, SmallEngine, lambda: ROUTES)
+def serve(descriptor: int | None, owner: Owner | None = None) -> None:
+    if os.environ.get("SMALL_ENGINE") == "no pidfd":
+        os.pidfd_open = _no_such_call
+    serve_and_report(descriptor, SmallEngine, lambda: ROUTES, owner)
+
+
+def _no_such_call(*_: object) -> int:
+    raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
 
 
 def main(words: list[str]) -> int:
     try:
-        if words == ["start"]:
-            instance, is_new = control.start(find(os.environ), control.forked(serve))
+        if words[:1] == ["start"]:
+            owner = Owner.of(int(words[1]), Path(words[2])) if words[1:] else None
+            instance, is_new = control.start(find(os.environ), control.forked(lambda descriptor: serve(descriptor, owner)))
             print(instance.pid, is_new)
         else:
             serve(int(words[1]) if words else None)

@@ -68,6 +68,11 @@ def forked(**keywords: Any) -> subprocess.CompletedProcess[str]:
     )
 
 
+def owned(pid: int, folder: Path) -> subprocess.CompletedProcess[str]:
+    command = [*PROGRAM, "start", str(pid), str(folder)]
+    return subprocess.run(command, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)}, check=False)
+
+
 def test_a_fork_leaves_it_behind(home: Home) -> None:
     read, write = os.pipe()
     done = forked(pass_fds=[write])  # returns: nothing holds the ends of its pipes
@@ -168,6 +173,35 @@ def test_it_does_not_end_while_a_container_runs(home: Home, monkeypatch: pytest.
     instance = start(home)
     time.sleep(1)
     assert control.find(home) == instance
+
+
+@pytest.mark.parametrize("has_pidfd", [True, False])
+def test_with_an_owner_it_ends_as_that_does_and_leaves_nothing(
+    home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, has_pidfd: bool
+) -> None:
+    monkeypatch.setenv("DOCKERLAB_ENGINE_IDLE", "0.01")  # which does not count then
+    monkeypatch.setenv("SMALL_ENGINE", "" if has_pidfd else "no pidfd")
+    folder = home.root.parent
+    with subprocess.Popen(["sleep", "600"]) as process:
+        done = owned(process.pid, folder)
+        assert done.returncode == 0, done.stderr
+        instance = control.find(home)
+        assert instance
+        time.sleep(1)
+        assert control.find(home) == instance
+        process.kill()  # it is not waited for: a kernel's parent may not care
+        eventually(lambda: not folder.exists())
+        eventually(lambda: not Path(f"/proc/{instance.pid}").exists())
+
+
+def test_an_owner_that_has_ended_has_no_engine(home: Home) -> None:
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    home.create()
+    done = owned(ended.pid, home.root.parent)
+    assert done.returncode == 1
+    assert f"process {ended.pid}, for which the engine is to run, has ended" in done.stderr
+    assert not home.root.parent.exists()
 
 
 def test_an_engine_that_cannot_start_says_why(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
