@@ -84,12 +84,16 @@ def run(words: Sequence[str], environ: Mapping[str, str] | None = None) -> subpr
 
 def program(environ: Mapping[str, str]) -> tuple[list[str], dict[str, str]]:
     """The command line of the engine, and the environment in which it finds just this package, in whatever directory."""
-    command = [sys.executable, "-P", "-m", "dockerlab.engine"]
+    return [sys.executable, "-P", "-m", "dockerlab.engine"], with_this_package(environ)
+
+
+def with_this_package(environ: Mapping[str, str]) -> dict[str, str]:
+    """The environment in which `python -P` finds just this package, in whatever directory."""
     place = Path(__file__).resolve().parents[1]
     if place.name in ("site-packages", "dist-packages"):
-        return command, dict(environ)
+        return dict(environ)
     # A source tree, or a folder that somebody put on the path.
-    return command, {**environ, "PYTHONPATH": os.pathsep.join([str(place), *filter(None, [environ.get("PYTHONPATH")])])}
+    return {**environ, "PYTHONPATH": os.pathsep.join([str(place), *filter(None, [environ.get("PYTHONPATH")])])}
 
 
 # The same places as in `dockerlab.engine.home`; a test compares them.

@@ -2,7 +2,8 @@
 
     before = Before.of(client)
     …                                        the run, with DOCKERLAB_LEDGER set
-    cleaned = clean(client, before, ledger.entries(path, client.endpoint.url))
+    made = [Made(entry, before) for entry in ledger.entries(path, client.endpoint.url)]
+    cleaned = clean(client, made)
 
 What was there before stays: containers, networks and volumes of the user, images, base images that were there. A tag that the run
 gave to another image, or gave away and removed, goes back to the one that had it, if that is still there. What cannot be removed, an
@@ -14,6 +15,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
 
 from dockerlab import images
 from dockerlab.client import Client, engine_errors
@@ -41,6 +44,26 @@ class Before:
             frozenset(str(volume["Name"]) for volume in volumes),
         )
 
+    def to_json(self) -> dict[str, Any]:
+        """For `from_json`, of another process."""
+        return {"tags": dict(self.tags), "images": sorted(self.images), "volumes": sorted(self.volumes)}
+
+    @classmethod
+    def from_json(cls, said: Mapping[str, Any]) -> Before:
+        """What `to_json` gave."""
+        return cls(said["tags"], frozenset(said["images"]), frozenset(said["volumes"]))
+
+
+@dataclass(frozen=True)
+class Made:
+    """What a run made. before: what the engine had then. until: seconds since 1970, after which it may have become the user's; None for
+    a run that ends just now.
+    """
+
+    entry: Entry
+    before: Before
+    until: float | None = None
+
 
 @dataclass(frozen=True)
 class Cleaned:
@@ -50,9 +73,9 @@ class Cleaned:
     kept: tuple[str, ...]
 
 
-def clean(client: Client, before: Before, made: Iterable[Entry]) -> Cleaned:
-    """Removes what was made since `before`. Raises EngineGone."""
-    entries = list(made)
+def clean(client: Client, made: Iterable[Made]) -> Cleaned:
+    """Removes what was made. Raises EngineGone."""
+    all_of_it = list(made)
     removed: list[str] = []
     kept: list[str] = []
 
@@ -68,37 +91,45 @@ def clean(client: Client, before: Before, made: Iterable[Entry]) -> Cleaned:
             removed.extend([done] if done else [])
 
     for kind, remove in (("container", _container), ("network", _network), ("volume", _volume), ("tag", _tag), ("image", _image)):
-        for entry in entries:
-            if entry.kind == kind:
-                attempt(f"{kind} {entry.name}", lambda act=remove, name=entry.name: act(client, before, name))  # type: ignore[misc]
+        for one in all_of_it:
+            if one.entry.kind == kind:
+                attempt(f"{kind} {one.entry.name}", lambda act=remove, made=one: act(client, made))  # type: ignore[misc]
     return Cleaned(tuple(removed), tuple(kept))
 
 
 # Each gives what it has removed, for people; None where there was nothing to do.
 
 
-def _container(client: Client, before: Before, identity: str) -> str:
+def _container(client: Client, made: Made) -> str:
+    identity = made.entry.name
     name = str(client.api.inspect_container(identity)["Name"]).lstrip("/")
     client.api.remove_container(identity, force=True, v=True)
     return f"container {name}"
 
 
-def _network(client: Client, before: Before, identity: str) -> str:
+def _network(client: Client, made: Made) -> str:
+    identity = made.entry.name
     name = client.api.inspect_network(identity)["Name"]
     client.api.remove_network(identity)
     return f"network {name}"
 
 
-def _volume(client: Client, before: Before, name: str) -> str | None:
-    if name in before.volumes:
+def _volume(client: Client, made: Made) -> str | None:
+    name = made.entry.name
+    if name in made.before.volumes:
         return None
     client.api.inspect_volume(name)
+    if made.until is not None:
+        raise EngineError(f"volume {name} of a run that was killed: by now there may be something of yours in it")
     client.api.remove_volume(name)
     return f"volume {name}"
 
 
-def _tag(client: Client, before: Before, tag: str) -> str | None:
-    was = before.tags.get(tag)
+def _tag(client: Client, made: Made) -> str | None:
+    tag = made.entry.name
+    was = made.before.tags.get(tag)
+    if made.until is not None and not _is_older(client, tag, made.until):
+        raise EngineError(f"image {tag}, a tag of a run that was killed: by now it may be yours")
     if was is None:
         images.get(tag, client=client)
         client.api.remove_image(tag)
@@ -116,9 +147,22 @@ def _tag(client: Client, before: Before, tag: str) -> str | None:
     return done
 
 
-def _image(client: Client, before: Before, identity: str) -> str | None:
+def _is_older(client: Client, tag: str, moment: float) -> bool:
+    """Whether the engine says that a tag was given before that moment; Podman does not say when. Raises NotFound."""
+    with engine_errors("look at the image", tag):
+        api: Any = client.api
+        said = str((api.inspect_image(tag).get("Metadata") or {}).get("LastTagTime") or "")
+    try:
+        given = datetime.fromisoformat(said)
+    except ValueError:
+        return False
+    return given.year > 1 and given.timestamp() <= moment
+
+
+def _image(client: Client, made: Made) -> str | None:
     """One that has no tag: what has one by now is somebody else's."""
-    if _id(identity) in before.images or images.get(identity, client=client).tags:
+    identity = made.entry.name
+    if _id(identity) in made.before.images or images.get(identity, client=client).tags:
         return None
     client.api.remove_image(_id(identity))
     return f"image {_id(identity)[:12]}"

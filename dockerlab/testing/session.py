@@ -4,8 +4,9 @@
   A cell that was saved without having been run fails, since there is nothing to compare with. Displays are static; what a display that
   was live has left empty in the saved notebook, the progress of a pull, does not count.
 - The *engine* is the one that kernels, children and tests find, by the environment alone. "embedded" has its data and its socket in a
-  temporary folder; should pytest be killed, it ends by itself as any other. "configured" is left as it was: see
-  `dockerlab.testing.cleaning`.
+  temporary folder; should pytest be killed, it ends, and the folder goes. "configured" is left as it was, also then: see
+  `dockerlab.testing.runs`.
+- SIGTERM interrupts the run, as Ctrl-C does.
 - What is remembered of builds (`dockerlab.builds.memory`) is the run's own, so that the reasons of steps are the same on every run.
 
 With pytest-xdist the engine is one for all workers: the process that hands out the tests starts it and cleans up.
@@ -13,7 +14,11 @@ With pytest-xdist the engine is one for all workers: the process that hands out 
 
 from __future__ import annotations
 
+import os
+import signal
+import sys
 import tempfile
+import threading
 from collections.abc import Generator
 from contextlib import ExitStack, closing
 from pathlib import Path
@@ -25,8 +30,7 @@ from dockerlab import embedded, ledger, standins
 from dockerlab.client import Client, connect
 from dockerlab.errors import DockerlabError
 from dockerlab.notebook import live
-from dockerlab.testing import sanitiser
-from dockerlab.testing.cleaning import Before, Cleaned, clean
+from dockerlab.testing import aftermath, runs, sanitiser
 
 _LONGEST = 60  # characters of a temporary folder's path in which a socket still has its place
 _UNRUN = "It was saved without having been run, so that there is nothing to compare with. Run all cells, and save the notebook."
@@ -69,11 +73,24 @@ class Session:
     def pytest_sessionstart(self) -> None:
         if self._is_worker or self._option.collectonly:
             return
+        self._heed()
         try:
             self._begin()
         except DockerlabError as error:
             self._close()
             raise pytest.UsageError("--dockerlab: " + "\n".join(error.lines())) from error
+
+    def _heed(self) -> None:
+        """Has SIGTERM end the run as Ctrl-C does; a second one ends this process."""
+        if threading.current_thread() is not threading.main_thread() or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
+            return
+
+        def interrupt(number: int, frame: object) -> None:
+            signal.signal(number, signal.SIG_DFL)
+            raise KeyboardInterrupt(signal.Signals(number).name)
+
+        signal.signal(signal.SIGTERM, interrupt)
+        self._stack.callback(signal.signal, signal.SIGTERM, signal.SIG_DFL)
 
     def _begin(self) -> None:
         patch = self._stack.enter_context(pytest.MonkeyPatch.context())
@@ -94,17 +111,20 @@ class Session:
 
     def _watch(self, client: Client, patch: pytest.MonkeyPatch) -> None:
         """Writes down what is made on an engine that others use, too."""
+        run, swept = runs.begin(client, runs.place_of(os.environ, sys.platform, client.endpoint.url))
+        # It learns of our end by that of its input: when what it would do is done.
+        self._end.push(aftermath.watch(run.folder, self._folder, os.environ))
+        self._end.callback(lambda: self._report(run.end(client), "this run"))
+        self._report(swept, "a run that was killed")
         patch.setenv("XDG_STATE_HOME", str(self._folder / "state"))
-        path = self._folder / "made"
-        path.touch()
-        before = Before.of(client)
-        patch.setenv(ledger.VARIABLE, str(path))
-        self._end.callback(lambda: self._report(clean(client, before, ledger.entries(path, client.endpoint.url))))
+        patch.setenv(ledger.VARIABLE, str(run.made))
 
-    def _report(self, cleaned: Cleaned) -> None:
-        if cleaned.removed:
-            self._said.append(f"what this run had left was removed: {', '.join(cleaned.removed)}")
-        self._said += [f"still there: {why}" for why in cleaned.kept]
+    def _report(self, swept: runs.Swept, whose: str) -> None:
+        if swept.cleaned.removed:
+            self._said.append(f"what {whose} had left was removed: {', '.join(swept.cleaned.removed)}")
+        if swept.others and whose == "this run":
+            self._said.append("its images, tags and volumes go with the last run on this engine: another one goes on")
+        self._said += [f"still there: {why}" for why in swept.cleaned.kept]
 
     def _embedded(self, patch: pytest.MonkeyPatch) -> Client:
         patch.setenv("XDG_STATE_HOME", str(self._folder / "state"))

@@ -2,8 +2,8 @@
 
 `… start` forks it, `… start PID FOLDER` for an owner, `… --ready FD` leaves it behind and reports, without either it is in the foreground.
 
-SMALL_ENGINE in the environment: "broken" cannot be opened, "crashes" ends in an error nobody foresaw, "no pidfd" has a kernel without them, a number is how
-many containers run until they are stopped.
+SMALL_ENGINE in the environment: "broken" cannot be opened, "crashes" ends in an error nobody foresaw, "no pidfd" has a kernel without
+them, a number is how many containers run until they are stopped.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ def serve(descriptor: int | None, owner: Owner | None = None) -> None:
     serve_and_report(descriptor, SmallEngine, lambda: ROUTES, owner)
 
 
-def _no_such_call(*_: object) -> int:
+def _no_such_call(pid: int, flags: int = 0) -> int:
     raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
 
 

@@ -17,7 +17,7 @@ import pytest
 from dockerlab import embedded
 from dockerlab.client import Client
 from dockerlab.ledger import Entry
-from dockerlab.testing.cleaning import Before, clean
+from dockerlab.testing.cleaning import Before, Made, clean
 from tests.engine import leftovers
 from tests.engines import Engine
 
@@ -186,12 +186,12 @@ def test_a_tag_that_the_run_gave_away_and_removed_is_the_users_again(client: Cli
     before = Before.of(client)
     client.images.remove(tag)
     try:
-        cleaned = clean(client, before, [Entry("tag", tag)])
+        cleaned = clean(client, [Made(Entry("tag", tag), before)])
         assert client.images.get(tag).id == base.id
         assert cleaned.kept == ()
-        assert clean(client, before, [Entry("tag", tag)]).removed == (), "once more changes nothing"
+        assert clean(client, [Made(Entry("tag", tag), before)]).removed == (), "once more changes nothing"
         gone = replace(before, tags={tag: "0" * 64})
-        assert clean(client, gone, [Entry("tag", tag)]).kept == (
+        assert clean(client, [Made(Entry("tag", tag), gone)]).kept == (
             f"cannot give {tag} back to the image that had it: the run has removed that one",
         )
     finally:
