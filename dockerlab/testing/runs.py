@@ -18,33 +18,27 @@ says that they are as old as the run.
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import shutil
 import signal
-import sys
+import sqlite3
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
-from typing import IO
 
 from dockerlab import ledger
 from dockerlab.builds import memory
 from dockerlab.client import Client
 from dockerlab.testing.cleaning import Before, Cleaned, Made, clean
 
-if sys.platform == "win32":
-    import msvcrt
-else:
-    import fcntl
-
 _BY_ID = ("container", "network")
 _END_SECONDS = 5.0
 _STEP = 0.05
+_LONGEST = 600.0  # seconds that another run may take to begin or to end
 _SLACK = 60.0  # seconds that an engine's clock may be ahead of ours
 
 
@@ -64,7 +58,7 @@ def place_of(environ: Mapping[str, str], platform: str, url: str) -> Path:
 class Run:
     """One that goes on in this process."""
 
-    def __init__(self, folder: Path, lock: IO[bytes]) -> None:
+    def __init__(self, folder: Path, lock: sqlite3.Connection) -> None:
         self._folder, self._lock = folder, lock
 
     @property
@@ -81,7 +75,7 @@ class Run:
         """Removes what it has made. Raises EngineGone, OSError."""
         with _mutex(self._folder.parent):
             (self._folder / "ended").touch()
-            _unlock(self._lock)
+            self._lock.close()
             return _sweep(client, self._folder.parent)
 
 
@@ -93,8 +87,7 @@ def begin(client: Client, place: Path) -> tuple[Run, Swept]:
         folder = place / f"{time.time_ns():020}-{os.getpid()}"
         before = Before.of(client)
         folder.mkdir(mode=0o700)
-        lock = (folder / "lock").open("a+b")
-        _lock(lock, wait=False)
+        lock = _locked(folder / "lock", 0)
         (folder / "made").touch()
         (folder / "before").write_text(json.dumps({"url": client.endpoint.url, **before.to_json()}), encoding="utf-8")
     return Run(folder, lock), swept
@@ -163,53 +156,31 @@ def _environ(pid: int) -> list[bytes]:
     return []
 
 
-# Locks end with the process that holds them, however it ends.
+# Locks end with the process that holds them, however it ends. They are SQLite's, which are the same on every platform.
+
+
+def _locked(path: Path, seconds: float) -> sqlite3.Connection:
+    """Holds a lock until it is closed. Raises sqlite3.OperationalError where another one has it for all that time."""
+    held = sqlite3.connect(path, timeout=seconds, isolation_level=None, check_same_thread=False)
+    try:
+        held.execute("BEGIN EXCLUSIVE")
+    except BaseException:
+        held.close()
+        raise
+    return held
 
 
 @contextmanager
 def _mutex(place: Path) -> Iterator[None]:
-    with (place / "mutex").open("a+b") as file:
-        _lock(file, wait=True)
-        try:
-            yield
-        finally:
-            _unlock(file)
+    with closing(_locked(place / "mutex", _LONGEST)):
+        yield
 
 
 def _lives(folder: Path) -> bool:
-    with (folder / "lock").open("a+b") as file:
-        try:
-            _lock(file, wait=False)
-        except OSError:
-            return True
-        _unlock(file)
+    try:
+        _locked(folder / "lock", 0).close()
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorcode != sqlite3.SQLITE_BUSY:
+            raise
+        return True
     return False
-
-
-if sys.platform == "win32":
-
-    def _lock(file: IO[bytes], *, wait: bool) -> None:
-        """Raises OSError where another process has it."""
-        file.seek(0)
-        while True:
-            try:
-                return msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
-            except OSError:
-                if not wait:
-                    raise
-            time.sleep(_STEP)
-
-    def _unlock(file: IO[bytes]) -> None:
-        with contextlib.closing(file):
-            file.seek(0)
-            msvcrt.locking(file.fileno(), msvcrt.LK_UNLCK, 1)
-
-else:
-
-    def _lock(file: IO[bytes], *, wait: bool) -> None:
-        """Raises OSError where another process has it."""
-        fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-
-    def _unlock(file: IO[bytes]) -> None:
-        with contextlib.closing(file):
-            fcntl.flock(file, fcntl.LOCK_UN)

@@ -17,6 +17,7 @@ from dockerlab.engine.home import Home, write_json
 from dockerlab.engine.rootfs import Root, Snapshots, unpacked
 from dockerlab.engine.rootfs.overlay import OverlaySnapshots
 from dockerlab.engine.rootfs.removal import remove
+from dockerlab.engine.runtime import kernel
 from dockerlab.engine.store import Store
 from dockerlab.engine.store.lock import Lock
 from tests.embedded.archives import Made, layer, load, packed
@@ -176,6 +177,32 @@ def test_what_is_damaged_is_unpacked_anew(place: Place, text: str) -> None:
     assert place.check() == []
     assert os.listdir(place.home.tmp) == []
     assert (Path(place.lowers[1]) / "etc/other").read_bytes() == b"other"
+
+
+@pytest.fixture
+def in_an_image(place: Place) -> Iterator[Place]:
+    """The same place, as it is where the engine runs in a container whose image has it, as on Binder."""
+    if os.geteuid() != 0:
+        pytest.skip("needs root, to mount")
+    root, parts = place.home.root, place.home.root.with_name("container")
+    for path in (parts, parts / "upper", parts / "work"):
+        path.mkdir()
+        os.chown(path, place.uid, place.uid)
+    kernel.mount("overlay", str(root), "overlay", 0, f"lowerdir={root},upperdir={parts}/upper,workdir={parts}/work")
+    try:
+        yield place
+    finally:
+        kernel.umount(str(root))
+        remove(parts)
+
+
+@pytest.mark.parametrize("place", ["somebody-tree"], indirect=True)  # in an overlay no other one is to be had
+def test_what_came_with_the_image_that_the_engine_runs_in_is_whole(in_an_image: Place) -> None:
+    # As often as you like: to look at it has files copied that were one with their lower layer's.
+    for _ in range(3):
+        assert in_an_image.check() == []
+    in_an_image.do(lambda *_: _rewrite(Path(in_an_image.lowers[1])))
+    assert any("/etc/other has other content" in found for found in in_an_image.check())
 
 
 def test_an_upper_layer(place: Place) -> None:

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Final
 from dockerlab.engine.building.cancellation import Cancellation
 from dockerlab.engine.home import Home
 from dockerlab.engine.rootfs.removal import remove
+from dockerlab.engine.store.disk import file_system
 from dockerlab.errors import DockerlabError, EngineError
 from dockerlab.wire import services
 from dockerlab.wire.protobuf import MalformedError, decode, encode
@@ -46,14 +47,7 @@ def in_memory(path: Path) -> bool:
     """Whether a directory's file system is one, and may be written to."""
     if not os.access(path, os.W_OK | os.X_OK):
         return False
-    real, kind, longest = os.path.realpath(path), "", -1
-    with suppress(OSError):
-        for line in Path("/proc/self/mountinfo").read_text(encoding="utf-8", errors="surrogateescape").splitlines():
-            fields, _, rest = line.partition(" - ")
-            point = fields.split(" ")[4].replace("\\040", " ")
-            if len(point) >= longest and (real == point or real.startswith(point.rstrip("/") + "/")):
-                kind, longest = rest.split(" ")[0], len(point)
-    return kind in _IN_MEMORY
+    return file_system(path) in _IN_MEMORY
 
 
 def _prefix(home: Home) -> str:

@@ -11,12 +11,13 @@ _CHUNK: Final = 1 << 20
 _KEEPS_TIME = (stat.S_IFREG, stat.S_IFLNK)
 
 
-def difference(made: bytes, there: bytes) -> str:
+def difference(made: bytes, there: bytes, *, links: bool = True) -> str:
     """What is first found to differ, in words; "" for nothing. made: as it should be; nobody changes either meanwhile.
 
-    A file of `made` that is a hard link to one elsewhere (of a lower tree) has to be the very same file `there`.
+    A file of `made` that is a hard link to one elsewhere (of a lower tree) has to be the very same file `there`; without `links` one that
+    is alike will do, as on a file system that does not keep hard links.
     """
-    found = _Comparison(made, there)
+    found = _Comparison(made, there, links=links)
     waiting = [b""]
     while waiting:
         text, inner = found.directory(waiting.pop())
@@ -27,8 +28,8 @@ def difference(made: bytes, there: bytes) -> str:
 
 
 class _Comparison:
-    def __init__(self, made: bytes, there: bytes) -> None:
-        self._made, self._there = made, there
+    def __init__(self, made: bytes, there: bytes, *, links: bool) -> None:
+        self._made, self._there, self._has_links = made, there, links
         self._pairs: dict[int, tuple[int, int, int, bytes]] = {}  # by inode of `made`: that there, links left and in all, path
 
     def directory(self, path: bytes) -> tuple[str, list[bytes]]:
@@ -61,12 +62,13 @@ class _Comparison:
             return f"{_shown(path)} is of another kind"
         is_directory = stat.S_ISDIR(made.st_mode)
         if not is_directory:
-            other, left, _, _ = self._pairs.get(made.st_ino, (there.st_ino, made.st_nlink, 0, path))
-            if other != there.st_ino:
-                return f"{_shown(path)} is a file of its own"
-            self._pairs[made.st_ino] = (other, left - 1, made.st_nlink, path)
-            if made.st_ino == there.st_ino:
-                return ""
+            if self._has_links:
+                other, left, _, _ = self._pairs.get(made.st_ino, (there.st_ino, made.st_nlink, 0, path))
+                if other != there.st_ino:
+                    return f"{_shown(path)} is a file of its own"
+                self._pairs[made.st_ino] = (other, left - 1, made.st_nlink, path)
+                if made.st_ino == there.st_ino:
+                    return ""
             if made.st_size != there.st_size:
                 return f"{_shown(path)} has {there.st_size} bytes, not {made.st_size}"
         for name in ("st_mode", "st_uid", "st_gid", "st_rdev"):

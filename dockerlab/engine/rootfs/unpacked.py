@@ -24,7 +24,7 @@ from dockerlab.engine.home import Home
 from dockerlab.engine.rootfs import Kind, OpenLayer, comparison, in_use
 from dockerlab.engine.rootfs.removal import remove
 from dockerlab.engine.runtime import kernel
-from dockerlab.engine.store.disk import Budget, full_disk_is_an_error
+from dockerlab.engine.store.disk import Budget, file_system, full_disk_is_an_error
 from dockerlab.engine.store.lock import Lock
 from dockerlab.errors import EngineError
 from dockerlab.wire.tar import Data, Entry, Readable, entries
@@ -150,7 +150,7 @@ class Unpacked:
         with self._alone(), full_disk_is_an_error(), self._made(layer, open_layer, below) as made:
             if not target.exists():
                 text = "it is missing"
-            elif not (text := comparison.difference(os.fsencode(made), os.fsencode(target))):
+            elif not (text := comparison.difference(os.fsencode(made), os.fsencode(target), links=_keeps_links(target))):
                 return
             is_there = target.exists()
             users = sorted(one.name for one in standing if target.name in one.lowers and (one.runs or self.shared) and is_there)
@@ -202,6 +202,13 @@ class Unpacked:
         """Whoever removes holds the lock, so that no two remove the same."""
         with Lock(self.home.root / "trash.lock").exclusive():
             yield
+
+
+def _keeps_links(path: Path) -> bool:
+    """Whether a file stays the same one when it gets another name. In an overlay, one that came with the image that the engine runs in is
+    copied then, and its other names go on naming what the image has.
+    """
+    return file_system(path) != "overlay"
 
 
 def _size(path: Path) -> int:

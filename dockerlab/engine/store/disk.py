@@ -6,7 +6,7 @@ import ctypes
 import errno
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -85,3 +85,15 @@ def full_disk_is_an_error() -> Iterator[None]:
         if error.errno in _MEANS_FULL:
             raise full() from error
         raise
+
+
+def file_system(path: Path) -> str:
+    """The kind of file system that a path lies on, "ext4"; "" where that is not to be learnt."""
+    real, kind, longest = os.path.realpath(path), "", -1
+    with suppress(OSError):
+        for line in Path("/proc/self/mountinfo").read_text(encoding="utf-8", errors="surrogateescape").splitlines():
+            fields, _, rest = line.partition(" - ")
+            point = fields.split(" ")[4].replace("\\040", " ")
+            if len(point) >= longest and (real == point or real.startswith(point.rstrip("/") + "/")):
+                kind, longest = rest.split(" ")[0], len(point)
+    return kind
