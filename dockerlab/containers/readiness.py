@@ -1,12 +1,15 @@
 """When a container is ready: its health check is good, or its published ports answer.
 
-A port *answers* when a connection to it, from here, is neither refused nor closed at once: Docker's userland proxy accepts
-connections before the program in the container listens, and then drops them. Nothing is sent, since the protocol is not known.
+A port *answers* when a connection to it, from here, is neither refused nor closed at once: what publishes it (Docker's userland proxy, a
+monitor of dockerlab's own engine) accepts connections before the program in the container listens, and then drops them. On a busy machine
+it may take its time to do so. Then the container's own address tells, where it is reached from here. Nothing is sent, since the protocol
+is not known.
 """
 
 from __future__ import annotations
 
 import socket
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -22,6 +25,7 @@ if TYPE_CHECKING:
 
 _INTERVAL = 0.1
 _HOLD = 0.3  # seconds that a connection must stay open
+_LONG_HOLD = 5.0  # where the container itself refuses one
 _CONNECT_SECONDS = 2.0
 _LINES = 20
 
@@ -56,7 +60,7 @@ def wait_ready(
         if ports is None and facts.health == "unhealthy":
             raise not_ready("is unhealthy", "Its HEALTHCHECK command fails.", _health_log(container) or lines())
         if ports is not None and facts.state == "running":
-            while ports and answers(container.loaded_address(ports[0])):
+            while ports and answers(container.loaded_address(ports[0]), _own_address(container, ports[0])):
                 ports.pop(0)
             if not ports:
                 return
@@ -82,17 +86,47 @@ def require_something(attrs: Mapping[str, Any], port: int | str | None, publishe
         raise UsageError(f"--wait: {what} has neither a health check nor a published port", hint="Publish a port: `-p 8080:5000`.")
 
 
-def answers(address: tuple[str, int]) -> bool:
-    """Whether a program listens there, and not just a proxy in front of none."""
+def answers(address: tuple[str, int], own: tuple[str, int] | None = None) -> bool:
+    """Whether a program listens there, and not just a proxy in front of none. own: the container's address and port, if it is on this
+    machine. One of this machine's loopback, as dockerlab's own engine gives it, is the same from here; another one may be that of another
+    engine's container, and is only a reason to look longer.
+    """
     try:
         with socket.create_connection(address, timeout=_CONNECT_SECONDS) as connection:
-            connection.settimeout(_HOLD)
-            try:
-                return bool(connection.recv(1))
-            except TimeoutError:
-                return True
+            if own and own[0].startswith("127."):
+                return not _refuses(own)
+            return _holds(connection, _HOLD) and (own is None or not _refuses(own) or _holds(connection, _LONG_HOLD))
     except OSError:
         return False
+
+
+def _holds(connection: socket.socket, seconds: float) -> bool:
+    """Whether the other side says something, or keeps the connection open that long."""
+    connection.settimeout(seconds)
+    try:
+        return bool(connection.recv(1, socket.MSG_PEEK))
+    except TimeoutError:
+        return True
+
+
+def _refuses(address: tuple[str, int]) -> bool:
+    """Whether a machine that is reached says that nobody listens."""
+    try:
+        socket.create_connection(address, timeout=_CONNECT_SECONDS).close()
+    except ConnectionRefusedError:
+        return True
+    except OSError:
+        return False
+    return False
+
+
+def _own_address(container: Container, port: int | str) -> tuple[str, int] | None:
+    """Where the container itself has that port, if it has an address and its engine is on this machine."""
+    if sys.platform != "linux" or not container.client.endpoint.is_local:
+        return None  # Docker Desktop's containers have theirs in its virtual machine
+    networks = (container.attrs.get("NetworkSettings") or {}).get("Networks") or {}
+    found = (str(one.get("IPAddress") or "") for one in networks.values() if one)
+    return next(((ip, port_and_protocol(port)[0]) for ip in found if ip), None)
 
 
 def _awaited(container: Container, port: int | str | None) -> list[int | str] | None:
