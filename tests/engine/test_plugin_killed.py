@@ -7,7 +7,8 @@ import signal
 import subprocess
 import sys
 import textwrap
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,6 @@ import pytest
 
 from dockerlab import ledger
 from dockerlab.client import Client
-from tests.embedded.rungs import eventually
 from tests.engine.test_plugin import _environ
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300), pytest.mark.skipif(sys.platform == "win32", reason="signals")]
@@ -54,6 +54,13 @@ TOGETHER = """
         dockerlab.run("{0}lesson", ["cat", "/hello"], volume="{0}data:/data", rm=True)
         assert capsys.readouterr().out == "hello\\n"
 """
+
+
+def until(condition: Callable[[], object], process: subprocess.Popen[str] | None = None) -> None:
+    """Waits for as long as a test may take, or a process goes on."""
+    while not condition():
+        assert process is None or process.poll() is None, process.communicate()[0]
+        time.sleep(0.05)
 
 
 @contextmanager
@@ -115,7 +122,7 @@ def test_a_run_that_is_killed_leaves_nothing(
     lesson: Path, tmp_path: Path, prefix: str, client: Client, number: signal.Signals
 ) -> None:
     with started(lesson, tmp_path, "--nbval", "lesson.ipynb") as process:
-        eventually((lesson / "here").exists)
+        until((lesson / "here").exists, process)
         assert there(client, prefix) == {"web", "lesson:latest", "data", "net"}
         assert pids(str(tmp_path))
         process.send_signal(number)
@@ -123,9 +130,9 @@ def test_a_run_that_is_killed_leaves_nothing(
     if number == signal.SIGTERM:
         assert f"container {prefix}web, network {prefix}net, volume {prefix}data, image {prefix}lesson:latest" in output
         assert process.returncode == pytest.ExitCode.INTERRUPTED
-    eventually(lambda: not recorded(tmp_path))
+    until(lambda: not recorded(tmp_path))
     assert there(client, prefix) == set()
-    eventually(lambda: not pids(str(tmp_path)))
+    until(lambda: not pids(str(tmp_path)))
     # nbval leaves the file by which it reached its kernel.
     assert {path.name for path in lesson.iterdir() if path.suffix != ".json"} == {"here", "lesson.ipynb"}
 
@@ -135,7 +142,7 @@ def test_the_next_run_cleans_up_where_nobody_else_could(
 ) -> None:
     (lesson / "test_one.py").write_text("def test_one(): pass\n", encoding="utf-8")
     with started(lesson, tmp_path, "--nbval", "lesson.ipynb") as process:
-        eventually((lesson / "here").exists)
+        until((lesson / "here").exists, process)
         [helper] = pids("dockerlab.testing.aftermath\0" + str(tmp_path))
         os.kill(helper, signal.SIGKILL)
         process.kill()
@@ -159,7 +166,7 @@ def test_two_at_once_leave_one_another_alone(tmp_path: Path, prefix: str, client
     (tmp_path / "test_lesson.py").write_text(textwrap.dedent(TOGETHER.format(prefix)), encoding="utf-8")
     common: dict[str, Any] = {"OTHER": "go"}
     with started(tmp_path, tmp_path, "test_lesson.py", ME="one", **common) as one:
-        eventually((tmp_path / "one").exists)
+        until((tmp_path / "one").exists, one)
         with started(tmp_path, tmp_path, "test_lesson.py", ME="two", OTHER="one") as two:
             output, _ = two.communicate()
         assert two.returncode == 0, output

@@ -9,9 +9,19 @@ from pathlib import Path
 
 import pytest
 
-from dockerlab.errors import ContextError, NotebookError
+from dockerlab.errors import ContextError, NotebookError, UsageError
 from dockerlab.project import export_project, import_project
+from dockerlab.project.writing import _Writing
 from tests.unit.test_project import UNIX, notebook, sources, without_readme
+
+# As `dockerlab` where no file may have more than 2,000 bytes.
+FULL = (
+    "import resource, signal, sys\n"
+    "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+    "resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))\n"
+    "from dockerlab.cli import main\n"
+    "sys.exit(main(sys.argv[1:]))"
+)
 
 
 def test_nothing_is_written_where_a_file_is_a_folder_too(tmp_path: Path) -> None:
@@ -40,18 +50,73 @@ def test_where_there_is_no_room_the_file_that_was_there_stays(tmp_path: Path) ->
     folder.mkdir()
     (folder / "Dockerfile").write_text("FROM busybox\n" + "RUN date\n" * 500)
     path.write_text("mine")
-    script = (
-        "import resource, signal, sys\n"
-        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
-        "resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))\n"
-        "from dockerlab.cli import main\n"
-        "sys.exit(main(['import', '--force', *sys.argv[1:]]))"
-    )
-    command = [sys.executable, "-B", "-c", script, str(folder), str(path)]
+    command = [sys.executable, "-B", "-c", FULL, "import", "--force", str(folder), str(path)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (done.returncode, path.read_text()) == (1, "mine")
     assert "cannot write" in done.stderr
     assert sorted(file.name for file in tmp_path.iterdir()) == ["app", "n.ipynb"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="a limit of files as on Linux")
+@pytest.mark.parametrize("mine", [{}, {"app.py": "mine", "notes": "mine, too"}])
+def test_where_the_disk_fills_midway_all_is_as_it_was(tmp_path: Path, mine: dict[str, str]) -> None:
+    cells = ("%%context app.py\n1", f"%%context deep/er/large\n{'x' * 3000}", "%%context z\n2", "%%dockerfile\nFROM busybox")
+    path, out = notebook(tmp_path / "n.ipynb", *cells), tmp_path / "new" / "out"
+    for name, text in mine.items():
+        out.mkdir(parents=True, exist_ok=True)
+        (out / name).write_text(text)
+    command = [sys.executable, "-B", "-c", FULL, "export", "--force", str(path), str(out)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert f"cannot write '{out}/deep/er/large'" in done.stderr
+    assert "There is no room for it. Nothing was written." in done.stderr
+    assert {file.name: file.read_text() for file in out.glob("**/*")} == mine
+    assert (tmp_path / "new").exists() == bool(mine)
+
+
+def test_what_is_moved_into_place_is_moved_back(tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("mine")
+    writing = _Writing()
+    for name in ("a", "b", "new/c", "d"):
+        writing.put_beside(name, tmp_path / name, b"ours")
+    for name in ("a", "b", "new/c"):
+        writing.put_in_place(name, tmp_path / name, is_there=name == "a")
+    assert (tmp_path / "a").read_text() == (tmp_path / "new/c").read_text() == "ours"
+    (tmp_path / "d").write_text("somebody's")
+    with pytest.raises(ContextError, match="'d' is there already, since a moment"):
+        writing.put_in_place("d", tmp_path / "d", is_there=False)
+    writing.undo()
+    assert {file.name: file.read_text() for file in tmp_path.iterdir()} == {"a": "mine", "d": "somebody's"}
+
+
+@pytest.mark.parametrize("force", [False, True])
+def test_a_folder_is_no_file_that_could_be_overwritten(tmp_path: Path, force: bool) -> None:
+    path = notebook(tmp_path / "n.ipynb", "%%context data\nx", "%%dockerfile\nFROM busybox")
+    (tmp_path / "out/data").mkdir(parents=True)
+    (tmp_path / "out/data/mine").touch()
+    with pytest.raises(UsageError) as caught:
+        export_project(path, tmp_path / "out", force=force)
+    assert caught.value.message == f"'data' is a folder in '{tmp_path / 'out'}', and is to be a file"
+    assert caught.value.hint == "Remove it, or take another folder."
+    assert [str(file.relative_to(tmp_path / "out")) for file in (tmp_path / "out").rglob("*")] == ["data", "data/mine"]
+
+
+@UNIX
+def test_why_something_cannot_be_written(tmp_path: Path) -> None:
+    path = notebook(tmp_path / "n.ipynb", f"%%context {'x' * 300}\nx", "%%dockerfile\nFROM busybox")
+    (tmp_path / "loop").symlink_to("loop")
+    found = {}
+    for name in ("out", "n.ipynb", "n.ipynb/below", "loop/below"):
+        with pytest.raises(ContextError) as caught:
+            export_project(path, tmp_path / name)
+        found[name] = str(caught.value.hint).removesuffix(" Nothing was written.")
+    assert found == {
+        "out": "A name in it is longer than this file system takes.",
+        "n.ipynb": "Something on the way to it is no folder.",
+        "n.ipynb/below": "Something on the way to it is no folder.",
+        "loop/below": "Something on the way to it is no folder.",
+    }
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["loop", "n.ipynb"]
 
 
 def test_a_context_cell_that_is_meant_to_fail_is_left_out(tmp_path: Path) -> None:
