@@ -20,9 +20,9 @@ from pathlib import Path
 from typing import Any
 
 from dockerlab.builds.context import Context, clean_path
-from dockerlab.errors import DockerlabError, UsageError
+from dockerlab.errors import DockerlabError, UsageError, printable
 from dockerlab.project import readme
-from dockerlab.project.cells import Magic, content, from_disk, magics, mode_of
+from dockerlab.project.cells import Magic, content, from_disk, keeps, magics, mode_of
 from dockerlab.project.commands import build, command
 from dockerlab.project.flags import Given, flag_words, read
 from dockerlab.project.growth import Growth
@@ -273,8 +273,11 @@ def _file_name(own: Mapping[str, Any]) -> str:
     name = own.get("file")
     if not isinstance(name, str) or not name:
         return ""
-    if "/" in clean_path(name):
-        raise UsageError(f"a cell's metadata name the Dockerfile '{name}'", hint="It is a file's name, without a folder.")
+    if "/" in clean_path(name) or not keeps(name) or re.search(r"[\t\n]", name):
+        raise UsageError(
+            f"a cell's metadata name the Dockerfile '{printable(name)}'",
+            hint="It is a file's name, without a folder and without control characters.",
+        )
     return clean_path(name)
 
 

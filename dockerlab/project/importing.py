@@ -4,7 +4,7 @@
 - a text file is a `%%context` cell, with its mode; what no cell gives back byte for byte (binary, over 64 KB, carriage returns, links,
   empty folders), and all of it where there are many files, stays in the folder, is named, and reaches the build by `--context`
 - what `.dockerignore` leaves out, and what is no part of a project (`.git`, `.venv`, …), is left where it is
-- the README that `dockerlab export` wrote gives the flags of the builds, and the other magics
+- the README that `dockerlab export` wrote gives the flags of the builds, Dockerfiles of other names, and the other magics
 """
 
 from __future__ import annotations
@@ -99,6 +99,8 @@ def _looked(directory: Path) -> _Found:
         for name in (readme.NAME, readme.OTHER_NAME):
             if name in names and readme.is_ours(text := (directory / name).read_text("utf-8", "replace")):
                 found.commands, found.title = list(readme.kept(text)), readme.title_of(text)
+        for name in {one.file for one in found.commands} & set(names):  # whatever it is called
+            found.dockerfiles.setdefault(name, (directory / name).read_bytes())
     except OSError as error:
         raise ContextError(f"cannot read '{directory}': {error.strerror}", hint=f"Seen from {Path.cwd()}.") from error
     if not found.dockerfiles:

@@ -24,7 +24,7 @@ OTHER_NAME: Final = "README.dockerlab.md"  # where the project has a README of i
 MARK: Final = "<!-- Written by `dockerlab export`; `dockerlab import` reads it. -->"
 
 _ENTRY: Final = re.compile(
-    r"^<!-- (?:(?P<build>%%dockerfile\b[^\n]*?)(?: \| file=(?P<file>\S+))?|(?P<other>\S[^\n]*?)) -->\n"
+    r"^<!-- (?:(?P<build>%%dockerfile\b[^\n]*?)(?: \| file=(?P<file>[^\n]+?))?|(?P<other>\S[^\n]*?)) -->\n"
     r"(?P<fence>`{3,})sh\n(?P<command>.*?)^(?P=fence)$",
     re.MULTILINE | re.DOTALL,
 )
@@ -62,7 +62,7 @@ def written(title: str, entries: Sequence[Entry], notes: Sequence[str]) -> str:
 def _entry(entry: Entry) -> str:
     longest = max((len(run) for run in re.findall(r"`+", entry.command.line)), default=0)
     fence = "`" * max(3, longest + 1)
-    file = f" | file={entry.file}" if entry.file not in ("", "Dockerfile") else ""
+    file = f" | file={_commented(entry.file)}" if entry.file not in ("", "Dockerfile") else ""
     notes = "".join(f"\n\n{note}" for note in entry.command.notes)
     return f"<!-- {_hidden(entry.spelt)}{file} -->\n{fence}sh\n{entry.command.line}\n{fence}{notes}"
 
@@ -73,7 +73,17 @@ def _hidden(spelt: str) -> str:
     words = shlex.split(line)
     hidden = masked(words)
     shown = line if hidden == words else "".join(f" {shlex.quote(word)}" for word in hidden)
-    return f"{start}{shown}".replace("-->", "--&gt;")
+    return _commented(f"{start}{shown}")
+
+
+def _commented(text: str) -> str:
+    """Text that does not end the comment that it stands in."""
+    return text.replace("-->", "--&gt;")
+
+
+def _told(text: str) -> str:
+    """What `_commented` was given."""
+    return text.replace("--&gt;", "-->")
 
 
 def title_of(text: str) -> str:
@@ -99,10 +109,10 @@ def is_ours(text: str) -> bool:
 def kept(text: str) -> Iterator[Kept]:
     """The magics that a README of ours keeps, in its order."""
     for match in _ENTRY.finditer(text):
-        spelt = (match["build"] or match["other"]).replace("--&gt;", "-->")
+        spelt = _told(match["build"] or match["other"])
         found = next(in_source(spelt), None)
         if found is None:
             continue
         is_build = found.name == "dockerfile"
         fed = _HERE.search(match["command"]) if spelt.startswith("%%") and not is_build else None
-        yield Kept(spelt, (match["file"] or "Dockerfile") if is_build else "", fed["body"] if fed else None)
+        yield Kept(spelt, _told(match["file"] or "Dockerfile") if is_build else "", fed["body"] if fed else None)

@@ -179,3 +179,22 @@ def test_a_hostile_name_is_told_and_steers_no_terminal(tmp_path: Path) -> None:
     assert "\\x1b[31m.txt: its name" in told
     assert "$$x: its name" in told
     assert told.isascii()
+
+
+@UNIX
+@pytest.mark.parametrize("name", ["Foo.docker", "My file", "a | file=b", "x --> y", "-t"])
+def test_a_dockerfile_of_any_name_comes_back(tmp_path: Path, name: str) -> None:
+    cells = (("%%dockerfile -t app\nFROM busybox\n", {"dockerlab": {"file": name}}), "%%dockerfile -t other\nFROM debian")
+    export_project(notebook(tmp_path / "n.ipynb", *cells), tmp_path / "out")
+    assert set(without_readme(tmp_path / "out")) == {name, "Dockerfile"}
+    import_project(tmp_path / "out", tmp_path / "back.ipynb")
+    assert "%%dockerfile -t app\nFROM busybox" in sources(tmp_path / "back.ipynb")
+    export_project(tmp_path / "back.ipynb", tmp_path / "again")
+    assert without_readme(tmp_path / "again") == without_readme(tmp_path / "out")
+
+
+def test_a_dockerfile_s_name_has_no_control_characters(tmp_path: Path) -> None:
+    path = notebook(tmp_path / "n.ipynb", ("%%dockerfile\nFROM busybox", {"dockerlab": {"file": "Docker\nfile\x1b"}}))
+    with pytest.raises(UsageError, match=r"without control characters") as caught:
+        export_project(path, tmp_path / "out")
+    assert "\x1b" not in str(caught.value)
