@@ -64,7 +64,7 @@ def chosen(labels: dict[str, dict[str, str]] | None = None, keep: int = 0, name:
     ],
 )
 def test_filters(filters: dict[str, str], found: list[str]) -> None:
-    assert chosen({"bbb3": {"a": "b"}}, **filters) == found
+    assert chosen({"bbb3": {"a": "b"}}, 0, "keep-storage", **filters) == found
 
 
 @pytest.mark.parametrize("name", ["keep-storage", "reserved-space", "max-used-space"])
