@@ -77,7 +77,10 @@ def test_only_the_parcel_that_was_sent_is_the_parcel(client: Client, prefix: str
     assert dockerlab.exercise("the-parcel").missing[0].startswith(f"{parcel} is not the image that was sent")
     images.rm(parcel, force=True, client=client)
     client.images.load(sent)
-    assert dockerlab.exercise("the-parcel").missing == (f"the container {unpacked} was made from another image",)
+    # Podman has removed the container with the false image.
+    assert (
+        dockerlab.exercise("the-parcel").missing[0].startswith((f"the container {unpacked} was made from", "there is no container"))
+    )
     ran("true")
     assert dockerlab.exercise("the-parcel").missing == (f"{unpacked} was given another command than the image's own: name none",)
     ran()
