@@ -74,7 +74,7 @@ class Archive:
         """Reads a stream to its end, decompressed if it is compressed. Raises ArchiveError for what is none, cut off or not safe."""
         archive = cls(what, budget or Budget())
         with archive._errors():
-            plain = Flow(streams.decompressed(streams.chunks(stream)))
+            plain = Flow(streams.decompressed(streams.gathered(streams.chunks(stream))))
             for entry, data in entries(plain):
                 archive._count()
                 if not archive._link(entry.path, entry.kind, entry.target) and entry.kind == "file":

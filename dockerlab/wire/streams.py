@@ -61,6 +61,20 @@ def chunks(stream: Readable, size: int = CHUNK) -> Iterator[bytes]:
         yield chunk
 
 
+def gathered(source: Iterable[bytes]) -> Iterator[bytes]:
+    """Chunks in larger ones, where they are small, as a pipe's are."""
+    pieces: list[bytes] = []
+    held = 0
+    for chunk in source:
+        pieces.append(chunk)
+        held += len(chunk)
+        if held >= CHUNK:
+            yield b"".join(pieces) if len(pieces) > 1 else chunk
+            pieces, held = [], 0
+    if pieces:
+        yield b"".join(pieces)
+
+
 def hashed(source: Iterable[bytes], hash_: _Hash) -> Iterator[bytes]:
     """Passes chunks on, and through a hash."""
     for chunk in source:
