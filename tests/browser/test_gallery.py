@@ -12,7 +12,7 @@ from tests.browser.axe import broken
 from tests.browser.conftest import ROOT, SCREENSHOTS, Lab
 from tests.browser.gallery import page as page_of
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 NAME = "gallery.ipynb"
 # Words of each.
@@ -52,6 +52,7 @@ _DRAW_ALL = """() => {
   notebook.update();
 }"""
 _CLOSE_SIDEBAR = "() => window.jupyterapp.commands.execute('application:toggle-left-area')"
+_PATIENCE = 120_000  # milliseconds in which it draws them
 _WHOLE = {"width": 1280, "height": 16_000}
 _NARROW = 1000  # pixels
 # What of the views is wider than its room: it would be cut off, or have to be scrolled to.
@@ -154,6 +155,7 @@ def test_a_reopened_notebook_shows_all_views_and_breaks_no_rule_of_accessibility
 
 def _open(lab: Lab, page: Any, name: str, width: int) -> None:
     """All of a notebook."""
+    page.set_default_timeout(_PATIENCE)
     lab.open(page, name)
     page.set_viewport_size({"width": width, "height": _WHOLE["height"]})
     page.evaluate(_DRAW_ALL)
