@@ -8,11 +8,12 @@
     ├── ContextError            a build context that cannot be read
     ├── NotebookError           a notebook that cannot be read
     ├── ArchiveError            an archive of images that cannot be read
+    ├── CredentialsError        a registry's credentials that cannot be kept or forgotten
     ├── NoEngine                no engine answers
     ├── EngineError             the engine answered with an error
     │   ├── NotFound            404: no such image, container, …
     │   ├── Conflict            409: a name or a state that is in the way
-    │   └── RegistryUnreachable the engine does not reach the registry that an image is to come from
+    │   └── RegistryUnreachable a registry does not answer the engine, or this machine
     ├── EngineGone              the connection broke while an answer was awaited
     ├── BuildError              a build failed
     ├── ComposeError            Docker Compose failed
@@ -173,6 +174,10 @@ class ArchiveError(DockerlabError, ValueError):
     status = 400
 
 
+class CredentialsError(DockerlabError, OSError):
+    """A registry's credentials that a helper or Docker's config file does not keep, or does not forget."""
+
+
 class NoEngine(DockerlabError, ConnectionError):
     """No engine answers. attempts: what was tried and what each said, as `dockerlab.client.Attempt`."""
 
@@ -198,7 +203,7 @@ class Conflict(EngineError):
 
 
 class RegistryUnreachable(EngineError):
-    """The registry that an image is to come from does not answer the engine, or not in a way that it trusts."""
+    """A registry does not answer the engine, or this machine, or not in a way that is trusted."""
 
     status = 502
 

@@ -47,11 +47,12 @@ ROOMS: dict[str, set[str]] = {
     "endpoints": {"errors", "embedded"},
     "client": {"errors", "embedded", "endpoints", "transport"},
     "engines": {"errors", "embedded", "client", "faces"},
-    "credentials": {"wire"},
+    "credentials": {"errors", "wire"},
+    "registry": {"errors", "reference"},
     "stream": {"errors", "client", "hijacking", "wire"},
     "duplex": set(),
     "hijacking": {"client", "duplex"},
-    "images": {*_PURE, "client", "credentials", "stream", "hijacking", "drawing", "ledger"},
+    "images": {*_PURE, "client", "credentials", "registry", "stream", "hijacking", "drawing", "ledger"},
     "builds": {*_PURE, *_CLIENT, "containers", "ledger", "pipelines"},
     "containers": {*_PURE, *_CLIENT} - {"dockerfile"},
     "pipelines": {*_PURE, *_CLIENT, "containers"},
@@ -67,7 +68,7 @@ ROOMS: dict[str, set[str]] = {
     "notebook": {*_PURE, *_CLIENT, *_VERBS, "compose", "course", "doctor", "machine", "networks", "project", "volumes"},
     "testing": {*_PURE, *_CLIENT, *_VERBS, "course", "ledger", "notebook"},
     "cli": {*_PURE, *_CLIENT, *_VERBS, "course", "doctor", "project"},
-    "engine": {"errors", "reference", "dockerfile", "image", "wire"},
+    "engine": {"errors", "reference", "dockerfile", "image", "registry", "wire"},
 }
 
 # What else each room may import, besides the standard library.
@@ -81,6 +82,7 @@ THIRD_PARTY: dict[str, set[str]] = {
     "engine": {"h11", "httpx", "zstandard"},
     "image": {"yaml"},
     "compose": {"yaml"},
+    "registry": {"httpx"},
     "wire": {"h2", "zstandard"},
 }
 THIRD_PARTY["containers"] = THIRD_PARTY["containers"] | {"backports"}

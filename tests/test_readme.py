@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from dockerlab.engine.registry import hosts
 from dockerlab.notebook import MAGICS
+from dockerlab.registry import hosts
 
 ROOT = Path(__file__).parents[1]
 PAGES = ("README.md", "CONTRIBUTING.md")

@@ -178,16 +178,23 @@ def view_html(view: ImageView) -> str:
 
 def _facts(image: Image) -> list[tuple[str, str]]:
     """What a container made from the image starts with, and where the image comes from."""
-    config: Mapping[str, Any] = image.attrs.get("Config") or {}
-    facts = _stable_facts(image)
-    facts += [("variable", variable) for variable in config.get("Env") or []]
-    facts += [("label", f"{name}={value}") for name, value in sorted(image.labels.items())]
-    facts += [("digest", digest) for digest in image.attrs.get("RepoDigests") or [] if "<none>" not in digest]
-    return facts
+    facts = configuration(image.attrs.get("Config") or {})
+    return facts + [("digest", digest) for digest in image.attrs.get("RepoDigests") or [] if "<none>" not in digest]
 
 
 def _stable_facts(image: Image) -> list[tuple[str, str]]:
-    config: Mapping[str, Any] = image.attrs.get("Config") or {}
+    return stable_configuration(image.attrs.get("Config") or {})
+
+
+def configuration(config: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """An image's `Config` as names and values."""
+    facts = stable_configuration(config)
+    facts += [("variable", variable) for variable in config.get("Env") or []]
+    return facts + [("label", f"{name}={value}") for name, value in sorted((config.get("Labels") or {}).items())]
+
+
+def stable_configuration(config: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Of these, what is the same on every run and engine."""
     lists = [(name, config.get(key)) for name, key in (("entrypoint", "Entrypoint"), ("command", "Cmd"))]
     facts = [(name, json.dumps(value, ensure_ascii=False)) for name, value in lists if value]
     facts += [(name, config[key]) for name, key in (("directory", "WorkingDir"), ("user", "User")) if config.get(key)]

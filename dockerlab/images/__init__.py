@@ -2,7 +2,9 @@
 
     images.ls()                     Images      get(name)                   Image
     images.pull("busybox")          Image       ensure(name)                Image, pulled if it is not there
-    images.push("localhost:5000/app") Pushed
+    images.push("localhost:5000/app") Pushed      push_all("localhost:5000/app")  PushedTags
+    images.login("registry.example", "me", password) LoggedIn           logout("registry.example") LoggedOut
+    images.remote("python:3.10")    RemoteImage, without pulling it
     images.save("app.tar", ["app"]) Saved       load("app.tar")             Loaded
     images.tag("busybox", "mine:1") Image       rm("mine:1")                Removed
     images.show("app")              ImageView   history("app")              History
@@ -13,7 +15,8 @@
 
 Names are imported when they are first used: to explore an archive on disk needs no client of an engine.
 
-An image is named by reference, by id or by `Image`. Every verb takes `client=`, else asks the engine that `connect()` finds.
+An image is named by reference, by id or by `Image`. Every verb that an engine does takes `client=`, else asks the one that `connect()`
+finds; `login`, `logout` and `remote` need none.
 
 - `model`: Image
 - `values`: what the verbs answer
@@ -21,6 +24,7 @@ An image is named by reference, by id or by `Image`. Every verb takes `client=`,
 - `layering`: graph
 - `exploring`: the files of layers, from an engine or an archive on disk; `explored`: what that answers
 - `transfer`: pull, push and ensure; `refusal`: why a registry did not give or take an image
+- `looking`, `account`: what a registry has, and who the user is there; `registries`: how it is asked; `registry_values`: the answers
 - `archiving`: save and load
 - `handover`: an image handed over to Kubernetes
 """
@@ -31,14 +35,17 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from dockerlab.images.account import login, logout
     from dockerlab.images.archiving import load, save
     from dockerlab.images.explored import Exploration, ImagesDiff, LayerTree
     from dockerlab.images.exploring import diff, explore
     from dockerlab.images.handover import Manifests, kubernetes
     from dockerlab.images.layering import LayerGraph, graph
+    from dockerlab.images.looking import remote
     from dockerlab.images.model import Image
+    from dockerlab.images.registry_values import LoggedIn, LoggedOut, PushedTags, RemoteImage
     from dockerlab.images.store import get, history, inspect, ls, prune, rm, show, tag
-    from dockerlab.images.transfer import ensure, pull, push
+    from dockerlab.images.transfer import ensure, pull, push, push_all
     from dockerlab.images.values import (
         ArchiveProgress,
         History,
@@ -66,11 +73,15 @@ _HOMES = {
     "LayerGraph": "layering",
     "LayerTree": "explored",
     "Loaded": "values",
+    "LoggedIn": "registry_values",
+    "LoggedOut": "registry_values",
     "Manifests": "handover",
     "Pruned": "values",
     "PullProgress": "values",
     "PushProgress": "values",
     "Pushed": "values",
+    "PushedTags": "registry_values",
+    "RemoteImage": "registry_values",
     "Removed": "values",
     "Saved": "values",
     "diff": "exploring",
@@ -82,10 +93,14 @@ _HOMES = {
     "inspect": "store",
     "kubernetes": "handover",
     "load": "archiving",
+    "login": "account",
+    "logout": "account",
     "ls": "store",
     "prune": "store",
     "pull": "transfer",
     "push": "transfer",
+    "push_all": "transfer",
+    "remote": "looking",
     "rm": "store",
     "save": "archiving",
     "show": "store",
@@ -104,11 +119,15 @@ __all__ = [
     "LayerGraph",
     "LayerTree",
     "Loaded",
+    "LoggedIn",
+    "LoggedOut",
     "Manifests",
     "Pruned",
     "PullProgress",
     "PushProgress",
     "Pushed",
+    "PushedTags",
+    "RemoteImage",
     "Removed",
     "Saved",
     "diff",
@@ -120,10 +139,14 @@ __all__ = [
     "inspect",
     "kubernetes",
     "load",
+    "login",
+    "logout",
     "ls",
     "prune",
     "pull",
     "push",
+    "push_all",
+    "remote",
     "rm",
     "save",
     "show",

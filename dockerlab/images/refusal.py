@@ -9,14 +9,14 @@ from dockerlab.client import meaning
 from dockerlab.errors import EngineError, NotFound, RegistryUnreachable
 from dockerlab.reference import DEFAULT_DOMAIN, Reference
 
-_OFFLINE = re.compile(
+OFFLINE = re.compile(
     r"no such host|connection refused|i/o timeout|Client\.Timeout exceeded|TLS handshake timeout|network is unreachable"
     r"|no route to host"
     r"|server misbehaving|request canceled while waiting|context deadline exceeded|connection reset|proxyconnect|temporary failure"
 )
-_PLAIN = re.compile(r"server gave HTTP response to HTTPS client")
-_UNTRUSTED = re.compile(r"x509: |certificate")
-_LIMITED = re.compile(r"toomanyrequests|too many requests|rate limit", re.IGNORECASE)
+PLAIN = re.compile(r"server gave HTTP response to HTTPS client")
+UNTRUSTED = re.compile(r"x509: |certificate")
+LIMITED = re.compile(r"toomanyrequests|too many requests|rate limit", re.IGNORECASE)
 _PLATFORM = re.compile(
     r"no matching manifest for|no image found in (?:manifest list|image index)"
     r"|does not match the (?:specified|expected) platform"
@@ -46,12 +46,13 @@ def refusal(
     name, evidence = image.familiar, [*(f"the engine says: {line}" for line in said.strip().splitlines()[:3]), *problems]
     is_hub = image.domain == DEFAULT_DOMAIN
     registry = "the registry" if is_hub else f"the registry {image.domain}"
-    if _LIMITED.search(said):
+    log_in = f"`%image login{'' if is_hub else f' {image.domain}'}`"
+    if LIMITED.search(said):
         return EngineError(
             f"cannot {doing} '{name}': {registry} limits how often one may {doing}",
             evidence=evidence,
             status=429,
-            hint="Wait, or log in with `docker login`: the limit is then higher.",
+            hint=f"Wait, or log in: {log_in}. The limit is then higher.",
         )
     if _PLATFORM.search(said):
         wanted = f"platform {platform}" if platform else "the engine's platform"
@@ -60,7 +61,7 @@ def refusal(
             evidence=evidence,
             hint="Leave out --platform, or choose one that the image is made for.",
         )
-    if _PLAIN.search(said):
+    if PLAIN.search(said):
         return RegistryUnreachable(
             f"cannot {doing} '{name}': {registry} has no TLS, which the engine wants of all but those on its own machine",
             evidence=evidence,
@@ -68,7 +69,7 @@ def refusal(
             f'`"insecure-registries": ["{image.domain}"]` in Docker\'s daemon.json or in the registries.json of dockerlab\'s engine, '
             "`insecure = true` in Podman's registries.conf.",
         )
-    if _OFFLINE.search(said):
+    if OFFLINE.search(said):
         without = "Without a network: `%image prepare busybox python:3.10`."
         here = "A registry of your own: `%image prepare registry:2`, then run it and push to `localhost:PORT/NAME`."
         return RegistryUnreachable(
@@ -76,11 +77,12 @@ def refusal(
             evidence=evidence,
             hint=f"Is the engine's host online? {here if doing == 'push' else without}",
         )
-    if _UNTRUSTED.search(said):
+    if UNTRUSTED.search(said):
         return RegistryUnreachable(
             f"cannot {doing} '{name}': the engine does not trust the certificate of {registry}",
             evidence=evidence,
-            hint="The engine's configuration names the certificates that it trusts.",
+            hint=f"The certificate of who signed it belongs into /etc/docker/certs.d/{image.domain}/ca.crt on the engine's host; "
+            "Podman and dockerlab's own engine look into ~/.config/{containers,docker}/certs.d/, too.",
         )
     if status not in (401, 403, 404) and not _REFUSED.search(said):
         return meaning(said, f"{doing} '{name}'", status)
@@ -88,13 +90,12 @@ def refusal(
         return NotFound(
             f"cannot pull '{name}': {registry} has no such image, or it is private",
             evidence=evidence,
-            hint="Check the spelling and the tag; for a private image, log in with `docker login`.",
+            hint=f"Check the spelling and the tag; for a private image, log in: {log_in}.",
         )
-    log_in = f"Log in as one who may push there: `docker login{'' if is_hub else f' {image.domain}'}`."
     yours = f" Docker Hub takes it under your own name: `%image tag {name} USER/{name}`, then push that."
     return EngineError(
         f"cannot push '{name}': {registry} does not let you",
         evidence=evidence,
         status=status or 403,
-        hint=log_in + (yours if is_hub and image.path.startswith("library/") else ""),
+        hint=f"Log in as one who may push there: {log_in}." + (yours if is_hub and image.path.startswith("library/") else ""),
     )

@@ -1,4 +1,4 @@
-"""`pull`, `push` and `ensure`: images from a registry and to one, with progress, and cancelled in the engine by an interrupt.
+"""`pull`, `push`, `push_all` and `ensure`: images from a registry and to one, with progress, and cancelled in the engine by an interrupt.
 
 Podman, unlike Docker, wants TLS also of a registry on its own machine, unless a request says otherwise. So that one notebook does on
 every engine, requests for a registry on loopback say so; for a pull by Podman's own API, since its Docker API does not listen.
@@ -24,7 +24,8 @@ from dockerlab.errors import EngineError, NotFound, UsageError
 from dockerlab.faces.transfer import THERE
 from dockerlab.images.model import Image
 from dockerlab.images.refusal import refusal
-from dockerlab.images.store import get, is_id
+from dockerlab.images.registry_values import PushedTags
+from dockerlab.images.store import get, is_id, ls
 from dockerlab.images.values import PullProgress, Pushed, PushProgress
 from dockerlab.reference import DEFAULT_DOMAIN, Reference
 from dockerlab.stream import streaming
@@ -71,6 +72,25 @@ def push(reference: str, *, progress: Report | None = None, client: Client | Non
     if not digest:
         raise EngineError(f"cannot push '{image.familiar}': the engine does not say under which digest the registry has it")
     return Pushed(image.familiar, digest)
+
+
+def push_all(repository: str, *, progress: Report | None = None, client: Client | None = None) -> PushedTags:
+    """Sends all tags that the engine has of a repository, one after the other: `docker push --all-tags`, on every engine.
+
+    repository: without a tag. What was pushed before an error stays pushed. Otherwise as `push`.
+    """
+    image = references.parse(repository)
+    if image.digest or ":" in repository.rpartition("/")[2]:
+        raise UsageError(
+            f"'{repository}' names one image, and all tags were asked for", hint=f"Name it without: {image.familiar_name}"
+        )
+    client = client or connect()
+    names = [references.parse(tag) for found in ls(image.familiar_name, client=client) for tag in found.tags]
+    tags = sorted({one.familiar for one in names if (one.domain, one.path) == (image.domain, image.path) and one.tag})
+    if not tags:
+        hint = f"`%image tag IMAGE {image.familiar_name}:TAG` gives an image such a name."
+        raise NotFound(f"the engine has no image with a tag of '{image.familiar_name}'", hint=hint)
+    return PushedTags(image.familiar_name, [push(tag, progress=progress, client=client) for tag in tags])
 
 
 def ensure(reference: str, *, platform: str | None = None, progress: Report | None = None, client: Client | None = None) -> Image:

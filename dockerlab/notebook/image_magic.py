@@ -9,6 +9,7 @@ from dockerlab import images, standins
 from dockerlab.errors import UsageError
 from dockerlab.image.files import CHANGES
 from dockerlab.image.kubernetes import SERVICE_TYPES
+from dockerlab.notebook import registry_magic
 from dockerlab.notebook.arguments import HelpShown, Parser, add_show_command, parse_verb
 from dockerlab.notebook.expand import words
 from dockerlab.notebook.live import LiveDisplay
@@ -57,9 +58,6 @@ def parsers() -> dict[str, Parser]:
     pull.add_argument("image", metavar="IMAGE")
     pull.add_argument("--platform", metavar="OS/ARCH", help="such as linux/amd64")
     pull.add_argument("-q", "--quiet", action="store_true", help="show no progress")
-    push = Parser("%image push", "Sends an image to the registry that its name begins with; without one, to Docker Hub.")
-    push.add_argument("image", metavar="IMAGE", help="such as localhost:5000/app:1; `%image tag` gives an image such a name")
-    push.add_argument("-q", "--quiet", action="store_true", help="show no progress")
     save = Parser("%image save", "Writes images into one file, which `docker load` reads, too.")
     save.add_argument("file", metavar="FILE", help="such as app.tar; one that is there is replaced")
     save.add_argument("images", nargs="+", metavar="IMAGE")
@@ -86,7 +84,10 @@ def parsers() -> dict[str, Parser]:
         epilog=f"It knows how to make: {', '.join(standins.NAMES)}.",
     )
     prepare.add_argument("images", nargs="*", metavar="IMAGE", help="all that it knows, unless named")
-    looks, moves = (ls, show, inspect, history, graph, explore, diff), (tag, rm, prune, pull, push, save, load, kubernetes, prepare)
+    looks, moves = (
+        (ls, show, inspect, history, graph, explore, diff),
+        (tag, rm, prune, pull, *registry_magic.parsers(), save, load, kubernetes, prepare),
+    )
     for parser in (*looks, *moves):
         add_show_command(parser)
     return {parser.prog.split()[-1]: parser for parser in (*looks, *moves)}
@@ -109,6 +110,8 @@ def _answer(session: Session, verb: str, arguments: Namespace) -> Shown | None:
         return _explore(session, arguments)
     if verb == "diff":
         return images.diff(arguments.image, arguments.other, client=_client(session, arguments.image, arguments.other))
+    if verb in registry_magic.VERBS:
+        return registry_magic.answer(session, verb, arguments)
     client = session.client
     match verb:
         case "ls":
@@ -131,10 +134,6 @@ def _answer(session: Session, verb: str, arguments: Namespace) -> Shown | None:
             with LiveDisplay(session) as live:
                 progress = None if arguments.quiet else live.show
                 return images.pull(arguments.image, platform=arguments.platform, progress=progress, client=client)
-        case "push":
-            with LiveDisplay(session) as live:
-                progress = None if arguments.quiet else live.show
-                return images.push(arguments.image, progress=progress, client=client)
         case "save":
             with LiveDisplay(session, keep=False) as live:
                 return images.save(arguments.file, arguments.images, progress=live.show, client=client)

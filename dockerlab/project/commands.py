@@ -237,6 +237,29 @@ def _kubernetes(given: Given) -> Command:
     return _nearest([shlex.join(made), shlex.join(served)], "docker knows nothing of Kubernetes, and kubectl nothing of the image.")
 
 
+def _login(given: Given) -> Command:
+    kept = [(flag, value) for flag, value in given.flags if flag in ("-u", "--username")]
+    variable = given.value("--password-var")
+    line = _docker("login", *flag_words(kept), *(["--password-stdin"] if variable else []), *given.arguments)
+    notes = [f"Give it the password that is in the variable {variable} on standard input."] if variable else []
+    return Command((line,), (*notes, *_unverified(given)), is_same=not notes)
+
+
+def _logout(given: Given) -> Command:
+    return Command((_docker("logout", *given.arguments),))
+
+
+def _remote(given: Given) -> Command:
+    lines = [_docker("manifest", "inspect", *image) for image in [given.arguments or ("IMAGE",)]]
+    return _nearest(lines, "docker shows the manifest, and not the configuration.", *_unverified(given))
+
+
+def _unverified(given: Given) -> tuple[str, ...]:
+    if not given.has("--tls-verify"):
+        return ()
+    return ("docker goes without TLS where its daemon.json names the registry among insecure-registries.",)
+
+
 def _prepare(given: Given) -> Command:
     return _nearest(
         [_docker("pull", image) for image in given.arguments or ("IMAGE",)],
@@ -272,6 +295,9 @@ _IMAGE: Final[dict[str, Callable[[Given], Command]]] = {
     "prune": _alike("image", "prune", always=["-f"]),
     "pull": _alike("pull"),
     "push": _alike("push"),
+    "login": _login,
+    "logout": _logout,
+    "remote": _remote,
     "save": _save,
     "load": _load,
     "kubernetes": _kubernetes,

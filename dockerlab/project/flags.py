@@ -38,6 +38,8 @@ VALUED: Final[Mapping[tuple[str, str], frozenset[str]]] = {
         ("image", "explore"): "--layer --changed --find --depth --image",
         ("image", "pull"): "--platform",
         ("image", "kubernetes"): "--replicas --port --name --type -o --output",
+        ("image", "remote"): "--platform",
+        ("image", "login"): "-u --username --password-var -p --password",
     }.items()
 }
 # How many arguments come before all that follows belongs to the last one.

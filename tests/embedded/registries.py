@@ -23,12 +23,13 @@ from typing import Any
 
 import pytest
 
-from dockerlab.engine.registry import hosts
-from dockerlab.engine.registry.client import Pace
-from dockerlab.engine.registry.credentials import Credentials, Keychain
+from dockerlab.engine.registry.credentials import Keychain
 from dockerlab.engine.registry.pulling import Pull
 from dockerlab.engine.registry.pushing import Push
 from dockerlab.engine.store import Store, architecture
+from dockerlab.registry import hosts
+from dockerlab.registry.auth import Credentials
+from dockerlab.registry.client import Pace
 from tests.embedded.archives import Made, digest, gzipped, layer, store, zstandard_
 
 OCI = "application/vnd.oci.image.manifest.v1+json"

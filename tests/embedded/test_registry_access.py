@@ -9,9 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from dockerlab.engine.registry import checking, hosts
-from dockerlab.engine.registry.credentials import Credentials, Keychain
+from dockerlab.engine.registry.credentials import Keychain
 from dockerlab.errors import EngineError
+from dockerlab.registry import hosts
+from dockerlab.registry.auth import Credentials
+from dockerlab.registry.login import login
 from tests.embedded.archives import load, packed
 from tests.embedded.registries import HTPASSWD, MADE, ME, Engine, certificate, client, docker_registry, said
 
@@ -33,12 +35,12 @@ def test_a_certificate_that_is_trusted_and_one_that_is_not(tmp_path: Path) -> No
         assert said(mine.push(f"{address}/app:1"))[-2].startswith("1: digest: sha256:")
         strict = Strict(certificates=(tmp_path / "certs.d",))
         with pytest.raises(EngineError) as caught:
-            checking.login(strict, address, ME)
+            login(strict, address, ME)
         assert str(caught.value).startswith(f'Get "https://{address}/v2/": tls: failed to verify certificate: x509: ')
         trusted = tmp_path / "certs.d" / address
         trusted.mkdir(parents=True)
         shutil.copy(paths[0], trusted / "ca.crt")
-        assert checking.login(strict, address, ME) == ""
+        assert login(strict, address, ME).identity_token == ""
 
 
 @pytest.fixture(scope="module")
@@ -82,9 +84,9 @@ class TestPassword:
             assert str(caught.value) == text.removeprefix(where)
 
     def test_login(self, private: str) -> None:
-        assert checking.login(hosts.Hosts(), private, ME) == ""
+        assert login(hosts.Hosts(), private, ME).identity_token == ""
         with pytest.raises(EngineError) as caught:
-            checking.login(hosts.Hosts(), private, Credentials("me", "wrong"))
+            login(hosts.Hosts(), private, Credentials("me", "wrong"))
         text = f"login attempt to http://{private}/v2/ failed with status: 401 Unauthorized"
         assert (caught.value.status, str(caught.value)) == (500, text)
 

@@ -13,10 +13,11 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from dockerlab.engine.registry import auth, checking, credentials, hosts
-from dockerlab.engine.registry.auth import Authorizer, Challenge
-from dockerlab.engine.registry.credentials import Credentials
+from dockerlab.engine.registry import credentials
 from dockerlab.errors import EngineError
+from dockerlab.registry import auth, hosts
+from dockerlab.registry.auth import Authorizer, Challenge, Credentials
+from dockerlab.registry.login import login
 from tests.embedded.archives import Made, digest, layer, load, packed
 from tests.embedded.fakes import Asked, Fake, fake
 from tests.embedded.registries import ME, PACE, Engine, certificate
@@ -135,10 +136,10 @@ class TestTokens:
 
     def test_login(self, registry: Fake) -> None:
         server = TokenServer(registry, {"me": "secret"})
-        assert checking.login(hosts.Hosts(), registry.address, ME, PACE) == "identity"
+        assert login(hosts.Hosts(), registry.address, ME, PACE).identity_token == "identity"
         assert server.asked[0]["offline_token"] == ["true"]
         with pytest.raises(EngineError) as caught:
-            checking.login(hosts.Hosts(), registry.address, Credentials("me", "wrong"), PACE)
+            login(hosts.Hosts(), registry.address, Credentials("me", "wrong"), PACE)
         text = f'Get "http://{registry.address}/v2/": unauthorized: incorrect username or password'
         assert (caught.value.status, str(caught.value)) == (401, text)
 

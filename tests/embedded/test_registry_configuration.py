@@ -10,10 +10,12 @@ from typing import Any
 
 import pytest
 
-from dockerlab.engine.registry import credentials, hosts
-from dockerlab.engine.registry.credentials import INDEX, Credentials, Keychain
-from dockerlab.engine.registry.hosts import Endpoint
+from dockerlab.engine.registry import credentials
+from dockerlab.engine.registry.credentials import INDEX, Keychain
 from dockerlab.errors import EngineError
+from dockerlab.registry import hosts
+from dockerlab.registry.auth import Credentials
+from dockerlab.registry.hosts import Endpoint
 from tests.embedded.fakes import fake
 from tests.embedded.registries import MADE, ME, Engine
 
@@ -122,7 +124,7 @@ class TestKeychain:
     [("", "docker.io"), (INDEX, "docker.io"), ("docker.io", "docker.io"), ("http://a:5000", "a:5000"), ("https://a.b/v2/", "a.b")],
 )
 def test_the_registry_of_a_login(server: str, domain: str) -> None:
-    assert credentials.domain(server) == domain
+    assert hosts.domain(server) == domain
 
 
 # Where

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from dockerlab.engine.registry.refusals import Cancelled
 from dockerlab.errors import EngineError
+from dockerlab.registry.refusals import Cancelled
 from tests.embedded.archives import digest
 from tests.embedded.fakes import BIG, MADE, PLAIN, SMALL, Asked, Fake, Fault, breaks_off, once
 from tests.embedded.registries import Engine, said

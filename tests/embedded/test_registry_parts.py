@@ -13,10 +13,11 @@ from typing import Any
 
 import pytest
 
-from dockerlab.engine.registry import manifests, packing, progress, refusals
+from dockerlab.engine.registry import manifests, packing, progress
 from dockerlab.engine.registry.manifests import Document, Part, Platform
 from dockerlab.engine.registry.measuring import Measuring
 from dockerlab.errors import EngineError, UsageError
+from dockerlab.registry import refusals
 from tests.embedded.archives import digest, gzipped, layer
 from tests.embedded.registries import INDEX, OCI
 

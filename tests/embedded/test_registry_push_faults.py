@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from dockerlab.engine.registry.refusals import Cancelled
 from dockerlab.errors import EngineError
+from dockerlab.registry.refusals import Cancelled
 from tests.embedded.archives import Made, digest, layer, load, packed
 from tests.embedded.building import small_disk
 from tests.embedded.fakes import BIG, PLAIN, Asked, Fake, once

@@ -106,7 +106,7 @@ def test_a_registry_that_wants_a_password(client: Client, made: str, tmp_path: P
         with pytest.raises(EngineError) as caught:
             images.push(name, client=client)
         assert str(caught.value) == f"cannot push '{name}': the registry {registry} does not let you"
-        assert caught.value.hint == f"Log in as one who may push there: `docker login {registry}`."
+        assert caught.value.hint == f"Log in as one who may push there: `%image login {registry}`."
         helper = tmp_path / "docker-credential-own"
         helper.write_text('#!/bin/sh\nread server\necho "{\\"Username\\":\\"me\\",\\"Secret\\":\\"secret\\"}"\n')
         helper.chmod(0o755)

@@ -10,11 +10,13 @@ from dockerlab import reference
 from dockerlab.engine import json_lines, json_shapes
 from dockerlab.engine.http.types import Answer, Request, Response, Route, Stream
 from dockerlab.engine.json_shapes import TEXT, Struct
-from dockerlab.engine.registry import credentials, hosts
-from dockerlab.engine.registry.credentials import Credentials, Keychain
+from dockerlab.engine.registry import credentials
+from dockerlab.engine.registry.credentials import Keychain
 from dockerlab.engine.store.catalogue import canonical
 from dockerlab.engine.store.values import tagged
 from dockerlab.errors import InvalidReference
+from dockerlab.registry import hosts
+from dockerlab.registry.auth import Credentials
 
 if TYPE_CHECKING:
     from dockerlab.engine.core import Engine
@@ -53,11 +55,11 @@ def push(engine: Engine, request: Request) -> Response:
 
 def auth(engine: Engine, request: Request) -> Response:
     """POST /auth"""
-    from dockerlab.engine.registry import checking
+    from dockerlab.registry.login import login
 
     value = json_shapes.read(request.body.json(), _AUTH)
-    domain = credentials.domain(value.get("serveraddress") or "")
-    token = checking.login(_hosts(engine), domain, credentials.of_json(value))
+    domain = hosts.domain(value.get("serveraddress") or "")
+    token = login(_hosts(engine), domain, credentials.of_json(value)).identity_token
     return Answer({"IdentityToken": token, "Status": "Login Succeeded"})
 
 

@@ -18,11 +18,11 @@ from dockerlab.engine.containers.configuration import RUNTIMES
 from dockerlab.engine.filters import Filters
 from dockerlab.engine.home import Home, read_json, write_json
 from dockerlab.engine.http.types import API, OLDEST_API, Answer, Request, Response, Route
-from dockerlab.engine.registry import hosts
 from dockerlab.engine.runtime.limits import Means
 from dockerlab.engine.runtime.probe import Capabilities
 from dockerlab.engine.store.kinship import between, own_layers, shown
 from dockerlab.errors import EngineError, UsageError
+from dockerlab.registry import hosts
 
 if TYPE_CHECKING:
     from dockerlab.engine.core import Engine

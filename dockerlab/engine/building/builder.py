@@ -37,9 +37,9 @@ if TYPE_CHECKING:
     from dockerlab.engine.building.telling import Telling
     from dockerlab.engine.containers import Containers
     from dockerlab.engine.http.types import Body, Watched
-    from dockerlab.engine.registry.credentials import Credentials
     from dockerlab.engine.rootfs.reading import View
     from dockerlab.engine.sessions.registry import Sessions
+    from dockerlab.registry.auth import Credentials
 
 _EPOCH = "SOURCE_DATE_EPOCH"
 _LONGEST_EPOCH = 12
@@ -196,8 +196,9 @@ class Build(ABC):
     def credentials(self, domain: str) -> Credentials | None:
         """What the client has for a registry."""
         from dockerlab.engine.registry import credentials  # most builds pull nothing
+        from dockerlab.registry import hosts
 
-        given = {credentials.domain(host): credentials.of_json(value) for host, value in self.request.auth.items()}
+        given = {hosts.domain(host): credentials.of_json(value) for host, value in self.request.auth.items()}
         return given.get(domain)
 
     def _cache_sources(self) -> Iterator[Image]:
@@ -213,8 +214,9 @@ class Build(ABC):
 
     def _pull(self, name: str, cancellation: Cancellation) -> Generator[Mapping[str, Any]]:
         """Brings an image of a registry."""
-        from dockerlab.engine.registry import credentials, hosts
+        from dockerlab.engine.registry import credentials
         from dockerlab.engine.registry.pulling import Pull
+        from dockerlab.registry import hosts
 
         parts, wanted = self.containers.parts, canonical(name)
         pulling = Pull(

@@ -44,10 +44,10 @@ if TYPE_CHECKING:
     from dockerlab.engine.building.request import BuildRequest
     from dockerlab.engine.containers import Containers
     from dockerlab.engine.http.types import Body
-    from dockerlab.engine.registry.credentials import Credentials
     from dockerlab.engine.sessions.session import Session
     from dockerlab.engine.sessions.syncing import Tree
     from dockerlab.engine.store import Image
+    from dockerlab.registry.auth import Credentials
 
 LOG = logging.getLogger(__name__)
 # Brings the context, once the stages can bring their images.
@@ -282,8 +282,8 @@ class TracedBuild(Build):
 
     def credentials(self, domain: str) -> Credentials | None:
         """See `Build`: the session's, else the request's."""
-        from dockerlab.engine.registry.credentials import Credentials
         from dockerlab.engine.sessions.session import CallFailed
+        from dockerlab.registry.auth import Credentials
         from dockerlab.wire.protobuf import MalformedError, decode, encode
 
         if self._session and self._session.supports(services.CREDENTIALS):

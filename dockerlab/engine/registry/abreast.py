@@ -12,8 +12,8 @@ import threading
 from collections.abc import Callable, Generator, Sequence
 from typing import Generic, TypeVar
 
-from dockerlab.engine.registry.abort import Abort
 from dockerlab.engine.registry.progress import Feed, Message
+from dockerlab.registry.abort import Abort
 
 _Work = TypeVar("_Work")
 

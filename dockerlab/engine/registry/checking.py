@@ -4,38 +4,20 @@ from __future__ import annotations
 
 from typing import Any
 
-from dockerlab.engine.registry import manifests, refusals, transfers
-from dockerlab.engine.registry.abort import Abort
-from dockerlab.engine.registry.client import Client, Pace
-from dockerlab.engine.registry.credentials import Credentials, Keychain
-from dockerlab.engine.registry.hosts import Hosts
+from dockerlab.engine.registry import manifests, transfers
+from dockerlab.engine.registry.credentials import Keychain
 from dockerlab.engine.registry.manifests import Document
-from dockerlab.engine.registry.refusals import Refused, asked
 from dockerlab.engine.registry.source import Source
 from dockerlab.engine.store import documents
 from dockerlab.engine.store.blobs import digest_of
 from dockerlab.engine.store.catalogue import canonical
 from dockerlab.errors import EngineError
 from dockerlab.reference import parse
-
-
-def login(hosts: Hosts, domain: str, credentials: Credentials, pace: Pace | None = None) -> str:
-    """Makes sure that a registry knows somebody; an identity token where it gives one, else "". Raises Refused."""
-    client = Client(hosts.endpoints(domain)[-1], hosts, credentials, Abort(), pace or Pace())
-    try:
-        client.connect()
-        url = f"{client.base}/v2/"
-        try:
-            client.authorizer.header(frozenset(), asked("GET", url), is_login=True)
-            with client.open("GET", url):
-                pass
-        except Refused as error:
-            if error.answered == 401 and error.code == "UNAUTHORIZED" and not error.message.startswith("Get "):
-                raise Refused(f"login attempt to {url} failed with status: {refusals.phrase(401)}", status=500) from error
-            raise
-        return client.authorizer.identity_token
-    finally:
-        client.close()
+from dockerlab.registry.abort import Abort
+from dockerlab.registry.auth import Credentials
+from dockerlab.registry.client import Pace
+from dockerlab.registry.hosts import Hosts
+from dockerlab.registry.refusals import Refused
 
 
 def distribution(

@@ -15,12 +15,14 @@ import json
 import re
 import subprocess
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from dockerlab import reference
 from dockerlab.errors import EngineError, UsageError
+from dockerlab.registry import hosts
+from dockerlab.registry.auth import Credentials
 
 # What Docker's configuration calls docker.io.
 INDEX = "https://index.docker.io/v1/"
@@ -29,29 +31,6 @@ _HELPER_SECONDS = 30
 _TOKEN_USER = "<token>"  # a helper's user name where its secret is an identity token
 _NOT_FOUND = "credentials not found in native keychain"
 _LONGEST = 1 << 20
-
-
-@dataclass(frozen=True)
-class Credentials:
-    """Either a user and a password, or an identity token (exchanged for others), or a registry token (sent as it is)."""
-
-    username: str = ""
-    password: str = field(default="", repr=False)
-    identity_token: str = field(default="", repr=False)
-    registry_token: str = field(default="", repr=False)
-
-    def __bool__(self) -> bool:
-        return bool(self.has_password or self.identity_token or self.registry_token)
-
-    @property
-    def has_password(self) -> bool:
-        """Whether there is what Basic authentication needs."""
-        return bool(self.username and self.password)
-
-    @property
-    def basic(self) -> str:
-        """The value of an Authorization header."""
-        return "Basic " + base64.b64encode(f"{self.username}:{self.password}".encode()).decode()
 
 
 def of_json(value: Mapping[str, Any]) -> Credentials:
@@ -99,7 +78,7 @@ class Keychain:
         if helper and (found := self._ask(str(helper), wanted)):
             return found
         for name, entry in _object(config, "auths", path).items():
-            if isinstance(entry, dict) and _host(name) == _host(wanted) and (found := of_json(entry)):
+            if isinstance(entry, dict) and hosts.bare(name) == hosts.bare(wanted) and (found := of_json(entry)):
                 return found
         return None
 
@@ -150,14 +129,3 @@ def _object(config: Mapping[str, Any], name: str, path: Path) -> Mapping[str, An
     if not isinstance(value, dict):
         raise EngineError(f"{path}: {name} is not a JSON object")
     return value
-
-
-def _host(name: str) -> str:
-    """A key of `auths` without what older versions wrote around it: scheme and path."""
-    return name.removeprefix("https://").removeprefix("http://").partition("/")[0]
-
-
-def domain(server: str) -> str:
-    """The domain that a login's `serveraddress` means."""
-    host = _host(server)
-    return reference.DEFAULT_DOMAIN if host in ("", "index.docker.io", reference.DEFAULT_DOMAIN, "registry-1.docker.io") else host

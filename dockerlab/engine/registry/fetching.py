@@ -11,17 +11,17 @@ from contextlib import closing
 from typing import Final
 
 from dockerlab.engine.registry import progress, transfers
-from dockerlab.engine.registry.abort import Abort
 from dockerlab.engine.registry.abreast import Abreast
-from dockerlab.engine.registry.client import Broken
 from dockerlab.engine.registry.manifests import Part
 from dockerlab.engine.registry.measuring import Measuring
 from dockerlab.engine.registry.progress import Feed, Message
-from dockerlab.engine.registry.refusals import Cancelled, Refused
 from dockerlab.engine.registry.source import Source
 from dockerlab.engine.store import Content, Store, layers
 from dockerlab.engine.store.values import short
 from dockerlab.errors import EngineError
+from dockerlab.registry.abort import Abort
+from dockerlab.registry.client import Broken
+from dockerlab.registry.refusals import Cancelled, Refused
 
 AT_ONCE: Final = 3
 TRIES: Final = 2  # of what comes damaged

@@ -21,14 +21,10 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 from dockerlab.engine.registry import manifests, progress, transfers
-from dockerlab.engine.registry.abort import Abort
-from dockerlab.engine.registry.client import Pace
-from dockerlab.engine.registry.credentials import Credentials, Keychain
+from dockerlab.engine.registry.credentials import Keychain
 from dockerlab.engine.registry.fetching import AT_ONCE, TRIES, Fetching, layers_by_digest, unique, unknown
-from dockerlab.engine.registry.hosts import Hosts
 from dockerlab.engine.registry.manifests import Document, Manifest, Part, Platform
 from dockerlab.engine.registry.progress import Message
-from dockerlab.engine.registry.refusals import Refused
 from dockerlab.engine.registry.source import Source
 from dockerlab.engine.store import Content, Image, Store, documents
 from dockerlab.engine.store.blobs import digest_of
@@ -36,6 +32,11 @@ from dockerlab.engine.store.catalogue import canonical
 from dockerlab.engine.store.values import short
 from dockerlab.errors import EngineError, NotFound, UsageError
 from dockerlab.reference import Reference, parse
+from dockerlab.registry.abort import Abort
+from dockerlab.registry.auth import Credentials
+from dockerlab.registry.client import Pace
+from dockerlab.registry.hosts import Hosts
+from dockerlab.registry.refusals import Refused
 
 
 @dataclass(frozen=True)

@@ -22,14 +22,10 @@ from pathlib import Path
 from typing import Final
 
 from dockerlab.engine.registry import manifests, packing, progress, transfers
-from dockerlab.engine.registry.abort import Abort
 from dockerlab.engine.registry.abreast import Abreast
-from dockerlab.engine.registry.client import Client, Pace
-from dockerlab.engine.registry.credentials import Credentials, Keychain
-from dockerlab.engine.registry.hosts import Hosts
+from dockerlab.engine.registry.credentials import Keychain
 from dockerlab.engine.registry.manifests import Part
 from dockerlab.engine.registry.progress import Feed, Message
-from dockerlab.engine.registry.refusals import DENIED, Cancelled, Refused
 from dockerlab.engine.registry.source import Source
 from dockerlab.engine.store import Image, Store
 from dockerlab.engine.store.blobs import Draft, digest_of
@@ -37,6 +33,11 @@ from dockerlab.engine.store.catalogue import canonical
 from dockerlab.engine.store.values import short
 from dockerlab.errors import DockerlabError, EngineError, NotFound
 from dockerlab.reference import Reference, parse
+from dockerlab.registry.abort import Abort
+from dockerlab.registry.auth import Credentials
+from dockerlab.registry.client import Client, Pace
+from dockerlab.registry.hosts import Hosts
+from dockerlab.registry.refusals import DENIED, Cancelled, Refused
 from dockerlab.wire import streams
 
 AT_ONCE: Final = 3

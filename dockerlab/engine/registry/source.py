@@ -5,17 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final, TypeVar
 
-from dockerlab.engine.registry import manifests, refusals
-from dockerlab.engine.registry.abort import Abort
-from dockerlab.engine.registry.client import Broken, Client, Pace
-from dockerlab.engine.registry.credentials import Credentials, Keychain
-from dockerlab.engine.registry.hosts import Hosts
+from dockerlab.engine.registry import manifests
+from dockerlab.engine.registry.credentials import Keychain
 from dockerlab.engine.registry.manifests import Document
-from dockerlab.engine.registry.refusals import Cancelled, Refused
 from dockerlab.engine.store.blobs import digest_of, is_digest
 from dockerlab.engine.store.records import parse_document
 from dockerlab.errors import DockerlabError, EngineError
 from dockerlab.reference import Reference
+from dockerlab.registry import refusals
+from dockerlab.registry.abort import Abort
+from dockerlab.registry.auth import Credentials
+from dockerlab.registry.client import Broken, Client, Pace
+from dockerlab.registry.hosts import Hosts
+from dockerlab.registry.refusals import Cancelled, Refused
 
 _Result = TypeVar("_Result")
 _MOST_PAGES: Final = 100

@@ -14,11 +14,11 @@ from urllib.parse import urlencode, urlsplit, urlunsplit
 
 import httpx
 
-from dockerlab.engine.registry import refusals
-from dockerlab.engine.registry.client import Broken, Client
 from dockerlab.engine.registry.manifests import Part
-from dockerlab.engine.registry.refusals import Refused
 from dockerlab.errors import EngineError
+from dockerlab.registry import refusals
+from dockerlab.registry.client import Broken, Client
+from dockerlab.registry.refusals import Refused
 
 _FURTHER: Final = 1 << 20  # bytes; less than that is no progress, or a registry could keep us for ever
 _CHUNK: Final = 1 << 18

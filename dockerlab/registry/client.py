@@ -18,13 +18,12 @@ from urllib.parse import urljoin, urlsplit
 import httpx
 
 from dockerlab import __version__
-from dockerlab.engine.registry import refusals
-from dockerlab.engine.registry.abort import Abort
-from dockerlab.engine.registry.auth import Authorizer
-from dockerlab.engine.registry.credentials import Credentials
-from dockerlab.engine.registry.hosts import Endpoint, Hosts
-from dockerlab.engine.registry.refusals import Refused, asked
 from dockerlab.errors import EngineError
+from dockerlab.registry import refusals
+from dockerlab.registry.abort import Abort
+from dockerlab.registry.auth import Authorizer, Credentials
+from dockerlab.registry.hosts import Endpoint, Hosts
+from dockerlab.registry.refusals import Refused, asked
 
 _Result = TypeVar("_Result")
 _HOPS: Final = 10

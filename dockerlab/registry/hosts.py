@@ -17,13 +17,12 @@ import ipaddress
 import json
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from dockerlab import reference
-from dockerlab.engine.home import read_json
 from dockerlab.errors import EngineError
 
 if TYPE_CHECKING:
@@ -115,12 +114,23 @@ class Hosts:
         }
 
 
-def read(root: Path, environ: Mapping[str, str]) -> Hosts:
-    """The configuration as it is now. Raises EngineError for one that cannot be read."""
+def of_user(environ: Mapping[str, str], insecure: Sequence[str] = ()) -> Hosts:
+    """For who asks a registry without an engine: what DOCKERLAB_REGISTRIES says, and certificates of Docker's and Podman's folders.
+
+    insecure: more hosts that may do without TLS, or with a certificate that nobody vouches for. Raises EngineError as `read`.
+    """
+    found = read(None, environ)
+    folders = (*found.certificates, _configuration(environ) / "containers" / "certs.d", Path("/etc/containers/certs.d"))
+    return replace(found, insecure=(*found.insecure, *insecure), certificates=folders)
+
+
+def read(root: Path | None, environ: Mapping[str, str]) -> Hosts:
+    """The configuration as it is now. root: an engine's. Raises EngineError for one that cannot be read."""
     said = environ.get(VARIABLE, "").strip()
-    what = VARIABLE if said.startswith("{") else (said or str(root / CONFIGURATION))
+    path = Path(said) if said else root / CONFIGURATION if root else None
+    what = VARIABLE if said.startswith("{") or path is None else said or str(path)
     try:
-        found = json.loads(said) if said.startswith("{") else read_json(Path(said) if said else root / CONFIGURATION)
+        found = json.loads(said) if said.startswith("{") else _json(path) if path else {}
     except FileNotFoundError as error:
         if said:
             raise EngineError(f"{VARIABLE}: there is no {said}") from error
@@ -129,9 +139,29 @@ def read(root: Path, environ: Mapping[str, str]) -> Hosts:
         raise EngineError(f"{what} cannot be read: {error}") from error
     if not isinstance(found, dict):
         raise EngineError(f"{what}: a JSON object is expected")
-    user = Path(environ.get("XDG_CONFIG_HOME") or Path(environ.get("HOME") or "/", ".config"))
-    folders = (root / "certs.d", user / "docker" / "certs.d", Path("/etc/docker/certs.d"))
+    own = (root / "certs.d",) if root else ()
+    folders = (*own, _configuration(environ) / "docker" / "certs.d", Path("/etc/docker/certs.d"))
     return Hosts(_texts(found, "registry-mirrors", what), _texts(found, "insecure-registries", what), folders)
+
+
+def _configuration(environ: Mapping[str, str]) -> Path:
+    """The user's."""
+    return Path(environ.get("XDG_CONFIG_HOME") or Path(environ.get("HOME") or os.path.expanduser("~"), ".config"))
+
+
+def _json(path: Path) -> Any:
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def bare(address: str) -> str:
+    """A host out of what people and older configurations write: without scheme and path."""
+    return address.removeprefix("https://").removeprefix("http://").partition("/")[0]
+
+
+def domain(server: str) -> str:
+    """The domain that a login's `serveraddress` means."""
+    host = bare(server)
+    return reference.DEFAULT_DOMAIN if host in ("", "index.docker.io", reference.DEFAULT_DOMAIN, "registry-1.docker.io") else host
 
 
 def _texts(found: Mapping[str, Any], name: str, what: str) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ import threading
 import weakref
 from contextlib import suppress
 
-from dockerlab.engine.registry.refusals import Cancelled
+from dockerlab.registry.refusals import Cancelled
 
 
 class Abort:

@@ -8,6 +8,7 @@ without.
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 import threading
@@ -17,9 +18,8 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
-from dockerlab.engine.registry import refusals
-from dockerlab.engine.registry.credentials import Credentials
-from dockerlab.engine.registry.refusals import Refused
+from dockerlab.registry import refusals
+from dockerlab.registry.refusals import Refused
 
 _PART = re.compile(
     r"(?P<key>[\w!#$%&'*+.^`|~-]+)[ \t]*=[ \t]*(?:\"(?P<quoted>(?:[^\"\\]|\\.)*)\"|(?P<plain>[^\s,\"]+))|(?P<scheme>[A-Za-z][\w-]*)"
@@ -31,6 +31,29 @@ _EARLY: Final = 10.0  # it is renewed that long before
 
 # Asks a token server: method, URL, headers, form → status and body.
 Exchange = Callable[[str, str, Mapping[str, str], Mapping[str, str] | None], tuple[int, bytes]]
+
+
+@dataclass(frozen=True)
+class Credentials:
+    """Either a user and a password, or an identity token (exchanged for others), or a registry token (sent as it is)."""
+
+    username: str = ""
+    password: str = field(default="", repr=False)
+    identity_token: str = field(default="", repr=False)
+    registry_token: str = field(default="", repr=False)
+
+    def __bool__(self) -> bool:
+        return bool(self.has_password or self.identity_token or self.registry_token)
+
+    @property
+    def has_password(self) -> bool:
+        """Whether there is what Basic authentication needs."""
+        return bool(self.username and self.password)
+
+    @property
+    def basic(self) -> str:
+        """The value of an Authorization header."""
+        return "Basic " + base64.b64encode(f"{self.username}:{self.password}".encode()).decode()
 
 
 @dataclass(frozen=True)

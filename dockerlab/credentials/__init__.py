@@ -6,7 +6,8 @@
     credentials.problems                       why some were not found, for the error of what was refused; never a password
 
 A registry of which nothing is known, or whose helper fails, gets an empty answer: the engine then asks it as nobody. Nothing secret is
-kept, printed, or in a repr or an error. `dockerlab.builds.credentials` serves them to an engine that asks while it builds.
+kept, printed, or in a repr or an error. `dockerlab.builds.credentials` serves them to an engine that asks while it
+builds; `keeping` is what a login does with them.
 
 Follows docker/cli (cli/config/configfile, cli/config/credentials), moby/buildkit (session/auth/authprovider) and the protocol of
 docker/docker-credential-helpers.
@@ -54,9 +55,8 @@ class Credentials:
     @classmethod
     def found(cls, environ: Mapping[str, str]) -> Self:
         """Those of the config file that the `docker` command would read; DOCKER_AUTH_CONFIG goes before it, as there."""
-        folder = environ.get("DOCKER_CONFIG") or os.path.join(os.path.expanduser("~"), ".docker")
-        path = os.path.join(folder, "config.json")
-        config, problem = _read(path)
+        path = config_path(environ)
+        config, problem = read(path)
         text = environ.get(_VARIABLE)
         first, malformed = _parsed(text, _VARIABLE) if text else ({}, "")
         credentials = cls(config, path, first.get("auths"))
@@ -119,7 +119,7 @@ class Credentials:
     def started(self, host: str) -> subprocess.Popen[bytes] | None:
         """The helper of a registry, which `key` is to be given to; None where it cannot be started, which is noted."""
         program = self._program(host)
-        found = shutil.which(program) if _NAME.fullmatch(self.helper(host)) else None
+        found = shutil.which(program) if is_helper(self.helper(host)) else None
         if found is None:
             self.failed(f"{program}, which keeps the credentials of {host}, is not installed")
             return None
@@ -191,20 +191,31 @@ def _key(host: str) -> str:
 def _entry(among: Mapping[str, Any], host: str) -> Any:
     """What is kept for a registry: under its name, or under a URL of it; None if there is nothing."""
     key = _key(host)
-    names = _HUB_NAMES if key == HUB else (key,)
-    return among[key] if key in among else next((among[one] for one in among if _host(one) in names), None)
+    return among[key] if key in among else next((among[one] for one in among if is_of(one, host)), None)
 
 
-def _host(key: str) -> str:
-    """Of a URL, as older files have them."""
-    return re.sub(r"^https?://", "", key).partition("/")[0]
+def is_of(entry: str, host: str) -> bool:
+    """Whether an entry of the file is of a registry: its key may be a URL, as older files have them."""
+    names = _HUB_NAMES if _key(host) == HUB else (_key(host),)
+    return re.sub(r"^https?://", "", entry).partition("/")[0] in names
+
+
+def is_helper(name: str) -> bool:
+    """Whether a helper can be called so: it is a part of a program's name."""
+    return _NAME.fullmatch(name) is not None
+
+
+def config_path(environ: Mapping[str, str]) -> str:
+    """Docker's config file, whether it is there or not."""
+    folder = environ.get("DOCKER_CONFIG") or os.path.join(os.path.expanduser("~"), ".docker")
+    return os.path.join(folder, "config.json")
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:
     return value if isinstance(value, Mapping) else {}
 
 
-def _read(path: str) -> tuple[Mapping[str, Any], str]:
+def read(path: str) -> tuple[Mapping[str, Any], str]:
     """A config file, and what is wrong with it; one that is not there is empty."""
     try:
         with open(path, encoding="utf-8") as file:
