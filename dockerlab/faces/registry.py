@@ -37,7 +37,7 @@ def remote_text(image: RemoteImage) -> str:
 
 
 def remote_table(image: RemoteImage) -> str:
-    head = "   ".join([_title(image), *filter(None, (size(image.size), image.platform, image.digest))])
+    head = "   ".join([_title(image), *filter(None, (size(image.size), plain(image.platform), image.digest))])
     rows = [
         (_instruction(layer, _WIDTH), _adds(layer), size(layer.size) if layer.blob else "", _blob(layer)) for layer in image.layers
     ]
@@ -57,7 +57,7 @@ def remote_table(image: RemoteImage) -> str:
 
 def remote_html(image: RemoteImage) -> str:
     bytes_ = markup.titled(size(image.size), f"{image.size:,} bytes, compressed") + " compressed"
-    facts = [bytes_, markup.text(image.platform), _digest(image.digest)]
+    facts = [bytes_, markup.text(plain(image.platform)), _digest(image.digest)]
     name = f'image {markup.text(image.reference)} <span class="muted">on its registry, not pulled</span>'
     stable = stable_configuration((image.config or {}).get("config") or {})
     others = [fact for fact in _facts(image) if fact not in stable]
