@@ -12,9 +12,12 @@ from dockerlab.reference import DEFAULT_DOMAIN, Reference
 OFFLINE = re.compile(
     r"no such host|connection refused|i/o timeout|Client\.Timeout exceeded|TLS handshake timeout|network is unreachable"
     r"|no route to host"
-    r"|server misbehaving|request canceled while waiting|context deadline exceeded|connection reset|proxyconnect|temporary failure"
+    r"|server misbehaving|request canceled while waiting|context deadline exceeded|proxyconnect|temporary failure"
 )
-PLAIN = re.compile(r"server gave HTTP response to HTTPS client")
+BROKE_OFF = re.compile(
+    r"unexpected EOF|peer closed connection|without sending|connection reset|broken pipe|closed network connection|: EOF\b"
+)
+PLAIN = re.compile(r"server gave HTTP response to HTTPS client|first record does not look like a TLS handshake")
 UNTRUSTED = re.compile(r"x509: |certificate")
 LIMITED = re.compile(r"toomanyrequests|too many requests|rate limit", re.IGNORECASE)
 _PLATFORM = re.compile(
@@ -76,6 +79,12 @@ def refusal(
             f"cannot {doing} '{name}': {registry} does not answer",
             evidence=evidence,
             hint=f"Is the engine's host online? {here if doing == 'push' else without}",
+        )
+    if BROKE_OFF.search(said):
+        return RegistryUnreachable(
+            f"cannot {doing} '{name}': {registry} broke the connection off",
+            evidence=evidence,
+            hint="Try again: layers that have arrived do not travel twice.",
         )
     if UNTRUSTED.search(said):
         return RegistryUnreachable(

@@ -9,7 +9,6 @@ The engine has its own way to a registry, and its own idea of whom to trust: wha
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
@@ -17,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 from dockerlab.credentials import HUB_HOST
 from dockerlab.credentials import Credentials as Keychain
 from dockerlab.errors import DockerlabError, EngineError, NotFound, RegistryUnreachable
-from dockerlab.images.refusal import LIMITED, OFFLINE, PLAIN, UNTRUSTED
+from dockerlab.images.refusal import BROKE_OFF, LIMITED, OFFLINE, PLAIN, UNTRUSTED
 from dockerlab.reference import DEFAULT_DOMAIN, Reference
 from dockerlab.registry import hosts
 from dockerlab.registry.auth import Credentials
@@ -27,7 +26,6 @@ if TYPE_CHECKING:
     from dockerlab.registry.client import Client
 
 _NO_PASSWORD: Final = "NO_CREDENTIALS"
-_BROKE_OFF: Final = re.compile(r"peer closed connection|without sending|incomplete|unexpected EOF", re.IGNORECASE)
 FOLDERS: Final = "/etc/docker/certs.d/{host}/ca.crt or ~/.config/docker/certs.d/{host}/ca.crt"
 
 
@@ -107,8 +105,8 @@ def _meaning(
             hint=f"If it is the right one, put the certificate of who signed it into {FOLDERS.format(host=domain)}. "
             "`--tls-verify=false` asks for none.",
         )
-    if _BROKE_OFF.search(said):
-        return RegistryUnreachable(f"{cannot}: {name} broke off in the middle of its answer", evidence=evidence, hint="Try again.")
+    if BROKE_OFF.search(said):
+        return RegistryUnreachable(f"{cannot}: {name} broke the connection off", evidence=evidence, hint="Try again.")
     if answered in (401, 403, 404) or (isinstance(error, Refused) and error.code == _NO_PASSWORD):
         return _refused(cannot, name, domain, image, answered, evidence, is_known)
     return EngineError(f"{cannot}: {said}", evidence=problems, hint=error.hint, status=error.status)

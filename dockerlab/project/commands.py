@@ -240,7 +240,8 @@ def _kubernetes(given: Given) -> Command:
 def _login(given: Given) -> Command:
     kept = [(flag, value) for flag, value in given.flags if flag in ("-u", "--username")]
     variable = given.value("--password-var")
-    line = _docker("login", *flag_words(kept), *(["--password-stdin"] if variable else []), *given.arguments)
+    # At the end: the word after it would be taken for a password, and hidden.
+    line = _docker("login", *flag_words(kept), *given.arguments, *(["--password-stdin"] if variable else []))
     notes = [f"Give it the password that is in the variable {variable} on standard input."] if variable else []
     return Command((line,), (*notes, *_unverified(given)), is_same=not notes)
 

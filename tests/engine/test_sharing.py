@@ -19,8 +19,10 @@ import zstandard
 
 from dockerlab import builds, images
 from dockerlab.client import Client, connect
-from dockerlab.errors import ArchiveError, EngineError, NotFound, RegistryUnreachable
+from dockerlab.errors import ArchiveError, EngineError, NotFound, RegistryUnreachable, UsageError
 from dockerlab.images import ArchiveProgress, PullProgress, PushProgress
+from tests.embedded import fakes
+from tests.embedded.fakes import Asked
 from tests.embedded.registries import docker_registry
 
 MEBIBYTE = 1 << 20
@@ -71,6 +73,29 @@ def test_pushed_removed_and_pulled_again_it_has_the_same_digest(client: Client, 
     images.rm(pulled, force=True, client=client)
 
 
+def test_all_tags_are_pushed_and_looked_into(client: Client, made: str, registry: str) -> None:
+    repository = f"{registry}/{made.partition(':')[0]}"
+    names = [f"{repository}:{tag}" for tag in ("1", "2", "latest")]
+    for name in names:
+        images.tag(made, name, client=client)
+    seen: list[PullProgress] = []
+    pushed = images.push_all(repository, progress=seen.append, client=client)
+    assert [one.reference for one in pushed] == names
+    assert len({one.digest for one in pushed}) == 1
+    assert repr(pushed).splitlines() == [f"pushed all tags of {repository}:", *(f"  {name}" for name in names)]
+    assert {one.reference for one in seen if one.done} == set(names)
+    found = images.remote(names[1])
+    assert (found.digest, found.pinned) == (pushed[1].digest, pushed[1].pinned)
+    # What every engine says of its image the registry says, too.
+    local = images.get(names[1], client=client)
+    assert [one.diff_id for one in found.layers if one.blob] == local.attrs["RootFS"]["Layers"]
+    assert [one.instruction for one in found.layers] == [one.instruction for one in local.layers]
+    with pytest.raises(UsageError, match="all tags were asked for"):
+        images.push_all(names[0], client=client)
+    with pytest.raises(NotFound, match="the engine has no image with a tag of"):
+        images.push_all(f"{repository}x", client=client)
+
+
 def test_layers_are_counted_as_they_go(client: Client, made: str, registry: str) -> None:
     if client.is_podman:
         pytest.skip("Podman 4 tells nothing of layers while it pushes")
@@ -107,6 +132,15 @@ def test_a_registry_that_wants_a_password(client: Client, made: str, tmp_path: P
             images.push(name, client=client)
         assert str(caught.value) == f"cannot push '{name}': the registry {registry} does not let you"
         assert caught.value.hint == f"Log in as one who may push there: `%image login {registry}`."
+        images.login(registry, "me", "secret")
+        assert images.push(name, client=client).digest == images.remote(name).digest
+        images.rm(name, client=client)
+        assert images.ensure(name, client=client).name == name
+        images.logout(registry)
+        images.rm(name, client=client)
+        with pytest.raises(NotFound, match="or it is private"):
+            images.pull(name, client=client)
+        images.tag(made, name, client=client)
         helper = tmp_path / "docker-credential-own"
         helper.write_text('#!/bin/sh\nread server\necho "{\\"Username\\":\\"me\\",\\"Secret\\":\\"secret\\"}"\n')
         helper.chmod(0o755)
@@ -119,6 +153,26 @@ def test_a_registry_that_wants_a_password(client: Client, made: str, tmp_path: P
         with pytest.raises(EngineError, match="does not let you") as caught:
             images.push(name, client=client)
         assert "docker-credential-own ended with exit code 3" in caught.value.evidence[-1]
+
+
+def test_a_registry_that_breaks_off_in_a_layer(client: Client) -> None:
+    if not client.endpoint.is_local:
+        pytest.skip("the engine does not reach this machine's 127.0.0.1")
+    if client.version()["Platform"]["Name"] != "dockerlab engine" and not client.is_podman:
+        pytest.skip("Docker tries for more than a minute")
+
+    def breaks(request: Asked) -> bool:
+        return request.is_blob(fakes.BIG) and request.reply(200, fakes.BIG[:100_000], length=len(fakes.BIG)) and request.hang_up()
+
+    with fakes.fake(fakes.MADE, breaks) as registry:
+        with pytest.raises(RegistryUnreachable) as caught:
+            images.pull(registry.name, client=client)
+        assert str(caught.value) == f"cannot pull '{registry.name}': the registry {registry.address} broke the connection off"
+        with pytest.raises(NotFound):
+            images.get(registry.name, client=client)
+        registry.faults.clear()
+        assert images.pull(registry.name, client=client).id
+        images.rm(registry.name, client=client)
 
 
 def test_a_registry_elsewhere_without_tls(client: Client, made: str) -> None:

@@ -9,10 +9,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from IPython.core.interactiveshell import InteractiveShell
 
 from dockerlab import images
 from dockerlab.errors import EngineError, InvalidReference, NotFound, RegistryUnreachable, UsageError
 from dockerlab.images import RemoteImage
+from dockerlab.notebook.image_magic import magic
+from dockerlab.notebook.session import Session
 from tests.embedded import fakes
 from tests.embedded.archives import Made, digest, layer
 from tests.embedded.fakes import Asked, Fake, fake
@@ -160,7 +163,7 @@ class TestRemote:
         registry.faults.append(fakes.once(breaks))
         assert images.remote(registry.name).config is not None, "it is asked again"
         registry.faults.append(breaks)
-        with pytest.raises(RegistryUnreachable, match="broke off in the middle of its answer"):
+        with pytest.raises(RegistryUnreachable, match="broke the connection off"):
             images.remote(registry.name)
 
     def test_what_is_not_there(self, anybodys: str, private: str) -> None:
@@ -317,6 +320,40 @@ class TestLogin:
         assert "secret" not in repr(done) + str(done) + done._repr_html_()
         assert "logged in" in done._repr_html_()
         assert isinstance(images.logout(private)._repr_html_(), str)
+
+
+class TestMagic:
+    """The verbs of `%image`; prompts are in test_login_canary."""
+
+    @pytest.fixture
+    def session(self) -> Session:
+        return Session(InteractiveShell())
+
+    def test_verbs_and_flags(
+        self, session: Session, private: str, anybodys: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        assert repr(magic(session, f"remote {anybodys}/app:1")).startswith(f"image {anybodys}/app:1 on its registry")
+        with pytest.raises(NotFound, match="riscv64"):
+            magic(session, f"remote --platform linux/riscv64 {anybodys}/app:1")
+        elsewhere = private.replace("127.0.0.1", ELSEWHERE)
+        session.namespace["held"] = "secret\n"
+        with pytest.raises(RegistryUnreachable, match="has no TLS"):
+            magic(session, f"login {elsewhere} -u me --password-var held")
+        done = magic(session, f"login {elsewhere} -u me --password-var held --tls-verify=false")
+        assert repr(done) == f"logged in to {elsewhere} as me"
+        monkeypatch.setenv("HELD", "secret")
+        assert repr(magic(session, f"login {private} -u me --password-var=HELD")) == f"logged in to {private} as me"
+        assert repr(magic(session, f"logout {elsewhere}")) == f"logged out of {elsewhere}"
+        assert magic(session, "login --help") is None
+        assert "--password-var NAME" in (said := capsys.readouterr().out)
+        assert "--password-stdin" not in said
+
+    @pytest.mark.parametrize("line", ["-p canary", "-pcanary", "--password=canary", "--password-var canary", "--password-stdin"])
+    def test_a_password_in_the_line_is_refused_and_not_repeated(self, session: Session, line: str) -> None:
+        with pytest.raises(UsageError) as caught:
+            magic(session, f"login registry.invalid -u me {line}")
+        assert "canary" not in "\n".join(caught.value.lines())
+        assert "--password-var NAME" in str(caught.value.hint)
 
 
 def test_nothing_is_kept_of_the_documents_that_were_read(anybodys: str, home: Path) -> None:
