@@ -64,7 +64,7 @@ def _layers(layers: Sequence[Status]) -> str:
         (
             markup.code(layer.id[:12]),
             markup.state(_layer_state(layer), layer.name.lower()),
-            markup.bar(1.0 if layer.completed else layer.current / layer.total if layer.total else 0.0),
+            f'<span class="{_layer_state(layer)}">{markup.bar(_part(layer))}</span>',
             markup.text(_share(layer)),
         )
         for layer in layers
@@ -78,6 +78,11 @@ def _layer_state(layer: Status) -> str:
     if layer.completed:
         return "done"
     return "waiting" if layer.name in _WAITING and not layer.current else "running"
+
+
+def _part(layer: Status) -> float:
+    """How much of it has travelled, 0 to 1."""
+    return 1.0 if layer.completed else layer.current / layer.total if layer.total else 0.0
 
 
 def _share(layer: Status) -> str:

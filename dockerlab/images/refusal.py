@@ -15,7 +15,7 @@ OFFLINE = re.compile(
     r"|server misbehaving|request canceled while waiting|context deadline exceeded|proxyconnect|temporary failure"
 )
 BROKE_OFF = re.compile(
-    r"unexpected EOF|peer closed connection|without sending|connection reset|broken pipe|closed network connection|: EOF\b"
+    r"peer closed connection|without sending|connection reset|broken pipe|closed network connection|\bEOF\b"
 )
 PLAIN = re.compile(r"server gave HTTP response to HTTPS client|first record does not look like a TLS handshake")
 UNTRUSTED = re.compile(r"x509: |certificate")

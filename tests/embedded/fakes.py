@@ -71,6 +71,19 @@ class Asked(BaseHTTPRequestHandler):
         data = json.dumps({"errors": [{"code": code, "message": message}]}).encode()
         return self.reply(status, data, {"Content-Type": "application/json", **(headers or {})})
 
+    def body(self) -> Iterator[bytes]:
+        """What was sent along: in chunks, as Docker does, or of a length."""
+        is_chunked = self.headers.get("Transfer-Encoding") == "chunked"
+        left = int(self.rfile.readline(), 16) if is_chunked else int(self.headers.get("Content-Length", 0))
+        while left and (data := self.rfile.read1(min(left, 1 << 16))):
+            left -= len(data)
+            yield data
+            if is_chunked and not left:
+                self.rfile.readline()
+                left = int(self.rfile.readline() or b"0", 16)
+        if is_chunked:
+            self.rfile.readline()
+
     def hang_up(self) -> bool:
         """Breaks the connection off."""
         self.close_connection = True
@@ -148,12 +161,11 @@ class Fake:
             self.uploads[place] = bytearray()
             request.reply(202, headers={"Location": f"/v2/app/blobs/uploads/{place}?state=a%2Fb"})
             return
-        left = int(request.headers.get("Content-Length", 0))
-        while left and (data := request.rfile.read1(min(left, 1 << 16))):
+        for data in request.body():
             self.uploads[place] += data
-            left -= len(data)
         if request.command == "PATCH":
-            request.reply(202, headers={"Location": f"/v2/app/blobs/uploads/{place}?state=a%2Fb"})
+            where = {"Location": f"/v2/app/blobs/uploads/{place}?state=a%2Fb", "Range": f"0-{len(self.uploads[place]) - 1}"}
+            request.reply(202, headers=where)
             return
         data = bytes(self.uploads[place])
         if f"digest={digest(data).replace(':', '%3A')}" not in request.path:
