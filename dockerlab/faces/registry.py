@@ -75,7 +75,7 @@ def remote_html(image: RemoteImage) -> str:
     ]
     count = sum(layer.blob is not None for layer in image.layers)
     return markup.page(
-        markup.head(name, markup.volatile(" · ".join(filter(None, facts)))),
+        markup.head(name, markup.volatile("· " + " · ".join(filter(None, facts)))),
         f'<div class="muted">{_NO_IMAGE}</div>' if image.config is None else "",
         _pairs(stable),
         markup.volatile(_folded(_count(len(others), "more fact"), _pairs(others)) if others else ""),

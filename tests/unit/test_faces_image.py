@@ -159,7 +159,7 @@ def test_the_messages_of_a_push_become_layers() -> None:
     progress = PushProgress("r.test/app:1", tuple(layers.values()))
     assert repr(progress) == "r.test/app:1: pushing"
     assert str(progress).splitlines()[0] == "r.test/app:1: pushing   2 of 3 layers   10 B of 10 B"
-    assert progress._repr_html_().count('class="cached"') == 2
+    assert progress._repr_html_().count('class="cached">◇') == 2
     assert [layer.completed for layer in layers.values()] == [None, 1.0, 1.0]
     assert repr(PushProgress("r.test/app:1", tuple(layers.values()), done=True)) == "r.test/app:1: pushed"
 
