@@ -14,9 +14,7 @@ OFFLINE = re.compile(
     r"|no route to host"
     r"|server misbehaving|request canceled while waiting|context deadline exceeded|proxyconnect|temporary failure"
 )
-BROKE_OFF = re.compile(
-    r"peer closed connection|without sending|connection reset|broken pipe|closed network connection|\bEOF\b"
-)
+BROKE_OFF = re.compile(r"peer closed connection|without sending|connection reset|broken pipe|closed network connection|\bEOF\b")
 PLAIN = re.compile(r"server gave HTTP response to HTTPS client|first record does not look like a TLS handshake")
 UNTRUSTED = re.compile(r"x509: |certificate")
 LIMITED = re.compile(r"toomanyrequests|too many requests|rate limit", re.IGNORECASE)

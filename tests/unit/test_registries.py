@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from IPython.core.interactiveshell import InteractiveShell
+from traitlets.config import Config
 
 from dockerlab import images
 from dockerlab.errors import EngineError, InvalidReference, NotFound, RegistryUnreachable, UsageError
@@ -327,7 +328,8 @@ class TestMagic:
 
     @pytest.fixture
     def session(self) -> Session:
-        return Session(InteractiveShell())
+        # Its history would lie in the folder of this test, which goes before the shell does.
+        return Session(InteractiveShell(config=Config({"HistoryManager": {"enabled": False}})))
 
     def test_verbs_and_flags(
         self, session: Session, private: str, anybodys: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
