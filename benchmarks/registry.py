@@ -58,8 +58,8 @@ def layer(size: int, *, is_text: bool) -> bytes:
     return out.getvalue()
 
 
-def layout(folder: Path, layers: int, *, is_text: bool) -> None:
-    """An OCI layout with one image, `app`."""
+def layout(folder: Path, layers: int, *, is_text: bool, size: int = _SIZE) -> None:
+    """An OCI layout with one image, `app`. size: bytes of its layers."""
     blobs = folder / "blobs" / "sha256"
     blobs.mkdir(parents=True)
 
@@ -73,7 +73,7 @@ def layout(folder: Path, layers: int, *, is_text: bool) -> None:
 
     parts, diff_ids = [], []
     for _ in range(layers):
-        tar = layer(_SIZE // layers, is_text=is_text)
+        tar = layer(size // layers, is_text=is_text)
         diff_ids.append(f"sha256:{hashlib.sha256(tar).hexdigest()}")
         parts.append(described("layer.v1.tar+gzip", put(gzip.compress(tar, 6, mtime=0))))
     machine = {"x86_64": "amd64", "aarch64": "arm64"}.get(platform.machine(), platform.machine())
