@@ -15,18 +15,17 @@ images. `connect("embedded")` starts dockerlab's own engine whatever is configur
 `use(target)` makes a target the configured one for this process and its children, by the same environment variables: the Python
 API, the magics and a `!docker` in a cell then all speak to the same engine. There is no other state.
 
-This file also maps foreign errors, docker-py's and those of requests, to `dockerlab.errors`, once (`engine_errors`).
+This file also maps foreign errors, docker-py's and those of requests, to `dockerlab.errors`, once (`engine_errors`); why an engine does not
+answer is in `dockerlab.attempts`.
 """
 
 from __future__ import annotations
 
 import os
 import re
-import shlex
 import sys
 from collections.abc import Iterator, MutableMapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import cached_property
 
 import docker
@@ -35,24 +34,13 @@ import requests
 import urllib3
 
 from dockerlab import embedded
+from dockerlab.attempts import NO_SOCKET, Attempt, attempt
 from dockerlab.endpoints import Endpoint, endpoints, is_url
 from dockerlab.errors import Conflict, EngineError, EngineGone, NoEngine, NotFound, printable
-from dockerlab.transport import API, SSHError, ssh_command
+from dockerlab.transport import API
 
 PROBE_SECONDS = 10
 ANSWER_SECONDS = 120
-
-
-@dataclass(frozen=True)
-class Attempt:
-    """An endpoint that was tried, what it said, and what to do about it."""
-
-    endpoint: Endpoint
-    answer: str
-    hint: str
-
-    def __str__(self) -> str:
-        return f"{self.endpoint}  ({self.endpoint.source}): {self.answer}"
 
 
 class Client(docker.DockerClient):
@@ -60,8 +48,8 @@ class Client(docker.DockerClient):
 
     api: API
 
-    def __init__(self, endpoint: Endpoint) -> None:
-        self.api = API(endpoint.url, tls=endpoint.tls, timeout=PROBE_SECONDS)
+    def __init__(self, endpoint: Endpoint, seconds: float | None = None) -> None:
+        self.api = API(endpoint.url, tls=endpoint.tls, timeout=PROBE_SECONDS if seconds is None else seconds)
         self.endpoint = endpoint
         self.explored: dict[str, object] = {}
         self.api.timeout = ANSWER_SECONDS
@@ -100,18 +88,19 @@ def connect(target: str | None = None) -> Client:
     if is_its_turn and not any(a.endpoint.is_there for a in others):
         return _connect_embedded(attempts)
     # The most telling advice comes from an endpoint that is there and refuses.
-    telling = [a for a in attempts if a.answer != _NO_SOCKET] or attempts
+    telling = [a for a in attempts if a.answer != NO_SOCKET] or attempts
     raise NoEngine("no Docker engine answers", attempts=attempts, hint=or_embedded(telling[0].hint))
 
 
-def reach(endpoint: Endpoint) -> Client | Attempt:
-    """A client to the engine at one endpoint, or what was met there."""
+def reach(endpoint: Endpoint, seconds: float | None = None) -> Client | Attempt:
+    """A client to the engine at one endpoint, or what was met there. seconds: how long one answer is awaited, unless 10."""
+    seconds = PROBE_SECONDS if seconds is None else seconds
     if endpoint.has_password:
         return Attempt(endpoint, "an engine takes no password in its address", _KEYS)
     try:
-        return Client(endpoint)
+        return Client(endpoint, seconds)
     except (docker.errors.DockerException, requests.exceptions.RequestException, OSError, ValueError) as error:
-        return _attempt(endpoint, error)
+        return attempt(endpoint, error, seconds)
 
 
 def _connect_embedded(attempts: Sequence[Attempt]) -> Client:
@@ -151,52 +140,8 @@ def set_environment(target: str, url: str, environ: MutableMapping[str, str]) ->
         environ.pop("DOCKER_HOST", None)
 
 
-_NO_SOCKET = "no socket there"
 _KEYS = "By tcp it knows its clients by their certificates (DOCKER_TLS_VERIFY, DOCKER_CERT_PATH), by ssh by a key or an agent."
 _LOGS = "Its log: `dockerlab engine logs`."
-_START = {
-    "linux": "Start it (`sudo systemctl start docker`, or `podman system service --time=0` for Podman)",
-    "darwin": "Start Docker Desktop",
-    "win32": "Start Docker Desktop",
-}
-
-
-def _attempt(endpoint: Endpoint, error: BaseException) -> Attempt:
-    """What an endpoint's failure means. docker-py wraps the cause several exceptions deep, so the chain is searched."""
-    chain = list(_chain(error))
-    start = _START.get(sys.platform, _START["linux"])
-    if failed := next((e for e in chain if isinstance(e, SSHError)), None):
-        there = shlex.join([*ssh_command(endpoint.url)[:-1], "docker version"])
-        return Attempt(endpoint, f"ssh failed: {failed}", f"It must come in without being asked (a key, an agent). See: `{there}`.")
-    if any(isinstance(e, FileNotFoundError) for e in chain):
-        hint = f"{start}, or name another engine: `%engine use <url or docker context>`, DOCKER_HOST."
-        return Attempt(endpoint, _NO_SOCKET, hint)
-    if any(isinstance(e, PermissionError) for e in chain):
-        hint = "Your user may not use this engine: `sudo usermod -aG docker $USER`, then log in again, or use rootless Docker or Podman."
-        return Attempt(endpoint, "permission denied", hint)
-    if any(isinstance(e, ConnectionRefusedError) for e in chain):
-        return Attempt(endpoint, "refused: nothing listens there", f"The engine is not running. {start}.")
-    if any(isinstance(e, (TimeoutError, requests.exceptions.Timeout, urllib3.exceptions.TimeoutError)) for e in chain):
-        return Attempt(endpoint, f"no answer within {PROBE_SECONDS} s", "Is the engine overloaded, or a firewall in between?")
-    if any(isinstance(e, requests.exceptions.SSLError) for e in chain):
-        return Attempt(endpoint, f"TLS failed: {chain[-1]}", "Check DOCKER_TLS_VERIFY and the certificates in DOCKER_CERT_PATH.")
-    return Attempt(
-        endpoint, str(chain[-1]) or str(error), "Check the address: unix:///path/to.sock, tcp://host:2376 or ssh://user@host."
-    )
-
-
-def _chain(error: BaseException | None) -> Iterator[BaseException]:
-    """The error, what caused it, and the exceptions that it carries as arguments (urllib3 does), outermost first."""
-    seen: list[BaseException] = []
-    waiting = [error]
-    while waiting:
-        current = waiting.pop(0)
-        if current is None or any(current is s for s in seen):
-            continue
-        seen.append(current)
-        yield current
-        waiting += [a for a in (*current.args, getattr(current, "reason", None)) if isinstance(a, BaseException)]
-        waiting += [current.__cause__, current.__context__]
 
 
 # What engines say, and what it means: Docker Engine 20.10 to 28 and Podman 4 were asked.

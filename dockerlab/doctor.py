@@ -25,7 +25,8 @@ from typing import Any
 import requests
 
 from dockerlab import embedded, engines
-from dockerlab.client import Attempt, or_embedded, reach
+from dockerlab.attempts import Attempt
+from dockerlab.client import or_embedded, reach
 from dockerlab.endpoints import Endpoint, endpoints
 from dockerlab.errors import DockerlabError
 from dockerlab.faces import doctor as faces

@@ -14,17 +14,18 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 from urllib.parse import urlsplit
 
 import docker.errors
-from docker.context import ContextAPI
 from docker.tls import TLSConfig
 
-from dockerlab import embedded
+from dockerlab import contexts, embedded
 from dockerlab.errors import MASK, UsageError
+from dockerlab.transport import ssh_host
 
 _SCHEMES: Final = ("unix://", "tcp://", "ssh://", "npipe://", "http://", "https://")
+_CONTEXTS: Final = ("docker context", "current docker context", "DOCKER_CONTEXT")
 _SOCKETS: Final = ("unix://", "npipe://")
 _PASSWORD: Final = re.compile(r"^(\w+://[^:@]*):.*@", re.DOTALL)  # whatever is in it
 _TOKEN: Final = re.compile(r"^((?:tcp|https?)://)[^:/@]{16,}@")  # in the place of a user's name
@@ -58,9 +59,22 @@ class Endpoint:
         return found.password is not None
 
     @property
+    def login(self) -> tuple[str, str, int | None]:
+        """User ("" for one's own), host and port of an address by ssh."""
+        parts = urlsplit(self.url)
+        return parts.username or "", parts.hostname or "", parts.port
+
+    @property
+    def certificates(self) -> str:
+        """Where those are that TLS goes by, for people."""
+        files = [self.tls.ca_cert, *(self.tls.cert or ())] if self.tls else []
+        folder = next((os.path.dirname(file) for file in files if file), "none")
+        return f"{self.source}, {folder}" if self.source.startswith(_CONTEXTS) else f"DOCKER_CERT_PATH, {folder}"
+
+    @property
     def is_local(self) -> bool:
         """Whether the engine's published ports are this machine's."""
-        return self.url.startswith(_SOCKETS) or self.host.startswith("127.") or self.host in ("localhost", "::1")
+        return self.url.startswith(_SOCKETS) or self._named.startswith("127.") or self._named in ("localhost", "::1")
 
     @property
     def is_there(self) -> bool:
@@ -69,7 +83,11 @@ class Endpoint:
 
     @property
     def host(self) -> str:
-        """The host that published ports are reached at; 127.0.0.1 for a socket or a pipe."""
+        """The host that published ports are reached at, of an alias of ssh's what it stands for; 127.0.0.1 for a socket or a pipe."""
+        return (ssh_host(self.url) if self.url.startswith("ssh://") else None) or self._named
+
+    @property
+    def _named(self) -> str:
         return "127.0.0.1" if self.url.startswith(_SOCKETS) else urlsplit(self.url).hostname or "127.0.0.1"
 
 
@@ -81,14 +99,14 @@ def endpoints(target: str | None, environ: Mapping[str, str]) -> list[Endpoint]:
     if target and is_url(target):
         return [Endpoint(_url(target), "as asked", _tls(target, environ))]
     if target:
-        return [_context_endpoint(target, "as asked")]
+        return [_context_endpoint(target, "as asked", environ)]
     if host := environ.get("DOCKER_HOST"):
         return [Endpoint(_url(host), "DOCKER_HOST", _tls(host, environ))]
     if context := environ.get("DOCKER_CONTEXT"):
-        return [_context_endpoint(context, "DOCKER_CONTEXT")]
-    current = _configured_context(environ)
-    if current and current != "default":
-        return [_context_endpoint(current, "current docker context")]
+        return [_context_endpoint(context, "DOCKER_CONTEXT", environ)]
+    current = contexts.current(environ)
+    if current and current != contexts.DEFAULT:
+        return [_context_endpoint(current, "current docker context", environ)]
     return usual_sockets(environ, sys.platform)
 
 
@@ -122,32 +140,22 @@ def _tls(url: str, environ: Mapping[str, str]) -> TLSConfig | None:
                          hint="DOCKER_CERT_PATH names a folder with ca.pem, cert.pem and key.pem.") from error  # fmt: skip
 
 
-def _configured_context(environ: Mapping[str, str]) -> str | None:
-    from docker.utils.config import load_general_config
-
-    folder = environ.get("DOCKER_CONFIG")
-    name = load_general_config(os.path.join(folder, "config.json") if folder else None).get("currentContext")
-    return name if isinstance(name, str) else None
-
-
-def _context_endpoint(name: str, source: str) -> Endpoint:
+def _context_endpoint(name: str, source: str, environ: Mapping[str, str]) -> Endpoint:
     shown = _shown(name)
     label = f"docker context '{shown}'" if source == "as asked" else f"{source} '{shown}'"
-    api: Any = ContextAPI
     try:
-        context = api.get_context(name)
-        known = sorted(known.name for known in api.contexts()) if context is None else []
-    except Exception as error:
+        context = contexts.read(name, environ)
+    except contexts.UnreadableError as error:
         raise UsageError(
             f"docker context '{shown}' cannot be read", evidence=[str(error)], hint="See: docker context inspect"
         ) from error
     if context is None:
         raise UsageError(
             f"there is no docker context '{shown}'",
-            hint=f"Known contexts: {', '.join(known)}; `{embedded.TARGET}` is {embedded.NAME}. "
+            hint=f"Known contexts: {', '.join(contexts.names(environ))}; `{embedded.TARGET}` is {embedded.NAME}. "
             "A URL starts with unix://, tcp:// or ssh://.",
         )
-    return Endpoint(context.Host, label, context.TLSConfig)
+    return Endpoint(context.host, label, context.tls)
 
 
 def usual_sockets(environ: Mapping[str, str], platform: str) -> list[Endpoint]:

@@ -1,4 +1,5 @@
-"""What an engine is: its name and version, what it runs on, how it stores images. And the docker contexts that there are.
+"""What an engine is: its name and version, what it runs on, how it stores images. And which engines are
+known here, and answer.
 
 *Platform* is what the engine runs containers for, which need not be this machine's: Docker Desktop on macOS is `linux/arm64`. The
 *image store* is either a *graph driver* (overlay2: Docker's own store of layers) or a *snapshotter* of containerd (overlayfs:
@@ -13,15 +14,15 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from contextlib import closing
+from dataclasses import dataclass, replace
 from typing import Any
 
-from docker.context import ContextAPI
-
-from dockerlab import embedded
+from dockerlab import contexts, embedded
 from dockerlab.client import Client, connect, engine_errors
 from dockerlab.client import use as use_target
-from dockerlab.errors import EngineError
+from dockerlab.endpoints import usual_sockets
+from dockerlab.errors import EngineError, UsageError
 from dockerlab.faces import engine as faces
 from dockerlab.faces.shown import Shown
 
@@ -30,6 +31,7 @@ _ISOLATION = {
     "namespaces": "namespaces: files, processes, hostname",
     "supervised": "supervised: files, hostname",
 }
+_OLDEST = (1, 40)  # Podman 4 says 1.40 or 1.41, Docker Engine 20.10 says 1.41
 _SNAPSHOTTER = "io.containerd.snapshotter"
 
 
@@ -100,7 +102,7 @@ class SecondEngine(Shown):
     """An engine of dockerlab's own beside the one in use, as on another machine: with no image, and nothing that outlives it.
 
     with dockerlab.engines.second() as server:
-        server.client.images.load(b"".join(dockerlab.images.get("app").save(named=True)))
+        dockerlab.images.copy("app", server.client)
         dockerlab.run("app", detach=True, client=server.client)
 
     client: to it. It ends with `stop()`, with the `with` block, or with this process, also where that is killed.
@@ -168,6 +170,83 @@ def _remove(folder: str) -> None:
     shutil.rmtree(folder)
 
 
+@dataclass(frozen=True, repr=False)
+class Listed(Shown):
+    """An engine that is known here. name: what `use` takes. address: without a password. sources: why it is known. engine: what it is,
+    None where it does not answer; answer: what it said instead, hint: what to do about that. images, running, containers: how many it
+    has. seconds: until it had answered. is_chosen: whether it is the one in use.
+    """
+
+    name: str
+    address: str
+    sources: tuple[str, ...]
+    is_chosen: bool
+    engine: Engine | None = None
+    images: int = 0
+    running: int = 0
+    containers: int = 0
+    seconds: float = 0.0
+    answer: str = ""
+    hint: str = ""
+
+    def _text(self) -> str:
+        return faces.listed_text([self])
+
+    def _table(self) -> str:
+        return faces.listed_table([self])
+
+    def _html(self) -> str:
+        return faces.listed_html([self])
+
+
+class Engines(list[Listed], Shown):
+    """The engines that are known here: the one in use first, then those that answer."""
+
+    __repr__ = Shown.__repr__
+
+    def _text(self) -> str:
+        return faces.listed_text(self)
+
+    def _table(self) -> str:
+        return faces.listed_table(self)
+
+    def _html(self) -> str:
+        return faces.listed_html(self)
+
+
+def ls(*, seconds: float = 5.0) -> Engines:
+    """The engines that are known on this machine, and which of them answer: docker contexts, DOCKER_HOST, the usual sockets (Docker,
+    rootless, Docker Desktop, Podman, Colima and others), dockerlab's own. They are asked at once; seconds: how long that may take.
+    """
+    from dockerlab.roster import asked, configured, is_at, roster
+
+    if seconds <= 0:
+        raise UsageError("--timeout is more than 0 seconds", hint="`%engine ls --timeout 5`")
+    known = roster(os.environ, sys.platform)
+    place = configured(os.environ)
+    found = []
+    for one, answer in zip(known, asked(known, seconds), strict=True):
+        address = one.endpoint.shown if one.endpoint else ""
+        is_chosen = is_at(one, place)
+        if answer.client and answer.version is not None and answer.info is not None:
+            with closing(answer.client):
+                what = engine(answer.client, answer.version, answer.info)
+            images, running, containers = (int(answer.info.get(key) or 0) for key in ("Images", "ContainersRunning", "Containers"))
+            found.append(Listed(one.name, address, one.sources, is_chosen, what, images, running, containers, answer.seconds))
+        elif answer.attempt:
+            said = answer.attempt
+            found.append(Listed(one.name, address, one.sources, is_chosen, answer=said.answer, hint=said.hint))
+        else:
+            found.append(Listed(one.name, address, one.sources, is_chosen, answer=one.problem, hint="See: docker context inspect"))
+    if place is None:  # nothing is configured: the first of the usual sockets that answers
+        usual = [endpoint.url for endpoint in usual_sockets(os.environ, sys.platform)]
+        first = min(
+            (one for one in found if one.engine and one.address in usual), key=lambda one: usual.index(one.address), default=None
+        )
+        found = [replace(one, is_chosen=one is first) for one in found]
+    return Engines(sorted(found, key=lambda one: (not one.is_chosen, one.engine is None)))
+
+
 def use(target: str) -> Engine:
     """Makes `target`, a URL, a docker context or "embedded", the engine of this process and its children.
 
@@ -198,14 +277,22 @@ def engine(client: Client, version: Mapping[str, Any], info: Mapping[str, Any]) 
         source=client.endpoint.source,
         is_local=client.endpoint.is_local,
         isolation=_isolation(info),
-        warnings=tuple(str(line).removeprefix("WARNING: ") for line in info.get("Warnings") or []),
+        warnings=(*_age(version), *(str(line).removeprefix("WARNING: ") for line in info.get("Warnings") or [])),
     )
 
 
 def targets() -> list[str]:
     """What `use` takes by name on this machine: the docker contexts, and "embedded" where our own engine runs."""
     ours = [embedded.TARGET] if sys.platform == "linux" else []
-    return sorted({context.name for context in ContextAPI.contexts()} | set(ours))
+    return sorted({*contexts.names(os.environ), *ours})
+
+
+def _age(version: Mapping[str, Any]) -> list[str]:
+    """What is to be said of an engine that is older than those that dockerlab is tried with."""
+    numbers = str(version.get("ApiVersion") or "").split(".")
+    if all(number.isdecimal() for number in numbers) and tuple(map(int, numbers)) < _OLDEST:
+        return ["it is older than Docker Engine 20.10 and Podman 4, which dockerlab is tried with: some of it may fail"]
+    return []
 
 
 def _isolation(info: Mapping[str, Any]) -> str:

@@ -18,6 +18,7 @@ import sys
 import weakref
 from collections.abc import Sequence
 from contextlib import suppress
+from functools import lru_cache
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -33,13 +34,14 @@ from dockerlab.errors import printable
 _SSH: Final = "ssh://"
 _AS_A_SOCKET: Final = "unix:///ssh"  # what docker-py is told of the address
 _END_SECONDS: Final = 2
+_TOLD_SECONDS: Final = 5
 _SAID: Final = 4096  # bytes of what `ssh` complains of
 
 
 class API(docker.APIClient):
     """docker-py's requests to the engine at an address."""
 
-    def __init__(self, url: str, *, tls: TLSConfig | None, timeout: int) -> None:
+    def __init__(self, url: str, *, tls: TLSConfig | None, timeout: Any) -> None:
         self._address = url
         self._ssh = _Adapter(ssh_command(url), timeout) if url.startswith(_SSH) and sys.platform != "win32" else None
         super().__init__(
@@ -74,7 +76,7 @@ class API(docker.APIClient):
 
 
 class SSHError(ConnectionError):
-    """What `ssh` says of a connection that it did not get."""
+    """What `ssh` says of a connection that it did not get: its lines, of which the last says it shortest."""
 
 
 def ssh_command(url: str) -> list[str]:
@@ -93,6 +95,27 @@ def ssh_command(url: str) -> list[str]:
     # A notebook has nobody who could be asked for a password.
     quiet = ["-o", "BatchMode=yes", "-o", "LogLevel=ERROR", "-T"]
     return ["ssh", *quiet, *who, *where, "--", host, shlex.join(["docker", *at, "system", "dial-stdio"])]
+
+
+@lru_cache
+def ssh_host(url: str) -> str | None:
+    """The host's name or address by which programs other than `ssh` reach it: an alias of ssh's configuration says nothing to them.
+
+    None where `ssh` does not tell; it connects to nothing for that.
+    """
+    try:
+        *command, _, host, _ = ssh_command(url)
+        told = subprocess.run(
+            [*command, "-G", "--", host],
+            capture_output=True,
+            text=True,
+            stdin=subprocess.DEVNULL,
+            timeout=_TOLD_SECONDS,
+            check=False,
+        )
+    except (OSError, ValueError, subprocess.TimeoutExpired):
+        return None
+    return next((line.partition(" ")[2].strip() for line in told.stdout.splitlines() if line.startswith("hostname ")), None)
 
 
 class _Socket(socket.socket):
@@ -126,8 +149,7 @@ class _Socket(socket.socket):
         # Another process, a master of its connections, may hold it open.
         os.set_blocking(self.process.stderr.fileno(), False)
         with suppress(OSError):
-            lines = os.read(self.process.stderr.fileno(), _SAID).decode("utf-8", "replace").strip().splitlines()
-            return printable(lines[-1]) if lines else ""
+            return printable(os.read(self.process.stderr.fileno(), _SAID).decode("utf-8", "replace").strip())
         return ""
 
     def _real_close(self) -> None:  # when the last file that reads from it is closed, too
@@ -173,7 +195,7 @@ class _Connection(urllib3.connection.HTTPConnection):
 class _Pool(urllib3.HTTPConnectionPool):
     """Connections that are kept for the next request."""
 
-    def __init__(self, command: Sequence[str], timeout: int) -> None:
+    def __init__(self, command: Sequence[str], timeout: float) -> None:
         super().__init__("localhost", timeout=timeout, maxsize=DEFAULT_MAX_POOL_SIZE)  # several threads may ask at once
         self._command = command
 
@@ -184,7 +206,7 @@ class _Pool(urllib3.HTTPConnectionPool):
 class _Adapter(UnixHTTPAdapter):
     """As docker-py's for a socket, with one pool for all addresses."""
 
-    def __init__(self, command: Sequence[str], timeout: int) -> None:
+    def __init__(self, command: Sequence[str], timeout: Any) -> None:
         super().__init__(_AS_A_SOCKET, timeout)
         self._pool = _Pool(command, timeout)
 

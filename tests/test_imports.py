@@ -20,6 +20,8 @@ PACKAGE = ROOT / "dockerlab"
 # Rooms that each room may import, besides itself.
 _PURE = {"errors", "reference", "dockerfile", "image", "wire", "faces"}
 _CLIENT = {
+    "attempts",
+    "contexts",
     "credentials",
     "drawing",
     "embedded",
@@ -28,6 +30,7 @@ _CLIENT = {
     "client",
     "engines",
     "hijacking",
+    "roster",
     "duplex",
     "stream",
     "images",
@@ -44,9 +47,12 @@ ROOMS: dict[str, set[str]] = {
     "drawing": {"faces"},
     "embedded": {"errors"},
     "transport": {"errors", "ledger"},
-    "endpoints": {"errors", "embedded"},
-    "client": {"errors", "embedded", "endpoints", "transport"},
-    "engines": {"errors", "embedded", "client", "faces"},
+    "contexts": set(),
+    "endpoints": {"errors", "contexts", "embedded", "transport"},
+    "attempts": {"errors", "endpoints", "transport"},
+    "client": {"errors", "attempts", "embedded", "endpoints", "transport"},
+    "roster": {"errors", "attempts", "contexts", "embedded", "endpoints", "client"},
+    "engines": {"errors", "contexts", "embedded", "endpoints", "client", "faces", "roster"},
     "credentials": {"errors", "wire"},
     "registry": {"errors", "reference"},
     "stream": {"errors", "client", "hijacking", "wire"},

@@ -1,4 +1,4 @@
-"""The faces of images on their way: pull and push with their layers, save and load with the file.
+"""The faces of images on their way: pull and push with their layers, save, load and copy with their bytes.
 
 Text holds what is the same on every run and engine: names. Sizes, ids and digests stand between volatile marks.
 """
@@ -13,7 +13,7 @@ from dockerlab.faces.human import size
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from dockerlab.images.values import ArchiveProgress, Loaded, PullProgress, Pushed, Saved
+    from dockerlab.images.values import ArchiveProgress, Copied, Loaded, PullProgress, Pushed, Saved
     from dockerlab.wire.trace import Status
 
 THERE = ("Already exists", "Layer already exists")
@@ -125,7 +125,7 @@ def archiving_html(progress: ArchiveProgress) -> str:
 def _bytes(progress: ArchiveProgress) -> str:
     if not progress.current:
         return ""
-    about = "about " if progress.doing == "saving" else ""
+    about = "about " if progress.doing != "loading" else ""
     # Nobody knows how long an archive will be before it is there.
     return size(progress.current) + (f" of {about}{size(progress.total)}" if progress.current < progress.total else "")
 
@@ -150,6 +150,33 @@ def loaded_text(loaded: Loaded) -> str:
 
 def loaded_table(loaded: Loaded) -> str:
     return "\n".join([f"from {loaded.file}:", *(f"  loaded {image._table()}" for image in loaded.images)])
+
+
+def copied_text(copied: Copied) -> str:
+    lines = [f"copied {image.name if image.tags else 'an image without a name'}" for image in copied.images]
+    return "\n".join([*lines, *(f"warning: {warning}" for warning in copied.warnings)])
+
+
+def copied_table(copied: Copied) -> str:
+    lines = [f"to {copied.engine}: {_sent(copied)}, {_compared(copied)}", *(f"  {image._table()}" for image in copied.images)]
+    return "\n".join([*lines, *(f"warning: {warning}" for warning in copied.warnings)])
+
+
+def copied_html(copied: Copied) -> str:
+    names = ", ".join(f"<strong>{markup.text(image.name)}</strong>" for image in copied.images)
+    facts = f"{markup.code(copied.engine)} · {markup.text(_sent(copied))} · {markup.text(_compared(copied))}"
+    head = markup.head(f"{markup.state('done', 'copied')} {names}", markup.volatile(f"to {facts}"))
+    rows = [(markup.code(image.name), markup.code(image.id)) for image in copied.images]
+    warnings = "".join(f'<div class="running">▲ {markup.text(warning)}</div>' for warning in copied.warnings)
+    return markup.page(head, markup.volatile(warnings + markup.table(("image", "id there"), rows, wrap=(1,))))
+
+
+def _sent(copied: Copied) -> str:
+    return f"{size(copied.size)} sent" if copied.size else "nothing to send, it was there"
+
+
+def _compared(copied: Copied) -> str:
+    return "the same ids" if copied.same_ids else "the same layers; ids differ, since that engine keeps images otherwise"
 
 
 def loaded_html(loaded: Loaded) -> str:

@@ -123,14 +123,14 @@ class Archive:
 
     def mark(self, image: Described, wanted: Collection[str]) -> tuple[Contents, ...]:
         """The layers again, with fingerprints of the files at these paths."""
-        for name in {self._path(name) for name in image.layers}:
+        for name in {self.path(name) for name in image.layers}:
             if name in self.places and wanted:
                 with self._errors():
                     self.found[name] = marked(self.found[name], self.windows[name], self.places[name], wanted)
         return self.layers(image)
 
     def _layer(self, name: str) -> Contents:
-        path = self._path(name)
+        path = self.path(name)
         if path not in self.found:
             window = self.windows.get(path)
             if path in self.broken:
@@ -184,7 +184,7 @@ class Archive:
             pieces.append(chunk)
         self.documents[path] = b"".join(pieces)
 
-    def _path(self, name: str) -> str:
+    def path(self, name: str) -> str:
         """The member that a name leads to, over links."""
         try:
             path = clean(name)
@@ -199,7 +199,7 @@ class Archive:
     # documents
 
     def _json(self, name: str) -> Any:
-        content = self.documents.get(self._path(name))
+        content = self.documents.get(self.path(name))
         if content is None:
             return None
         try:

@@ -6,6 +6,7 @@
     images.login("registry.example", "me", password) LoggedIn           logout("registry.example") LoggedOut
     images.remote("python:3.10")    RemoteImage, without pulling it
     images.save("app.tar", ["app"]) Saved       load("app.tar")             Loaded
+    images.copy("app", "ssh://me@server") Copied
     images.tag("busybox", "mine:1") Image       rm("mine:1")                Removed
     images.show("app")              ImageView   history("app")              History
     images.inspect("app")           Inspection  prune()                     Pruned
@@ -25,7 +26,7 @@ finds; `login`, `logout` and `remote` need none.
 - `exploring`: the files of layers, from an engine or an archive on disk; `explored`: what that answers
 - `transfer`: pull, push and ensure; `refusal`: why a registry did not give or take an image
 - `looking`, `account`: what a registry has, and who the user is there; `registries`: how it is asked; `registry_values`: the answers
-- `archiving`: save and load
+- `archiving`: save and load; `copying`: copy
 - `handover`: an image handed over to Kubernetes
 """
 
@@ -37,6 +38,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from dockerlab.images.account import login, logout
     from dockerlab.images.archiving import load, save
+    from dockerlab.images.copying import copy
     from dockerlab.images.explored import Exploration, ImagesDiff, LayerTree
     from dockerlab.images.exploring import diff, explore
     from dockerlab.images.handover import Manifests, kubernetes
@@ -48,6 +50,7 @@ if TYPE_CHECKING:
     from dockerlab.images.transfer import ensure, pull, push, push_all
     from dockerlab.images.values import (
         ArchiveProgress,
+        Copied,
         History,
         Images,
         ImageView,
@@ -63,6 +66,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "ArchiveProgress": "values",
+    "Copied": "values",
     "Exploration": "explored",
     "History": "values",
     "Image": "model",
@@ -84,6 +88,7 @@ _HOMES = {
     "RemoteImage": "registry_values",
     "Removed": "values",
     "Saved": "values",
+    "copy": "copying",
     "diff": "exploring",
     "ensure": "transfer",
     "explore": "exploring",
@@ -109,6 +114,7 @@ _HOMES = {
 
 __all__ = [
     "ArchiveProgress",
+    "Copied",
     "Exploration",
     "History",
     "Image",
@@ -130,6 +136,7 @@ __all__ = [
     "RemoteImage",
     "Removed",
     "Saved",
+    "copy",
     "diff",
     "ensure",
     "explore",

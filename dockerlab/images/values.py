@@ -143,10 +143,11 @@ class Pushed(Shown):
 
 @dataclass(frozen=True, repr=False)
 class ArchiveProgress(Shown):
-    """How far a save or a load is. doing: "saving" or "loading". current, total: bytes; of a save the total is about what it will be."""
+    """How far a save, a load or a copy is. file: its name, of a copy those of the images. current, total: bytes; the total of a save and
+    of a copy is about what it will be."""
 
     file: str
-    doing: Literal["saving", "loading"]
+    doing: Literal["saving", "loading", "copying"]
     current: int = 0
     total: int = 0
     layers: tuple[Status, ...] = ()
@@ -194,6 +195,29 @@ class Loaded(Shown):
 
     def _html(self) -> str:
         return transfers.loaded_html(self)
+
+
+@dataclass(frozen=True, repr=False)
+class Copied(Shown):
+    """What `copy` did. images: as the other engine has them. engine: that one's address. size: bytes that were sent; none of what was
+    there already. same_ids: whether both engines know the images by the same ids; if not, their layers were compared.
+    warnings: of images that are for another platform than that engine.
+    """
+
+    images: tuple[Image, ...]
+    engine: str
+    size: int
+    same_ids: bool
+    warnings: tuple[str, ...] = ()
+
+    def _text(self) -> str:
+        return transfers.copied_text(self)
+
+    def _table(self) -> str:
+        return transfers.copied_table(self)
+
+    def _html(self) -> str:
+        return transfers.copied_html(self)
 
 
 @dataclass(frozen=True, repr=False)

@@ -35,7 +35,7 @@ MAGICS = {
         "line_cell",
         "%container run|ps|logs|exec|stop|… as the docker command has them; %%container run|exec feeds the cell to it.",
     ),
-    "image": ("line", "%image ls|show|pull|push|tag|rm|history|graph|explore|save|load|… --help lists the flags."),
+    "image": ("line", "%image ls|show|pull|push|tag|rm|history|graph|explore|save|load|copy|… --help lists the flags."),
     "network": ("line", "%network create|ls|inspect|rm: networks, in which containers call one another by name."),
     "volume": ("line", "%volume create|ls|inspect|rm: volumes, which keep files beyond their containers."),
     "compose": (
@@ -48,7 +48,7 @@ MAGICS = {
     ),
     "engine": (
         "line",
-        "%engine shows which engine answers; use <url or docker context> switches; doctor and picture look at this machine.",
+        "%engine shows which engine answers; use <url or docker context> switches; ls lists them; doctor and picture look here.",
     ),
     "exercise": (
         "line",

@@ -1,4 +1,4 @@
-"""`%engine`: which engine answers. `use <url or context>`: speak to another one. `doctor`: what works here. `picture`: what is beneath."""
+"""`%engine`: which engine answers. `use`: speak to another one. `ls`: those that are known. `doctor`, `picture`: what is beneath."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dockerlab.project.commands import Command, command
 
 if TYPE_CHECKING:
     from dockerlab.doctor import Diagnosis
-    from dockerlab.engines import Engine
+    from dockerlab.engines import Engine, Engines
     from dockerlab.machine import Example, Machine
     from dockerlab.notebook.session import Session
 
@@ -24,6 +24,8 @@ def parsers() -> dict[str, Parser]:
         metavar="CONTEXT",
         help="a docker context, a URL (unix://, tcp://, ssh://), or `embedded`: dockerlab's own engine, started if need be",
     )
+    ls = Parser("%engine ls", description="Lists the engines that are known here, and which of them answer.")
+    ls.add_argument("--timeout", type=float, default=5.0, metavar="SECONDS", help="how long they are asked; 5 unless given")
     doctor = Parser(
         "%engine doctor", description="Tries what works on this machine, and says what each lack costs and what mends it."
     )
@@ -33,12 +35,14 @@ def parsers() -> dict[str, Parser]:
     picture.add_argument("containers", nargs="*", metavar="CONTAINER", help="the newest that run, unless given")
     picture.add_argument("--example", metavar="WHICH", help="another machine in place of this one, made up: server, mac or windows")
     shows = Parser("%engine", description="Shows which engine answers.")
-    for parser in (shows, use, doctor, picture):
+    for parser in (shows, use, ls, doctor, picture):
         add_show_command(parser)
-    return {"": shows, "use": use, "doctor": doctor, "picture": picture}
+    return {"": shows, "use": use, "ls": ls, "doctor": doctor, "picture": picture}
 
 
-def magic(session: Session, line: str, cell: str | None = None) -> Engine | Diagnosis | Example | Machine | Command | None:
+def magic(
+    session: Session, line: str, cell: str | None = None
+) -> Engine | Engines | Diagnosis | Example | Machine | Command | None:
     """Shows the engine in use, after switching if told to."""
     try:
         given = words(line, session.namespace)
@@ -49,6 +53,8 @@ def magic(session: Session, line: str, cell: str | None = None) -> Engine | Diag
         return command("engine", given)
     if verb == "use":
         return engines.use(arguments.target)
+    if verb == "ls":
+        return engines.ls(seconds=arguments.timeout)
     if verb == "doctor":
         from dockerlab.doctor import examine
 

@@ -9,6 +9,7 @@ from dockerlab import images, standins
 from dockerlab.errors import UsageError
 from dockerlab.image.files import CHANGES
 from dockerlab.image.kubernetes import SERVICE_TYPES
+from dockerlab.images import archiving
 from dockerlab.notebook import registry_magic
 from dockerlab.notebook.arguments import HelpShown, Parser, add_show_command, parse_verb
 from dockerlab.notebook.expand import words
@@ -59,10 +60,15 @@ def parsers() -> dict[str, Parser]:
     pull.add_argument("--platform", metavar="OS/ARCH", help="such as linux/amd64")
     pull.add_argument("-q", "--quiet", action="store_true", help="show no progress")
     save = Parser("%image save", "Writes images into one file, which `docker load` reads, too.")
-    save.add_argument("file", metavar="FILE", help="such as app.tar; one that is there is replaced")
+    save.add_argument("file", metavar="FILE", help="such as app.tar, app.tar.gz or app.tar.zst; one that is there is replaced")
     save.add_argument("images", nargs="+", metavar="IMAGE")
-    load = Parser("%image load", "Gives the engine the images of a file that `%image save` or `docker save` wrote.")
-    load.add_argument("file", metavar="FILE", help="compressed or not")
+    save.add_argument("--format", choices=archiving.FORMATS, default="docker-archive", help="oci-archive: an OCI layout alone")
+    save.add_argument("--compress", choices=archiving.COMPRESSIONS, help="unless given, as the file's name says")
+    load = Parser("%image load", "Gives the engine the images of a file: a docker-archive or an OCI layout, compressed or not.")
+    load.add_argument("file", metavar="FILE", help="what `%image save`, `docker save`, skopeo or BuildKit wrote")
+    copy = Parser("%image copy", "Sends images to another engine, straight from this one.")
+    copy.add_argument("images", nargs="+", metavar="IMAGE")
+    copy.add_argument("--to", metavar="CONTEXT", help="needed: a docker context, a URL (unix://, tcp://, ssh://), or `embedded`")
     kubernetes = Parser("%image kubernetes", "Writes the Deployment and the Service that run an image on Kubernetes.")
     kubernetes.add_argument("image", metavar="IMAGE")
     kubernetes.add_argument("--replicas", type=int, default=1, metavar="N", help="how many containers; 1 unless given")
@@ -86,7 +92,7 @@ def parsers() -> dict[str, Parser]:
     prepare.add_argument("images", nargs="*", metavar="IMAGE", help="all that it knows, unless named")
     looks, moves = (
         (ls, show, inspect, history, graph, explore, diff),
-        (tag, rm, prune, pull, *registry_magic.parsers(), save, load, kubernetes, prepare),
+        (tag, rm, prune, pull, *registry_magic.parsers(), save, load, copy, kubernetes, prepare),
     )
     for parser in (*looks, *moves):
         add_show_command(parser)
@@ -136,7 +142,8 @@ def _answer(session: Session, verb: str, arguments: Namespace) -> Shown | None:
                 return images.pull(arguments.image, platform=arguments.platform, progress=progress, client=client)
         case "save":
             with LiveDisplay(session, keep=False) as live:
-                return images.save(arguments.file, arguments.images, progress=live.show, client=client)
+                how = {"format": arguments.format, "compress": arguments.compress}
+                return images.save(arguments.file, arguments.images, progress=live.show, client=client, **how)
         case "kubernetes":
             return images.kubernetes(
                 arguments.image,
@@ -150,6 +157,13 @@ def _answer(session: Session, verb: str, arguments: Namespace) -> Shown | None:
         case "load":
             with LiveDisplay(session, keep=False) as live:
                 return images.load(arguments.file, progress=live.show, client=client)
+        case "copy":
+            if not arguments.to:
+                raise UsageError(
+                    "%image copy needs --to", hint="`%image copy IMAGE --to CONTEXT`; `%engine ls` lists what there is."
+                )
+            with LiveDisplay(session, keep=False) as live:
+                return images.copy(arguments.images, arguments.to, progress=live.show, client=client)
         case _:
             with LiveDisplay(session, keep=False) as live:
                 return standins.prepare(*arguments.images, progress=live.show, client=client)

@@ -89,6 +89,8 @@ def _engine(words: Sequence[str]) -> Command:
             return _nearest(
                 _docker("context", "use", target), "docker keeps it for all shells; the magic does it for this notebook."
             )
+        case ["ls", *_]:
+            return _nearest(_docker("context", "ls"), "docker lists its contexts, and does not say which of them answers.")
         case []:
             return _nearest([_docker("version"), _docker("context", "ls")], "docker says it in two parts.")
     return _nearest(_docker("info"), "docker tells of its engine alone, not of this machine.")
@@ -210,7 +212,20 @@ def _diff(given: Given) -> Command:
 
 def _save(given: Given) -> Command:
     file, *images = given.arguments or ("FILE", "IMAGE")
+    endings = {".gz": "gzip", ".tgz": "gzip", ".zst": "zstd", ".tzst": "zstd"}
+    program = given.value("--compress") or next((name for end, name in endings.items() if file.lower().endswith(end)), "none")
+    if given.value("--format") == "oci-archive":
+        note = "docker writes what it likes: from 25.0 on an OCI layout is in its archives. skopeo, a program of its own, writes one alone."
+        return _nearest([shlex.join(["skopeo", "copy", f"docker-daemon:{image}", f"oci-archive:{file}"]) for image in images], note)
+    if program != "none":
+        return Command((f"{_docker('save', *images)} | {program} > {shlex.quote(file)}",))
     return Command((_docker("save", "-o", file, *images),))
+
+
+def _copy(given: Given) -> Command:
+    to = given.value("--to") or "CONTEXT"
+    where = ("-H", without_passwords(to)) if "://" in to else ("-c", to)
+    return Command((f"{_docker('save', *given.arguments)} | {_docker(*where, 'load')}",))
 
 
 def _load(given: Given) -> Command:
@@ -302,6 +317,7 @@ _IMAGE: Final[dict[str, Callable[[Given], Command]]] = {
     "save": _save,
     "load": _load,
     "kubernetes": _kubernetes,
+    "copy": _copy,
     "prepare": _prepare,
 }
 _VERBS: Final = {

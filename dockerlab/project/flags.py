@@ -32,6 +32,7 @@ VALUED: Final[Mapping[tuple[str, str], frozenset[str]]] = {
         ("container", "restart"): "-t --time --timeout",
         ("container", "kill"): "-s --signal",
         ("container", "commit"): "-m --message",
+        ("engine", "ls"): "--timeout",
         ("engine", "picture"): "--example",
         **{("compose", verb): "-p --project-name" for verb in ("up", "down", "ps", "config")},
         ("compose", "logs"): "-p --project-name -n --tail",
@@ -40,6 +41,8 @@ VALUED: Final[Mapping[tuple[str, str], frozenset[str]]] = {
         ("image", "kubernetes"): "--replicas --port --name --type -o --output",
         ("image", "remote"): "--platform",
         ("image", "login"): "-u --username --password-var -p --password",
+        ("image", "copy"): "--to",
+        ("image", "save"): "--format --compress",
     }.items()
 }
 # How many arguments come before all that follows belongs to the last one.

@@ -1,4 +1,4 @@
-"""Streams of bytes, one chunk after the other: decompressed, verified, counted. Constant memory, whatever the compressed bytes claim."""
+"""Streams of bytes, chunk after chunk: compressed, decompressed, verified. Constant memory, whatever the compressed bytes claim."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import io
 import lzma
 import zlib
 from collections.abc import Callable, Iterable, Iterator
-from typing import BinaryIO, Final, Protocol
+from typing import Any, BinaryIO, Final, Protocol
 
 from dockerlab.errors import EngineError
 from dockerlab.wire.tar import Readable
@@ -118,6 +118,26 @@ def decompressed(source: Iterable[bytes]) -> Iterator[bytes]:
         case "bzip2":
             return _members(whole, lambda: _Limited(bz2.BZ2Decompressor()), "bzip2")
     return whole
+
+
+COMPRESSIONS: Final = ("gzip", "zstd")
+
+
+def compressed(source: Iterable[bytes], kind: str) -> Iterator[bytes]:
+    """Chunks, compressed as one of `COMPRESSIONS`; "" leaves them as they are. The same bytes for the same chunks."""
+    if not kind:
+        yield from source
+        return
+    if kind == "zstd":
+        import zstandard
+
+        compressor: Any = zstandard.ZstdCompressor(write_checksum=True).compressobj()
+    else:
+        compressor = zlib.compressobj(level=3, wbits=31)  # twice as fast as usual, a few per cent longer
+    for chunk in source:
+        if piece := compressor.compress(chunk):
+            yield piece
+    yield compressor.flush()
 
 
 def _before(start: bytes, rest: Iterable[bytes]) -> Iterator[bytes]:

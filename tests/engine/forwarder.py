@@ -45,16 +45,19 @@ class Authority:
         return context
 
 
-def authority(folder: Path) -> Authority:
-    """A new authority, with a certificate for 127.0.0.1 and one for a client."""
+def authority(folder: Path, names: str = "IP:127.0.0.1", days: int = 2) -> Authority:
+    """A new authority, with a certificate for 127.0.0.1 and one for a client. names: the server's subjectAltName; days: as long as its
+    certificate is good, which may be over already."""
     if not shutil.which("openssl"):
         pytest.skip("there is no openssl on this machine")
     folder.mkdir(parents=True, exist_ok=True)
+    (folder / "names").write_text(f"subjectAltName={names}\n")
     new = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2"
     signed = f"{new} -CA ca.pem -CAkey ca-key.pem -addext basicConstraints=critical,CA:FALSE"
     for line in (
         f"{new} -subj /CN=dockerlab-test-ca -keyout ca-key.pem -out ca.pem -addext keyUsage=critical,keyCertSign",
-        f"{signed} -subj /CN=engine -keyout server-key.pem -out server.pem -addext subjectAltName=IP:127.0.0.1",
+        "req -new -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -subj /CN=engine -keyout server-key.pem -out server.csr",
+        f"x509 -req -in server.csr -CA ca.pem -CAkey ca-key.pem -set_serial 3 -days {days} -extfile names -out server.pem",
         f"{signed} -subj /CN=client -keyout key.pem -out cert.pem -addext extendedKeyUsage=clientAuth",
     ):
         subprocess.run(["openssl", *line.split()], cwd=folder, check=True, capture_output=True)

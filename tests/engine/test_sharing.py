@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import base64
 import gzip
+import io
 import json
 import lzma
 import os
 import socket
+import tarfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -21,6 +23,7 @@ from dockerlab import builds, images
 from dockerlab.client import Client, connect
 from dockerlab.errors import ArchiveError, EngineError, NotFound, RegistryUnreachable, UsageError
 from dockerlab.images import ArchiveProgress, PullProgress, PushProgress
+from dockerlab.wire import streams
 from tests.embedded import fakes
 from tests.embedded.fakes import Asked
 from tests.embedded.registries import docker_registry
@@ -257,15 +260,43 @@ def test_a_file_that_is_no_archive_of_images(client: Client, made: str, tmp_path
     file = tmp_path / "app.tar"
     images.save(file, made, client=client)
     whole = file.read_bytes()
-    for data in (b"nothing of the kind" * 1000, bytes(10240), b""):
+    evil = io.BytesIO()
+    with tarfile.open(fileobj=evil, mode="w") as tar:
+        tar.addfile(tarfile.TarInfo("../../etc/passwd"))
+    for data, what, where in (
+        (b"nothing of the kind" * 1000, "is no archive of images: it is not a tar", ()),
+        (bytes(10240), "holds no image: it has neither manifest.json nor index.json", ()),
+        (b"", "holds no image", ()),
+        (gzip.compress(whole)[:-2000], "is damaged or not whole", ("after ",)),
+        (whole[: len(whole) // 2], "is damaged or not whole", ("after ",)),
+        (evil.getvalue(), "is not safe to load", ("at its beginning",)),
+    ):
         file.write_bytes(data)
-        with pytest.raises(ArchiveError, match=r"the engine finds no images in 'app\.tar'"):
+        with pytest.raises(ArchiveError, match=rf"'app\.tar' {what}") as caught:
             images.load(file, client=client)
-    file.write_bytes(gzip.compress(whole)[:-2000])
-    with pytest.raises(ArchiveError, match=r"'app\.tar' is damaged or not whole"):
-        images.load(file, client=client)
+        assert all(one.startswith(start) for one, start in zip(caught.value.place, where, strict=True))
+        assert caught.value.hint
     with pytest.raises(NotFound, match="no file '"):
         images.load(tmp_path / "other.tar", client=client)
+
+
+@pytest.mark.contract
+def test_every_engine_writes_and_takes_both_layouts(client: Client, prefix: str, tmp_path: Path) -> None:
+    name = f"{prefix}layout:1"
+    builds.build("FROM busybox\nCOPY file /file\n", files={"file": os.urandom(1000)}, tag=name, client=client)
+    before = images.get(name, client=client)
+    for file, format in (("a.tar.gz", "docker-archive"), ("b.tar.zst", "oci-archive"), ("c.tzst", "oci-archive")):
+        saved = images.save(tmp_path / file, name, format=format, client=client)  # type: ignore[arg-type]
+        assert streams.compression(saved.file.read_bytes()[:8]) == ("gzip" if file.endswith("gz") else "zstd")
+        plain = io.BytesIO(b"".join(streams.decompressed([saved.file.read_bytes()])))
+        with tarfile.open(fileobj=plain) as tar:
+            names = tar.getnames()
+        assert ("manifest.json" in names) == (format == "docker-archive")
+        assert "index.json" in names or format == "docker-archive"
+        images.rm(name, force=True, client=client)
+        loaded = images.load(saved.file, client=client)
+        assert [(one.name, one.attrs["RootFS"]) for one in loaded.images] == [(name, before.attrs["RootFS"])]
+    assert sorted(one.name for one in tmp_path.iterdir()) == ["a.tar.gz", "b.tar.zst", "c.tzst"]
 
 
 def test_a_save_that_ends_early_leaves_what_was_there(client: Client, made: str, tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ import pytest
 
 from dockerlab import client, doctor, embedded, engines
 from dockerlab import endpoints as places
+from dockerlab.attempts import Attempt, attempt
 from dockerlab.client import connect, meaning, set_environment
 from dockerlab.endpoints import Endpoint, endpoints
 from dockerlab.errors import Conflict, EngineError, NoEngine, NotFound, UsageError
@@ -143,10 +144,10 @@ class Started:
         self.count += 1
         return self.url
 
-    def reach(self, endpoint: Endpoint) -> client.Client | client.Attempt:
+    def reach(self, endpoint: Endpoint) -> client.Client | Attempt:
         if endpoint.url == self.url and self.count:
             return FakeClient(endpoint)
-        return client._attempt(endpoint, ConnectionRefusedError() if endpoint.is_there else FileNotFoundError())
+        return attempt(endpoint, ConnectionRefusedError() if endpoint.is_there else FileNotFoundError(), 1)
 
 
 @pytest.fixture
@@ -290,7 +291,7 @@ def test_a_password_in_an_address_is_not_shown(
         engines.use(address) if way == "argument" else connect()
     everything = ["".join(traceback.format_exception(caught.value)), *caught.value.lines(), *caught.value._render_traceback_()]
     everything += map(repr, getattr(caught.value, "attempts", ()))
-    everything += [f"{one!r} {one}" for one in (Endpoint(address, "as asked"), client.Attempt(Endpoint(address, ""), "", ""))]
+    everything += [f"{one!r} {one}" for one in (Endpoint(address, "as asked"), Attempt(Endpoint(address, ""), "", ""))]
     everything.append("\n".join(f"{finding}" for finding in doctor._engines(os.environ)) if way != "argument" else "")
     assert not [text for text in everything if "canary" in text]
     assert shown in "\n".join(everything)

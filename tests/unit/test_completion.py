@@ -97,7 +97,7 @@ def offered(session: Session, text: str) -> list[str]:
         ("%context show app.py |", "--help"),
         ("%%context s|", "src/x.py"),
         ("%engine use def|", "default"),
-        ("%engine |", "use doctor picture"),
+        ("%engine |", "use ls doctor picture"),
         ("%%dockerfile --target b|\nFROM a AS base\nFROM base AS built\n", "base built"),
         ("%%dockerfile --target=b|\nFROM a AS base\n", "base"),
         ("%%dockerfile --no-cache-filter b|\nFROM a AS base\n", "base"),

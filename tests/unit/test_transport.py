@@ -44,7 +44,10 @@ def test_what_is_no_address(url: str) -> None:
 def test_what_ssh_says_is_told() -> None:
     with pytest.raises(NoEngine) as caught:
         connect("ssh://me@127.0.0.1:1")
-    assert "ssh failed: ssh: connect to host 127.0.0.1 port 1: Connection refused" in caught.value.evidence[0]
+    assert (
+        "ssh failed: nothing listens at port 1 of that host: ssh: connect to host 127.0.0.1 port 1: Connection refused"
+        in caught.value.evidence[0]
+    )
     assert "`ssh -o BatchMode=yes -o LogLevel=ERROR -T -l me -p 1 -- 127.0.0.1 'docker version'`" in str(caught.value.hint)
 
 
