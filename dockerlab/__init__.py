@@ -1,7 +1,7 @@
 """Containers, learned and used from a Jupyter notebook.
 
     %load_ext dockerlab            the magics: %%dockerfile, %%context, %container, %image, %pipeline, %engine,
-                                   %exercise, %%compose
+                                   %compose, %service, %exercise …
 
     dockerlab.connect()            a docker-py client to the engine that answers
     dockerlab.build(text, …)       an Image, from a Dockerfile
@@ -12,6 +12,7 @@
     dockerlab.containers, .images  the other verbs: ps, logs, exec, …; pull, tag, history, …
     dockerlab.networks, .volumes   create, ls, get, rm
     dockerlab.compose              up, ps, logs, config, down, of a Compose file
+    dockerlab.swarm, .services     init, join, nodes, secrets; create, scale, update, show, of Docker's Swarm
     dockerlab.explore(image)       the files of its layers, and what is wasted; of an archive on disk, too
     dockerlab.pipeline(image)      one picture: Dockerfile line, build step, layer, image, its containers
     dockerlab.prepare(name, …)     base images: found, pulled, or made from this machine's files
@@ -33,7 +34,21 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
-    from dockerlab import compose, containers, course, doctor, engines, errors, images, machine, networks, project, volumes
+    from dockerlab import (
+        compose,
+        containers,
+        course,
+        doctor,
+        engines,
+        errors,
+        images,
+        machine,
+        networks,
+        project,
+        services,
+        swarm,
+        volumes,
+    )
     from dockerlab.builds import Build, build, export
     from dockerlab.builds.checking import check
     from dockerlab.builds.debugging import debug
@@ -72,7 +87,9 @@ _HOMES = {
     "prepare": "dockerlab.standins",
     "project": "",
     "run": "dockerlab.containers",
+    "services": "",
     "stages": "dockerlab.builds.staging",
+    "swarm": "",
     "use": "dockerlab.client",
     "volumes": "",
 }
@@ -102,7 +119,9 @@ __all__ = [
     "prepare",
     "project",
     "run",
+    "services",
     "stages",
+    "swarm",
     "use",
     "volumes",
 ]

@@ -13,12 +13,14 @@
     ├── EngineError             the engine answered with an error
     │   ├── NotFound            404: no such image, container, …
     │   ├── Conflict            409: a name or a state that is in the way
-    │   └── RegistryUnreachable a registry does not answer the engine, or this machine
+    │   ├── RegistryUnreachable a registry does not answer the engine, or this machine
+    │   └── SwarmError          the engine has no Swarm, is no manager of its own, or its Swarm has lost its quorum
     ├── EngineGone              the connection broke while an answer was awaited
     ├── BuildError              a build failed
     ├── ComposeError            Docker Compose failed
     ├── Unsolved                an exercise is not solved, where it had to be
     ├── CommandError            a command in a container ended with a non-zero exit code
+    ├── ServiceFailed           a service did not become what it was to be
     └── NotReady                a container, or a command in one, was not ready in time
 
 `str(error)` is one line that is the same on every run: no ids, times or addresses. The rest is in attributes, is added as notes
@@ -208,6 +210,12 @@ class RegistryUnreachable(EngineError):
     status = 502
 
 
+class SwarmError(EngineError):
+    """The engine has no Swarm, is no manager of its own, or its Swarm has lost its quorum."""
+
+    status = 503
+
+
 class EngineGone(DockerlabError, ConnectionError):
     """The connection to the engine broke while an answer was awaited."""
 
@@ -253,6 +261,16 @@ class CommandError(DockerlabError):
 
 class Unsolved(DockerlabError):
     """An exercise is not solved, where it had to be."""
+
+
+class ServiceFailed(DockerlabError):
+    """A service did not become what it was to be. service: what it is now (`dockerlab.services.Service`), or None."""
+
+    def __init__(
+        self, message: str, *, service: object | None = None, evidence: Sequence[str] = (), hint: str | None = None
+    ) -> None:
+        super().__init__(message, evidence=evidence, hint=hint)
+        self.service = service
 
 
 class NotReady(DockerlabError, TimeoutError):

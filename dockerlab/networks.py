@@ -10,6 +10,7 @@ Each takes `client=`, else asks the engine that `connect()` finds.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable
 from typing import Any
 
@@ -18,6 +19,7 @@ from dockerlab.client import Client, connect, engine_errors
 from dockerlab.errors import Conflict
 from dockerlab.faces.named import Thing
 
+_ALLOCATED = 5.0  # seconds after which a Swarm has filled in a network that it made
 _EMPTY = "No networks. Make one: `%network create NAME`"
 
 
@@ -40,8 +42,11 @@ class Networks(Listed[Network]):
     """Networks, by the alphabet."""
 
 
-def create(name: str, *, client: Client | None = None) -> Network:
-    """Makes a network. Raises Conflict where there is one of that name; UsageError for what is no name."""
+def create(name: str, *, driver: str | None = None, attachable: bool = False, client: Client | None = None) -> Network:
+    """Makes a network. Raises Conflict where there is one of that name; UsageError for what is no name.
+
+    driver: "overlay" for one across the nodes of a Swarm, which its services join; attachable: single containers may, too.
+    """
     client = client or connect()
     with engine_errors(f"look for network '{checked('network', name)}'"):
         # Engines before 25 make a second one of the same name.
@@ -49,8 +54,12 @@ def create(name: str, *, client: Client | None = None) -> Network:
     if is_there:
         raise Conflict(f"there is a network '{name}' already", hint=f"Use it, or remove it first: `%network rm {name}`.")
     with engine_errors(f"create network '{name}'"):
-        client.api.create_network(name)
-    return get(name, client=client)
+        client.api.create_network(name, driver=driver, attachable=attachable or None)
+    made, end = get(name, client=client), time.monotonic() + _ALLOCATED
+    while driver and not made.attrs.get("Driver") and time.monotonic() < end:
+        time.sleep(0.1)
+        made = get(name, client=client)
+    return made
 
 
 def get(name: str, *, client: Client | None = None) -> Network:

@@ -163,7 +163,7 @@ def logs(
     """
     params: dict[str, Any] = {"stdout": 1, "stderr": 1, "follow": int(follow), "tail": _tail(tail)}
     if since is not None:
-        params["since"] = f"{_moment(since, time.time()):.9f}"
+        params["since"] = f"{moment(since, time.time()):.9f}"
     client = client or connect()
     found = get(container, client=client)
     console = Console() if output is None else None
@@ -190,8 +190,8 @@ def _tail(given: int | str | None) -> str:
     return str(given)
 
 
-def _moment(given: str | float | datetime, now: float) -> float:
-    """Seconds since the epoch."""
+def moment(given: str | float | datetime, now: float) -> float:
+    """Seconds since the epoch of what `--since` was given. Raises UsageError."""
     if isinstance(given, datetime):
         return given.timestamp()
     if isinstance(given, (int, float)):

@@ -42,6 +42,14 @@ MAGICS = {
         "line_cell",
         "%%compose up|ps|logs|config|down: the cell is a Compose file, which Docker Compose runs. --help lists the flags.",
     ),
+    "swarm": (
+        "line",
+        "%swarm init|join|leave|nodes|drain|activate|promote|demote|secret|config: engines that are one. --help lists the flags.",
+    ),
+    "service": (
+        "line",
+        "%service create|ls|ps|show|logs|inspect|scale|update|rollback|rm: containers that a Swarm keeps running.",
+    ),
     "pipeline": (
         "line",
         "%pipeline IMAGE shows one picture: the Dockerfile's lines, the steps of its build, its layers, its containers.",

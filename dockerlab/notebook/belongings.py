@@ -21,6 +21,11 @@ def parsers(kind: str, *, makes: str, removes: str) -> dict[str, Parser]:
     """A parser for each verb. kind: "network" or "volume". makes, removes: what `create` and `rm` do, in a sentence."""
     create = Parser(f"%{kind} create", makes)
     create.add_argument("name", metavar="NAME")
+    if kind == "network":
+        create.add_argument("-d", "--driver", metavar="DRIVER", help="overlay: across the nodes of a Swarm, for its services")
+        create.add_argument(
+            "--attachable", action="store_true", help="of an overlay: containers that are no service's may join, too"
+        )
     ls = Parser(f"%{kind} ls", f"Lists the {kind}s, with the containers that have them.")
     show = Parser(f"%{kind} inspect", f"Shows a {kind}, and the containers that have it.")
     show.add_argument("name", metavar=kind.upper())
@@ -45,7 +50,8 @@ def magic(kind: str, known: dict[str, Parser], session: Session, line: str) -> S
     shown: Shown
     match verb:
         case "create":
-            shown = room.create(arguments.name, client=client)
+            more = {name: value for name in ("driver", "attachable") if (value := getattr(arguments, name, None))}
+            shown = room.create(arguments.name, **more, client=client)
         case "rm":
             shown = room.rm(arguments.names, arguments.force, client=client)
         case "inspect":

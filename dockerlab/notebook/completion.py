@@ -228,6 +228,22 @@ def _exercises(place: _Place, parser: Parser, word: str) -> tuple[str, Iterable[
     return "exercise", course(own_exercises(place.session)).names
 
 
+def _nodes(place: _Place, parser: Parser, word: str) -> tuple[str, Iterable[str]]:
+    return "node", ["self", *place.session.names.nodes()]
+
+
+def _services(place: _Place, parser: Parser, word: str) -> tuple[str, Iterable[str]]:
+    return "service", place.session.names.services()
+
+
+def _scaled(place: _Place, parser: Parser, word: str) -> tuple[str, Iterable[str]]:
+    return "service", [f"{name}=" for name in place.session.names.services()]
+
+
+def _actions(place: _Place, parser: Parser, word: str) -> tuple[str, Iterable[str]]:
+    return "verb", ("create", "ls", "inspect", "rm")
+
+
 def _copied(place: _Place, parser: Parser, word: str) -> tuple[str, Iterable[str]]:
     return "file", [*(f"{name}:" for name in place.session.names.containers()), *_on_disk(word)]
 
@@ -245,6 +261,10 @@ _SOURCES: dict[str, Callable[[_Place, Parser, str], tuple[str, Iterable[str]]]] 
     "DIR": _folders,
     "SOURCE": _copied,
     "DESTINATION": _copied,
+    "NODE": _nodes,
+    "SERVICE": _services,
+    "SERVICE=REPLICAS": _scaled,
+    "ACTION": _actions,
 }
 
 

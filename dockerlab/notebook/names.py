@@ -41,6 +41,14 @@ class Names:
         names = [(c.get("Names") or [""], c.get("State") in _RUNNING) for c in found]
         return [own for own in (_own_name(n) for n, is_running in names if is_running in wanted) if own]
 
+    def nodes(self) -> list[str]:
+        """The names of the nodes of the Swarm."""
+        return sorted({str((node.get("Description") or {}).get("Hostname") or "") for node in self._ask("/nodes")} - {""})
+
+    def services(self) -> list[str]:
+        """The names of the services of the Swarm."""
+        return sorted({str((service.get("Spec") or {}).get("Name") or "") for service in self._ask("/services")} - {""})
+
     def _ask(self, path: str, **params: int) -> list[dict[str, Any]]:
         before = self._answers.get(path)
         if before is None or before.is_old:

@@ -23,7 +23,7 @@ from dockerlab.builds.walking import Content
 from dockerlab.errors import NotebookError, UsageError
 
 PLAIN: Final = 0o644
-NAMES: Final = ("dockerfile", "context", "container", "image", "pipeline", "network", "volume", "compose")
+NAMES: Final = ("dockerfile", "context", "container", "image", "pipeline", "network", "volume", "compose", "swarm", "service")
 METADATA: Final = "dockerlab"
 
 _LINE: Final = re.compile(rf"\s*(?P<variable>[\w.\[\], ]+?\s*=\s*)?(?P<percent>%%?)(?P<name>{'|'.join(NAMES)})(?:\s+(?P<rest>.*))?")

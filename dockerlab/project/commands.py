@@ -100,14 +100,17 @@ def _docker(*words: str) -> str:
     return shlex.join(["docker", *masked(words)])
 
 
+# They take the name of a secret, or say where one is.
+_NAMED_SECRETS: Final = ("--secret", "--secret-add", "--secret-rm")
+
+
 def masked(words: Sequence[str]) -> list[str]:
     """A command's words without secrets. What `--secret` takes is no secret: it says where one is."""
     found: list[str] = []
     waiting = list(words)
-    while "--secret" in waiting:
-        at = waiting.index("--secret")
-        found += [*hide_arguments(waiting[:at]), *waiting[at : at + 2]]
-        waiting = waiting[at + 2 :]
+    while at := next((place for place, word in enumerate(waiting, 1) if word in _NAMED_SECRETS), 0):
+        found += [*hide_arguments(waiting[: at - 1]), *waiting[at - 1 : at + 1]]
+        waiting = waiting[at + 1 :]
     return [*found, *hide_arguments(waiting)]
 
 
@@ -283,6 +286,53 @@ def _prepare(given: Given) -> Command:
     )
 
 
+def _nodes(given: Given) -> Command:
+    return Command((_docker("node", "ls"),))
+
+
+def _node_update(availability: str) -> Callable[[Given], Command]:
+    def make(given: Given) -> Command:
+        nodes = given.arguments or ("NODE",)
+        return Command(tuple(_docker("node", "update", "--availability", availability, node) for node in nodes))
+
+    return make
+
+
+def _join(given: Given) -> Command:
+    """The token is a secret, wherever it stands."""
+    name = given.value("--var")
+    flags = [(flag, "***" if flag == "--token" else value) for flag, value in given.flags if flag != "--var"]
+    line = _docker("swarm", "join", *flag_words([*flags, *([("--token", "***")] if name else [])]), *given.arguments)
+    return Command((line,), (f"The token is in the notebook's variable {name}.",) if name else ())
+
+
+def _kept(kind: str) -> Callable[[Given], Command]:
+    """Secrets and configs, which docker reads from a file or from its input."""
+
+    def make(given: Given) -> Command:
+        action, *names = given.arguments or ("ls",)
+        if action != "create":
+            return Command((_docker(kind, action, *names),))
+        labels = [pair for pair in given.flags if pair[0] in ("-l", "--label")]
+        file, variable = given.value("--file"), given.value("--var")
+        line = _docker(kind, "create", *flag_words(labels), *names[:1], file or "-")
+        said = f"It is read from the input: the {kind} is in the notebook's variable {variable}."
+        return Command((line,), (said,) if variable else ())
+
+    return make
+
+
+def _show_service(given: Given) -> Command:
+    return _nearest(
+        [_docker("service", "ps", *given.arguments), _docker("node", "ls")], "docker draws no picture: it has two lists."
+    )
+
+
+def _joining(given: Given) -> Command:
+    line = _docker("swarm", "join-token", *given.arguments)
+    return _nearest(line, "docker prints the token, a secret; the magic gives it as a value and shows it nowhere.")
+
+
 _CONTAINER: Final[dict[str, Callable[[Given], Command]]] = {
     "run": _run,
     "debug": _debug,
@@ -320,10 +370,29 @@ _IMAGE: Final[dict[str, Callable[[Given], Command]]] = {
     "copy": _copy,
     "prepare": _prepare,
 }
+_SWARM: Final[dict[str, Callable[[Given], Command]]] = {
+    "init": _alike("swarm", "init"),
+    "join": _join,
+    "join-token": _joining,
+    "leave": _alike("swarm", "leave"),
+    "nodes": _nodes,
+    "drain": _node_update("drain"),
+    "activate": _node_update("active"),
+    "promote": _alike("node", "promote"),
+    "demote": _alike("node", "demote"),
+    "secret": _kept("secret"),
+    "config": _kept("config"),
+}
+_SERVICE: Final[dict[str, Callable[[Given], Command]]] = {
+    "show": _show_service,
+    **{verb: _alike("service", verb) for verb in ("create", "ls", "ps", "logs", "inspect", "scale", "update", "rollback", "rm")},
+}
 _VERBS: Final = {
     "compose": {verb: _compose(verb) for verb in ("up", "down", "ps", "logs", "config")},
     "container": _CONTAINER,
     "image": _IMAGE,
+    "swarm": _SWARM,
+    "service": _SERVICE,
     **{magic: {verb: _alike(magic, verb) for verb in ("create", "ls", "inspect", "rm")} for magic in ("network", "volume")},
 }
 

@@ -15,6 +15,16 @@ from typing import Final
 
 _PROCESS: Final = "-e --env --env-file -w --workdir -u --user"
 
+_JOINING: Final = "--advertise-addr --listen-addr --data-path-addr --availability"
+_SERVICE_LISTS: Final = ("env", "label", "container-label", "publish", "secret", "config", "network", "constraint", "mount")
+_ROLLING: Final = ("delay", "parallelism", "failure-action", "order", "monitor", "max-failure-ratio")
+_SERVICE: Final = (
+    "--replicas --endpoint-mode -u --user -w --workdir --entrypoint --hostname --stop-grace-period"
+    " --limit-memory --limit-cpu --reserve-memory --reserve-cpu"
+    " --restart-condition --restart-delay --restart-max-attempts --restart-window"
+    " --health-cmd --health-interval --health-timeout --health-retries --health-start-period "
+) + " ".join(f"--{which}-{name}" for which in ("update", "rollback") for name in _ROLLING)
+
 # magic and verb → the flags that take the next word
 VALUED: Final[Mapping[tuple[str, str], frozenset[str]]] = {
     key: frozenset(flags.split())
@@ -36,6 +46,15 @@ VALUED: Final[Mapping[tuple[str, str], frozenset[str]]] = {
         ("engine", "picture"): "--example",
         **{("compose", verb): "-p --project-name" for verb in ("up", "down", "ps", "config")},
         ("compose", "logs"): "-p --project-name -n --tail",
+        ("network", "create"): "-d --driver",
+        ("swarm", "init"): f"{_JOINING} --default-addr-pool --dispatcher-heartbeat",
+        ("swarm", "join"): f"{_JOINING} --token --var",
+        ("swarm", "secret"): "--var --file -l --label",
+        ("swarm", "config"): "--var --file -l --label",
+        ("service", "create"): f"{_SERVICE} --name --mode --env-file -e -l -p {' '.join(f'--{name}' for name in _SERVICE_LISTS)}",
+        ("service", "update"): f"{_SERVICE} --image --args "
+        + " ".join(f"--{name}-{what}" for name in _SERVICE_LISTS for what in ("add", "rm")),
+        ("service", "logs"): "-n --tail --since",
         ("image", "explore"): "--layer --changed --find --depth --image",
         ("image", "pull"): "--platform",
         ("image", "kubernetes"): "--replicas --port --name --type -o --output",
@@ -46,7 +65,7 @@ VALUED: Final[Mapping[tuple[str, str], frozenset[str]]] = {
     }.items()
 }
 # How many arguments come before all that follows belongs to the last one.
-_REST_AFTER: Final = {("container", "run"): 1, ("container", "exec"): 1, ("container", "top"): 1}
+_REST_AFTER: Final = {("container", "run"): 1, ("container", "exec"): 1, ("container", "top"): 1, ("service", "create"): 1}
 
 
 @dataclass(frozen=True)

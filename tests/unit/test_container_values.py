@@ -14,7 +14,7 @@ import pytest
 
 from dockerlab.containers.address import address_of, url_of
 from dockerlab.containers.copying import extract, pack, split
-from dockerlab.containers.execution import _moment
+from dockerlab.containers.execution import moment
 from dockerlab.containers.facts import epoch, facts, image_name, is_made_up
 from dockerlab.containers.measurement import usage
 from dockerlab.containers.output import Console
@@ -163,12 +163,12 @@ def test_cpu_as_the_docker_command_computes_it() -> None:
 
 @pytest.mark.parametrize(("given", "seconds"), [("10m", 400.0), ("1h30m", -4400.0), ("1.5s", 998.5), ("100", 100.0), (7, 7.0)])
 def test_since(given: Any, seconds: float) -> None:
-    assert _moment(given, 1000.0) == seconds
+    assert moment(given, 1000.0) == seconds
 
 
 def test_wrong_since() -> None:
     with pytest.raises(UsageError, match="--since"):
-        _moment("yesterday", 0.0)
+        moment("yesterday", 0.0)
 
 
 # --- pages

@@ -14,7 +14,7 @@ from dockerlab.notebook.session import Session
 from dockerlab.project.commands import Command, command
 from dockerlab.project.flags import VALUED, read
 
-MAGICS = ("dockerfile", "context", "container", "image", "pipeline", "engine", "network", "volume", "compose")
+MAGICS = ("dockerfile", "context", "container", "image", "pipeline", "engine", "network", "volume", "compose", "swarm", "service")
 PARSERS: dict[tuple[str, str], Parser] = {
     (magic, verb): parser
     for magic in MAGICS
@@ -75,6 +75,28 @@ def test_every_verb_shows_its_command_and_its_help_says_so(key: tuple[str, str])
         ("container stop --timeout 3 web", "docker stop -t 3 web"),
         ("container logs -n 3 --since=10m web", "docker logs -n 3 --since 10m web"),
         ("container prune", "docker container prune -f"),
+        ("swarm init --advertise-addr 10.0.0.1", "docker swarm init --advertise-addr 10.0.0.1"),
+        ("swarm join --token SWMTKN-1-x 10.0.0.1", "docker swarm join --token '***' 10.0.0.1"),
+        (
+            "swarm join --var token 10.0.0.1",
+            "docker swarm join --token '***' 10.0.0.1",
+        ),
+        ("swarm nodes", "docker node ls"),
+        ("swarm drain a b", "docker node update --availability drain a\ndocker node update --availability drain b"),
+        ("swarm secret create -l a=b db --file f", "docker secret create -l a=b db f"),
+        (
+            "swarm secret create db --var password",
+            "docker secret create db -",
+        ),
+        (
+            "service create --name web --replicas 3 -p mode=host,target=5000 --secret db -e API_TOKEN=x app sh --password y",
+            "docker service create --name web --replicas 3 -p mode=host,target=5000 --secret db -e 'API_TOKEN=***' app sh --password '***'",
+        ),
+        (
+            "service update --image app:2 --secret-add db --secret-rm old web",
+            "docker service update --image app:2 --secret-add db --secret-rm old web",
+        ),
+        ("service scale web=6", "docker service scale web=6"),
         ("container prune -f", "docker container prune -f"),
         ("container stats", "docker stats --no-stream"),
         ("container top web aux", "docker top web aux"),
@@ -151,3 +173,10 @@ def test_a_dockerfile_with_files_says_where_they_are_to_be() -> None:
 def test_a_verb_that_there_is_not() -> None:
     with pytest.raises(UsageError, match="unknown verb frob"):
         command("container", ["frob"])
+
+
+def test_a_secret_of_a_variable_says_where_it_is() -> None:
+    assert command("swarm", ["secret", "create", "db", "--var", "password"]).notes == (
+        "It is read from the input: the secret is in the notebook's variable password.",
+    )
+    assert command("swarm", ["join", "--var", "token", "h"]).notes == ("The token is in the notebook's variable token.",)
