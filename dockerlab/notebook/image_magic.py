@@ -9,7 +9,7 @@ from dockerlab import images, standins
 from dockerlab.errors import UsageError
 from dockerlab.image.files import CHANGES
 from dockerlab.image.kubernetes import SERVICE_TYPES
-from dockerlab.images import archiving
+from dockerlab.images import archiving, exploring
 from dockerlab.notebook import registry_magic
 from dockerlab.notebook.arguments import HelpShown, Parser, add_show_command, parse_verb
 from dockerlab.notebook.expand import words
@@ -185,13 +185,13 @@ def _explore(session: Session, asked: Namespace) -> Shown | None:
 
 def _explored(session: Session, asked: Namespace) -> Exploration:
     """Of an image that a cell built, with the lines of its Dockerfile."""
-    if images.exploring.archive_path(asked.image) is not None:
+    if exploring.archive_path(asked.image) is not None:
         return images.explore(asked.image, image=asked.within)
     image = images.get(asked.image, client=session.client)
     image.build = session.built.get(str(image.id))
-    return images.exploring.explored(image, session.client)
+    return exploring.explored(image, session.client)
 
 
 def _client(session: Session, *sources: str) -> Client | None:
     """The session's engine, unless only files are asked for: they need none."""
-    return None if all(images.exploring.archive_path(source) for source in sources) else session.client
+    return None if all(exploring.archive_path(source) for source in sources) else session.client
