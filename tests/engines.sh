@@ -103,7 +103,7 @@ accept() { iptables-nft "$1" FORWARD -s "$NETWORKS_28C" -j ACCEPT && iptables-nf
 
 # Engine 28 by the name $1, with a bridge of address $2; the rest are dockerd's options.
 debian_engine() {
-  local name=$1 bridge address=$2 root=$STATE/engine28-root mirror program packages=docker.io,docker-cli,docker-buildx,docker-compose,ca-certificates,iptables,iproute2,procps
+  local name=$1 bridge address=$2 root=$STATE/engine28-root mirror program packages=docker.io,docker-cli,docker-buildx,docker-compose,git,ca-certificates,iptables,iproute2,procps
   shift 2
   bridge=$(bridge_of "$name")
   if [ "$(cat "$root/.complete" 2>/dev/null)" != "$packages" ]; then

@@ -18,7 +18,7 @@ from dockerlab.image import layers
 from dockerlab.image.archive import Described
 from dockerlab.image.comparison import Comparison
 from dockerlab.image.files import Contents, File
-from dockerlab.images import Exploration, ImagesDiff
+from dockerlab.images import Exploration, ImagesDiff, exploring
 from dockerlab.notebook import image_magic
 from dockerlab.notebook.live_explorer import LiveExplorer
 from dockerlab.wire.trace import Vertex
@@ -81,7 +81,7 @@ def test_the_magic_knows_the_build_of_a_cell(monkeypatch: pytest.MonkeyPatch) ->
     image = SimpleNamespace(id="sha256:f", build=None)
     session: Any = SimpleNamespace(built={"sha256:f": record}, client=None, namespace={}, is_in_page=False)
     monkeypatch.setattr(images, "get", lambda name, *, client: image)
-    monkeypatch.setattr(images.exploring, "explored", lambda found, client: found.build)
+    monkeypatch.setattr(exploring, "explored", lambda found, client: found.build)
     assert image_magic.magic(session, "explore app") is record
 
 
