@@ -21,7 +21,7 @@ from dockerlab.notebook.live import LiveDisplay
 from dockerlab.notebook.live_build import LiveBuild
 from dockerlab.pipelines import pipeline
 from dockerlab.project import commands as project_commands
-from dockerlab.project.commands import Command
+from dockerlab.project.command import Command
 from dockerlab.project.flags import read
 from dockerlab.project.growth import Growth
 

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from dockerlab import engines
 from dockerlab.notebook.arguments import HelpShown, Parser, add_show_command, parse_verb
 from dockerlab.notebook.expand import words
-from dockerlab.project.commands import Command, command
+from dockerlab.project.command import Command
+from dockerlab.project.commands import command
 
 if TYPE_CHECKING:
     from dockerlab.doctor import Diagnosis

@@ -10,7 +10,8 @@ from dockerlab import images
 from dockerlab.notebook.arguments import HelpShown, Parser, add_show_command
 from dockerlab.notebook.expand import words
 from dockerlab.pipelines import Pipeline, pipeline
-from dockerlab.project.commands import Command, command
+from dockerlab.project.command import Command
+from dockerlab.project.commands import command
 
 if TYPE_CHECKING:
     from dockerlab.client import Client

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from dockerlab.project.cells import in_source
-from dockerlab.project.commands import Command, masked
+from dockerlab.project.command import Command, masked
 
 NAME: Final = "README.md"
 OTHER_NAME: Final = "README.dockerlab.md"  # where the project has a README of its own

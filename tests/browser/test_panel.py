@@ -238,7 +238,7 @@ def test_a_flood_of_lines_stops_neither_the_page_nor_the_kernel(lab: Lab, page: 
           requestAnimationFrame(step);
         })""")
         began = time.monotonic()
-        left(lab, page)
+        assert left(lab, page)["threads"]
         took = time.monotonic() - began
         print(f"longest frame {frames:.0f} ms, the kernel answered in {1000 * took:.0f} ms")
         panel.get_by_role("button", name="Kill").click()

@@ -12,7 +12,7 @@ from nbformat import v4
 
 from dockerlab.client import Client
 from dockerlab.project import export_project
-from dockerlab.project.commands import Command
+from dockerlab.project.command import Command
 from dockerlab.testing.shell import Shell
 from tests.engine.docker_command import SECONDS, Docker
 

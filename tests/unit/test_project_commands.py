@@ -11,7 +11,8 @@ from IPython.core.interactiveshell import InteractiveShell
 from dockerlab.errors import UsageError
 from dockerlab.notebook.arguments import Parser
 from dockerlab.notebook.session import Session
-from dockerlab.project.commands import Command, command
+from dockerlab.project.command import Command
+from dockerlab.project.commands import command
 from dockerlab.project.flags import VALUED, read
 
 MAGICS = ("dockerfile", "context", "container", "image", "pipeline", "engine", "network", "volume", "compose", "swarm", "service")

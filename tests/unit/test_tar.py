@@ -9,79 +9,20 @@ import subprocess
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dockerlab.errors import EngineError
-from dockerlab.wire.tar import EMPTY, Entry, Fingerprint, Flow, Window, Writer, clean, entries, fingerprint, listing, passing
+from dockerlab.wire.tar import Entry, clean, entries
+from tests.unit.tars import ENTRIES, LONG, Trickle, info, made, with_checksum, written
 
 gnu_tar = pytest.mark.skipif(shutil.which("tar") is None, reason="needs GNU tar")
 
 
-class Trickle(io.RawIOBase):
-    """A stream that cannot seek and gives at most a few bytes at a time, as a socket does."""
-
-    def __init__(self, data: bytes, step: int = 100) -> None:
-        self._data, self._step, self._at = data, step, 0
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        view = memoryview(buffer)
-        chunk = self._data[self._at : self._at + min(self._step, len(view))]
-        view[: len(chunk)] = chunk
-        self._at += len(chunk)
-        return len(chunk)
-
-
-def written(*items: tuple[Entry, bytes]) -> bytes:
-    out = io.BytesIO()
-    writer = Writer(out)
-    for entry, data in items:
-        writer.add(entry, io.BytesIO(data))
-    writer.close()
-    return out.getvalue()
-
-
 def read(data: bytes) -> list[tuple[Entry, bytes]]:
     return [(entry, content.read()) for entry, content in entries(io.BytesIO(data))]
-
-
-def made(*infos: tarfile.TarInfo, format: int = tarfile.PAX_FORMAT) -> bytes:
-    """An archive as Python writes it, with names as they are."""
-    out = io.BytesIO()
-    with tarfile.open(fileobj=out, mode="w", format=format) as tar:
-        for info in infos:
-            tar.addfile(info, io.BytesIO(b"x" * info.size))
-    return out.getvalue()
-
-
-def info(name: str, **fields: object) -> tarfile.TarInfo:
-    found = tarfile.TarInfo(name)
-    for key, value in fields.items():
-        setattr(found, key, value)
-    return found
-
-
-LONG = "d" * 90 + "/" + "e" * 90 + "/" + "f" * 90
-ENTRIES = [
-    Entry("a", size=3, mtime=10**9),
-    Entry("dir", "directory", 0o755, 33, 33, mtime=1_500_000_000_123_456_789),
-    Entry("dir/ü", size=0, uid=3_000_000, gid=4_000_000, xattrs={"user.note": b"\0\n=x", "security.capability": b"\1"}),
-    Entry(LONG, "symlink", 0o777, target="../" * 60 + "etc/passwd"),
-    Entry("hard", "link", target="a"),
-    Entry("null", "char", 0o666, device=(1, 3)),
-    Entry("disk", "block", 0o660, device=(259, 70000)),
-    Entry("pipe", "fifo", 0o600, mtime=-1_500_000_000),
-    Entry("caf\udce9", size=1),
-    Entry("", "directory", 0o1777),
-    Entry("holes", size=1 << 20, sparse=((4096, 2), (1 << 19, 4))),
-    Entry("only-a-hole", size=1 << 34, sparse=()),
-]
 
 
 @pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.path[:10] or "root")
@@ -240,20 +181,15 @@ def test_an_empty_archive_and_one_without_its_end() -> None:
     assert [entry.path for entry, _ in read(written((Entry("a"), b""))[:512])] == ["a"]
 
 
-def _with_checksum(block: bytes) -> bytes:
-    blank = block[:148] + b"        " + block[156:]
-    return blank[:148] + b"%06o\0 " % sum(blank) + blank[156:]
-
-
 @pytest.mark.parametrize(
     "archive",
     [
         b"garbage" * 100,
-        _with_checksum(written((Entry("a"), b""))[:156] + b"x" + written((Entry("a"), b""))[157:512]).replace(
+        with_checksum(written((Entry("a"), b""))[:156] + b"x" + written((Entry("a"), b""))[157:512]).replace(
             b"00000000000\0", b"77777777777\0", 1
         ),
-        _with_checksum(made(info("a"))[:124] + b"77777777777\0" + made(info("a"))[136:156] + b"x" + made(info("a"))[157:512]),
-        _with_checksum(made(info("a"))[:124] + b"\xff" * 12 + made(info("a"))[136:512]),
+        with_checksum(made(info("a"))[:124] + b"77777777777\0" + made(info("a"))[136:156] + b"x" + made(info("a"))[157:512]),
+        with_checksum(made(info("a"))[:124] + b"\xff" * 12 + made(info("a"))[136:512]),
     ],
     ids=["garbage", "checksum", "a header of 8 GB", "a negative size"],
 )
@@ -293,7 +229,7 @@ def test_no_byte_makes_it_fail_in_another_way(data: st.DataObject) -> None:
         archive[at] = data.draw(st.integers(0, 255))
         block = at // 512 * 512
         if data.draw(st.booleans()):
-            archive[block : block + 512] = _with_checksum(bytes(archive[block : block + 512]))
+            archive[block : block + 512] = with_checksum(bytes(archive[block : block + 512]))
     try:
         for entry, content in entries(io.BytesIO(bytes(archive))):
             assert not entry.path.startswith("/")
@@ -337,116 +273,3 @@ def test_python_and_we_read_the_same(items: list[tuple[str, bytes, int, int, int
         theirs = [(clean(m.name), kinds[m.type], m.mode, m.uid, m.size, m.mtime, m.linkname if m.issym() else "") for m in tar]
     ours = [(e.path, e.kind, e.mode, e.uid, e.size, e.mtime // 10**9, e.target) for e, _ in entries(Trickle(archive))]
     assert ours == [(*row[:5], int(row[5]), row[6]) for row in theirs]
-
-
-def listed(data: bytes) -> list[tuple[object, ...]] | str:
-    """What a listing says, or how it refuses."""
-    try:
-        return [fields for fields, _, _ in listing(Window(io.BytesIO(data), 0, len(data)))]
-    except EngineError as error:
-        return error.message
-
-
-def read_through(data: bytes) -> list[tuple[object, ...]] | str:
-    try:
-        return [(e.path, e.kind, e.size, e.mode, e.uid, e.gid, e.target) for e, _ in entries(io.BytesIO(data))]
-    except EngineError as error:
-        return error.message
-
-
-def passed(data: bytes, step: int) -> list[tuple[object, ...]] | str:
-    """The same of a tar that comes by in chunks, with the fingerprint of each file."""
-    try:
-        return [(*fields, content) for fields, content in passing(Flow(data[at : at + step] for at in range(0, len(data), step)))]
-    except EngineError as error:
-        return error.message
-
-
-def fingerprinted_through(data: bytes) -> list[tuple[object, ...]] | str:
-    found: list[tuple[object, ...]] = []
-    try:
-        for e, content in entries(io.BytesIO(data)):
-            print_ = fingerprint(content.read()) if e.kind == "file" else None
-            found.append((e.path, e.kind, e.size, e.mode, e.uid, e.gid, e.target, print_))
-    except EngineError as error:
-        return error.message
-    return found
-
-
-@settings(max_examples=300, deadline=None)
-@given(st.data())
-def test_a_listing_is_what_the_reader_reads_whatever_the_bytes(data: st.DataObject) -> None:
-    archive = bytearray(written(*((entry, b"abcdef") for entry in ENTRIES)))
-    for _ in range(data.draw(st.integers(0, 3))):
-        at = data.draw(st.integers(0, len(archive) - 1))
-        if 136 <= at % 512 < 148:
-            continue  # a time, which a listing does not look at
-        archive[at] = data.draw(st.integers(0, 255))
-        block = at // 512 * 512
-        if data.draw(st.booleans()):
-            archive[block : block + 512] = _with_checksum(bytes(archive[block : block + 512]))
-    whole = bytes(archive[: data.draw(st.integers(0, len(archive)))])
-    assert listed(whole) == read_through(whole)
-    step = data.draw(st.sampled_from((1, 100, 512, 700, 1 << 18)))
-    assert passed(whole, step) == fingerprinted_through(whole)
-
-
-def test_a_flow_is_read_no_further_than_its_archive() -> None:
-    data = written((Entry("a", size=700), b"x" * 700), (Entry(LONG, size=4), b"long"))
-    flow = Flow([data + b"after"])
-    assert len([*passing(flow)]) == 2
-    assert flow.read(10_000).endswith(bytes(512) + b"after"), "the second of the blocks that end it, and what follows"
-    short = data[: 512 + 700]  # `docker build -f - folder` leaves out what fills the last block
-    assert [fields[0] for fields, _ in passing(Flow([short[:600], b"", short[600:]]))] == ["a"]
-    with pytest.raises(EngineError, match="unexpected EOF"):
-        [*passing(Flow([data[: 512 + 699]]))]
-
-
-def test_a_listing_says_where_the_bytes_lie() -> None:
-    data = b"before" + written((Entry("a", size=3), b"abc"), (Entry(LONG, size=4), b"long"), (Entry("b", size=700), b"x" * 700))
-    window = Window(io.BytesIO(data), 6, len(data) - 6)
-    found = [(fields[0], data[6 + start : 6 + start + stored]) for fields, start, stored in listing(window)]
-    assert found == [("a", b"abc"), (LONG, b"long"), ("b", b"x" * 700)]
-
-
-def test_what_is_ordinary_is_read_alike_from_a_file_on_the_disk(tmp_path: Path) -> None:
-    """Links, names of two fields, directories with a slash, GNU's numbers: without the slower reader, and by its own way to read."""
-    infos = [
-        info("d", type=tarfile.DIRTYPE, mode=0o755),
-        info("d/link", type=tarfile.SYMTYPE, linkname="../../etc/passwd"),
-        info("d/hard", type=tarfile.LNKTYPE, linkname="./d//file"),
-        info("x" * 90 + "/" + "y" * 90, size=700, uid=3_000_000),
-        info("./d/../d/file", size=3),
-        info("as-a-file/", size=0),
-    ]
-    for format in (tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT):
-        infos[3].uid = 1000 if format == tarfile.USTAR_FORMAT else 3_000_000
-        data = made(*infos, format=format)
-        path = tmp_path / "a.tar"
-        path.write_bytes(data)
-        with path.open("rb") as file:
-            listed_ = [*listing(Window(file, 0, len(data)))]
-            end = next(start + stored for _, start, stored in listed_ if stored == 700)
-            with pytest.raises(EngineError, match="unexpected EOF"):
-                [*listing(Window(file, 0, end - 1))]
-        found = [fields for fields, _, _ in listed_]
-        assert found == read_through(data)
-        assert ("d/link", "symlink", 0, 0o644, 0, 0, "../../etc/passwd") in found
-        assert ("d/hard", "link", 0, 0o644, 0, 0, "d/file") in found
-        assert found[-1][:2] == ("as-a-file", "directory")
-
-
-@settings(max_examples=100, deadline=None)
-@given(st.sampled_from((0, 1, 512, 65_535, 65_536, 65_537, 131_072, 200_001)), st.lists(st.integers(1, 100_000), min_size=1))
-def test_a_fingerprint_is_of_the_bytes_whatever_the_pieces(size: int, steps: list[int]) -> None:
-    data = bytes(range(256)) * (size // 256 + 1)
-    data = data[:size]
-    found = Fingerprint()
-    at = 0
-    while at < size:
-        step = steps[at % len(steps)]
-        found.update(data[at : min(at + step, size)])
-        at += step
-    assert found.value() == fingerprint(data)
-    assert (found.value() == EMPTY) == (not data)
-    assert not data or fingerprint(data[:-1] + bytes([data[-1] ^ 1])) != fingerprint(data)
