@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import io
-import json
 import os
 import shutil
-import tarfile
 import threading
 import time
 from collections.abc import Iterator
@@ -24,6 +21,7 @@ from dockerlab.errors import BuildError, ContextError, EngineGone, UsageError
 from dockerlab.testing.shell import Shell
 from dockerlab.wire.trace import Lint
 from tests.embedded.registries import docker_registry
+from tests.engine.built import cache, configuration, forget
 
 pytestmark = pytest.mark.contract
 
@@ -384,29 +382,3 @@ def test_it_is_refused_with_the_reason(client: Client, own_api: str, lib: Path, 
     monkeypatch.setenv("DOCKER_BUILDKIT", "0")
     with pytest.raises(UsageError, match=f"{flag} needs BuildKit's own API .*: DOCKER_BUILDKIT=0 asks for the classic builder"):
         build(client, "FROM busybox AS one\n", **options)
-
-
-# What is in an engine
-
-
-def configuration(client: Client, name: str) -> dict[str, Any]:
-    """An image's, as it is."""
-    archive = io.BytesIO(b"".join(client.images.get(name).save(named=True)))
-    with tarfile.open(fileobj=archive) as saved:
-        (manifest,) = json.load(cast("io.BufferedReader", saved.extractfile("manifest.json")))
-        return cast("dict[str, Any]", json.load(cast("io.BufferedReader", saved.extractfile(manifest["Config"]))))
-
-
-def cache(client: Client, unique: str) -> list[dict[str, Any]]:
-    """What BuildKit keeps of a test's own steps."""
-    api: Any = client.api
-    # Nothing else: with containerd's image store, what is removed meanwhile makes it fail.
-    found = api._result(api._get(api._url("/system/df"), params={"type": "build-cache"}), True).get("BuildCache") or []
-    return [entry for entry in found if unique in entry.get("Description", "")]
-
-
-def forget(client: Client, unique: str) -> None:
-    api: Any = client.api
-    for entry in cache(client, unique):
-        filters = json.dumps({"id": [entry["ID"]]})
-        api._raise_for_status(api._post(api._url("/build/prune"), params={"filters": filters, "all": "1"}))
