@@ -3,8 +3,8 @@
 A test that asks for `client` (or `engine`) runs on the main engine; marked `contract`, on every engine. `tests/engine/conftest.py`
 sees to it that all of `tests/engine` does, and that nothing is left behind.
 
-Where several processes share a run (`make test`), the tests on Docker's and Podman's engines are one process's, one after another; so are
-those on dockerlab's own, and those of one file.
+Where several processes share a run (`make test`), the tests on the main engine are one process's, one after another; so are those on
+dockerlab's own engines, those on all others, and those of one file.
 """
 
 from __future__ import annotations
@@ -150,14 +150,16 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Scheduling:
 
 
 class _Lanes(LoadScopeScheduling):  # type: ignore[misc]
-    """Which tests are one process's: those of the engines, which would only wait for one another in the kernel, but for dockerlab's own,
-    which work on other things than they; else those of a file."""
+    """Which tests are one process's: those of engines that are alike; else those of a file. The largest lane comes first."""
 
     def _split_scope(self, nodeid: str) -> str:
         file, _, test = nodeid.partition("::")
         first = test.partition("[")[2].rstrip("]")  # among a test's parameters the engine comes first
-        on = [engine.name for engine in _engines(self.config) if f"{first}-".startswith(f"{engine.name}-")]
-        return file if not on else "own engines" if on[0].startswith("embedded") else "engines"
+        on = [engine for engine in _engines(self.config) if f"{first}-".startswith(f"{engine.name}-")]
+        if not on:
+            return file
+        engine = on[-1]  # of two names that begin alike the longer one comes later
+        return "main engine" if engine.is_main else "own engines" if engine.name.startswith("embedded") else "other engines"
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)

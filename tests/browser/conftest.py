@@ -223,7 +223,8 @@ def browser() -> Iterator[Any]:
 FOREIGN_ERRORS = (
     # Containers make the machine's network come and go; `Lab.open` loads the page again.
     *("net::ERR_NETWORK_CHANGED", "TypeError: Failed to fetch"),
-    "Canceled future for create_subshell_request",  # JupyterLab, of a kernel that is started anew before it had answered
+    # JupyterLab, of a kernel that is started anew, or ended, before it had answered.
+    *("Canceled future for create_subshell_request", "Canceled future for debug_request"),
 )
 
 

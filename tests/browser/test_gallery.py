@@ -51,6 +51,8 @@ _DRAW_ALL = """() => {
   notebook.notebookConfig = {...notebook.notebookConfig, windowingMode: "none"};
   notebook.update();
 }"""
+# A panel whose container is gone may do so by itself meanwhile.
+_FREEZE = "() => document.querySelectorAll('.dockerlab-view [data-action=freeze]').forEach(button => button.click())"
 _CLOSE_SIDEBAR = "() => window.jupyterapp.commands.execute('application:toggle-left-area')"
 _PATIENCE = 120_000  # milliseconds in which it draws them
 _WHOLE = {"width": 1280, "height": 16_000}
@@ -86,9 +88,8 @@ def saved(lab: Lab, browser: Any) -> str:
     lab.run_all(page, NAME, fails=True)
     page.wait_for_function(_ALL_RAN)
     page.evaluate(_DRAW_ALL)
-    live = page.locator(".dockerlab-view")
-    live.get_by_role("button", name="freeze").click()
-    live.wait_for(state="detached")
+    page.evaluate(_FREEZE)
+    page.wait_for_function("() => !document.querySelector('.dockerlab-view')")
     page.evaluate(_SAVE)
     context.close()
     return NAME

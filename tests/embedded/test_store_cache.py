@@ -15,7 +15,7 @@ from dockerlab.engine.api.build import prune
 from dockerlab.engine.building.caches import Caches
 from dockerlab.engine.building.cancellation import Cancellation
 from dockerlab.engine.home import write_json
-from dockerlab.engine.http.types import Answer
+from dockerlab.engine.http.types import Answer, Query
 from dockerlab.engine.sessions.packs import Contexts
 from dockerlab.engine.store import Image, Store, Use, records
 from dockerlab.engine.store.kinship import between, cache_on, shown
@@ -278,8 +278,8 @@ def test_a_result_of_the_moment_is_not_pruned_as_a_step(images: Store) -> None:
 def pruned(images: Store, **filters: list[str]) -> str:
     """What `POST /build/prune` says, of an engine with that store."""
     builder = SimpleNamespace(caches=Caches(images.home), contexts=Contexts(images.home))
-    engine: Any = SimpleNamespace(store=images, builder=builder, uses=list)
-    request: Any = SimpleNamespace(query=SimpleNamespace(text=lambda name: json.dumps(filters)))
+    engine: Any = SimpleNamespace(home=images.home, store=images, builder=builder, uses=list)
+    request: Any = SimpleNamespace(query=Query({"filters": [json.dumps(filters)]}))
     answer = prune(engine, request)
     assert isinstance(answer, Answer)
     return str(answer)

@@ -114,8 +114,8 @@ class Forwarder:
             self._sockets.append(near)
             self.asked.append("")
             thread = threading.Thread(target=self._carry, args=(near, len(self.asked) - 1), name="forwarder")
-            self._threads.append(thread)
             thread.start()
+            self._threads.append(thread)
 
     def close(self) -> None:
         _shut(self.listener, socket.SHUT_RDWR)
