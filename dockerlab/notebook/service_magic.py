@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from dockerlab import services
-from dockerlab.errors import UsageError
+from dockerlab.errors import ServiceFailed, UsageError
 from dockerlab.notebook import service_flags as flags
 from dockerlab.notebook.arguments import HelpShown, Parser, add_show_command, parse_verb
 from dockerlab.notebook.expand import words
@@ -108,11 +108,10 @@ def _watched(session: Session, work: Callable[[LiveDisplay], Service]) -> Servic
     try:
         with live:
             return work(live)
-    except Exception as error:
-        found = getattr(error, "service", None)
-        if found is not None:
+    except ServiceFailed as error:
+        if isinstance(error.service, services.Service):
             with LiveDisplay(session) as kept:
-                kept.show(found)
+                kept.show(error.service)
         raise
 
 
