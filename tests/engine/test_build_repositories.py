@@ -39,7 +39,7 @@ class Repository:
     """One that is served over HTTP as plain files; its branch is main."""
 
     def __init__(self, folder: Path, address: str) -> None:
-        self._folder, self.address = folder / "work", address
+        self._folder, self.address = folder / "project", address
         self._folder.mkdir()
         self._git("init", "--quiet", ".")
 
@@ -64,7 +64,7 @@ def repository(tmp_path: Path) -> Iterator[Repository]:
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
-        yield Repository(tmp_path, f"http://127.0.0.1:{server.server_port}/work/.git")
+        yield Repository(tmp_path, f"http://127.0.0.1:{server.server_port}/project/.git")
         server.shutdown()
         thread.join()
 
@@ -99,7 +99,7 @@ def test_one_that_is_added(client: Client, repository: Repository, tmp_path: Pat
     with pytest.raises(BuildError, match="line 2: the repository has no 'nope'"):
         made(client, tmp_path / "5", f"FROM scratch\nADD {repository.address}#nope /r\n")
     with pytest.raises(BuildError, match="line 2: the engine cannot fetch the repository") as caught:
-        made(client, tmp_path / "6", f"FROM scratch\nADD {repository.address.replace('/work/', '/gone/')} /r\n")
+        made(client, tmp_path / "6", f"FROM scratch\nADD {repository.address.replace('/project/', '/gone/')} /r\n")
     assert caught.value.evidence[0].startswith("fatal: ")
 
 
